@@ -1,0 +1,51 @@
+//! What can be wrong with what a peer sent, and how it is told.
+
+use thiserror::Error;
+
+use crate::reply::Reply;
+
+/// Why a command line is refused. Offsets are octets from the start of the line.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// The line holds a control character.
+    #[error("syntax error at octet {offset}")]
+    Syntax {
+        /// Where it stands.
+        offset: usize,
+    },
+    /// The keyword is none that we know.
+    #[error("unknown command")]
+    Unknown,
+    /// An argument is missing, malformed, or given where there is none.
+    #[error("bad argument at octet {offset}")]
+    Argument {
+        /// Where the argument starts or should start.
+        offset: usize,
+    },
+}
+
+impl From<&CommandError> for Reply {
+    fn from(error: &CommandError) -> Self {
+        match error {
+            CommandError::Syntax { .. } => Self::SYNTAX_ERROR,
+            CommandError::Unknown => Self::UNKNOWN_COMMAND,
+            CommandError::Argument { .. } => Self::BAD_ARGUMENT,
+        }
+    }
+}
+
+/// Text that is not what a constructor of this crate demands.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("invalid {what} at octet {offset}")]
+pub struct Invalid {
+    pub(crate) what: &'static str,
+    pub(crate) offset: usize,
+}
+
+impl Invalid {
+    /// The octet at which it stops being valid.
+    pub const fn offset(&self) -> usize {
+        self.offset
+    }
+}

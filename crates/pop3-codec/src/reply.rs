@@ -1,0 +1,185 @@
+//! Single-line responses: a status, a response code, and text.
+
+use std::borrow::Cow;
+
+use bytes::BufMut;
+
+use crate::error::Invalid;
+
+/// The first line of a response ([RFC 1939 §3](https://www.rfc-editor.org/rfc/rfc1939#section-3)).
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Reply {
+    status: Status,
+    text: Cow<'static, str>,
+}
+
+/// `+OK`, or `-ERR` with the code that says why
+/// ([RFC 2449 §8](https://www.rfc-editor.org/rfc/rfc2449#section-8), [RFC 3206](https://www.rfc-editor.org/rfc/rfc3206)).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Status {
+    /// `+OK`.
+    Ok,
+    /// `-ERR` without a code.
+    Err,
+    /// `-ERR [IN-USE]`: another session holds the maildrop.
+    InUse,
+    /// `-ERR [AUTH]`: name or password is wrong.
+    Auth,
+    /// `-ERR [SYS/TEMP]`: a failure of ours that may pass.
+    SysTemp,
+    /// `-ERR [SYS/PERM]`: a failure of ours that somebody has to mend.
+    SysPerm,
+}
+
+macro_rules! replies {
+    ($($(#[$doc:meta])* $name:ident = $status:ident $text:literal;)*) => {
+        impl Reply {
+            $($(#[$doc])* pub const $name: Self = Self::fixed(Status::$status, $text);)*
+        }
+    };
+}
+
+replies! {
+    /// Done.
+    OK = Ok "";
+    /// To QUIT. RFC 1939 §5.
+    GOODBYE = Ok "goodbye";
+    /// To a name, whether it exists or not. RFC 1939 §13 warns of telling.
+    SEND_PASS = Ok "send PASS";
+    /// To STLS. RFC 2595 §4.
+    BEGIN_TLS = Ok "begin TLS";
+    /// A message follows.
+    MESSAGE_FOLLOWS = Ok "message follows";
+    /// A list follows.
+    LIST_FOLLOWS = Ok "list follows";
+
+    /// Name or password is wrong. RFC 3206 §4.
+    AUTH_FAILED = Auth "wrong name or password";
+    /// Another session holds the maildrop. RFC 1939 §4, RFC 2449 §8.1.2.
+    IN_USE = InUse "mailbox is open in another session";
+    /// A failure here; also what an event means that nobody answered. RFC 3206 §4.
+    LOCAL_ERROR = SysTemp "local error, try again later";
+    /// We are stopping.
+    SHUTTING_DOWN = SysTemp "stopping, come back later";
+    /// The peer's address has too many connections.
+    TOO_MANY_CONNECTIONS = SysTemp "too many connections from your address";
+    /// Deletions could not be done. RFC 1939 §6.
+    NOT_DELETED = SysTemp "some messages were not removed";
+    /// TLS cannot be had.
+    TLS_NOT_AVAILABLE = SysTemp "TLS is not available now";
+    /// Passwords need TLS here. RFC 8314 §3.
+    TLS_REQUIRED = Err "send STLS first";
+    /// A line longer than the limit.
+    LINE_TOO_LONG = Err "line too long";
+    /// A command line that ended in LF alone.
+    BARE_LF = Err "a line ends in CR LF";
+    /// Something in the line is not POP3.
+    SYNTAX_ERROR = Err "syntax error";
+    /// A keyword we do not know.
+    UNKNOWN_COMMAND = Err "unknown command";
+    /// An argument is malformed.
+    BAD_ARGUMENT = Err "bad argument";
+    /// A command at the wrong time.
+    NOT_NOW = Err "not now";
+    /// No message of that number, or it is marked as deleted.
+    NO_SUCH_MESSAGE = Err "no such message";
+    /// The peer made too many mistakes.
+    TOO_MANY_ERRORS = Err "too many errors";
+    /// The peer speaks HTTP or another protocol.
+    NOT_POP3 = Err "this is POP3";
+}
+
+impl Reply {
+    /// A response with text of one's own: at most 400 octets of printable ASCII.
+    pub fn new(status: Status, text: impl Into<Cow<'static, str>>) -> Result<Self, Invalid> {
+        let text = text.into();
+        match text_error(text.as_bytes()) {
+            Some(offset) => Err(Invalid { what: "response text", offset }),
+            None => Ok(Self { status, text }),
+        }
+    }
+
+    const fn fixed(status: Status, text: &'static str) -> Self {
+        assert!(text_error(text.as_bytes()).is_none());
+        Self { status, text: Cow::Borrowed(text) }
+    }
+
+    /// What it says.
+    pub const fn status(&self) -> Status {
+        self.status
+    }
+
+    /// The text behind it.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it says no.
+    pub const fn is_negative(&self) -> bool {
+        !matches!(self.status, Status::Ok)
+    }
+
+    /// Writes it in wire form.
+    pub fn encode(&self, out: &mut impl BufMut) {
+        out.put_slice(self.status.as_str().as_bytes());
+        if !self.text.is_empty() {
+            out.put_u8(b' ');
+            out.put_slice(self.text.as_bytes());
+        }
+        out.put_slice(b"\r\n");
+    }
+}
+
+impl Status {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "+OK",
+            Self::Err => "-ERR",
+            Self::InUse => "-ERR [IN-USE]",
+            Self::Auth => "-ERR [AUTH]",
+            Self::SysTemp => "-ERR [SYS/TEMP]",
+            Self::SysPerm => "-ERR [SYS/PERM]",
+        }
+    }
+}
+
+const fn text_error(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while at < text.len() {
+        // A "[" at the start would be read as a response code.
+        let stray_code = at == 0 && text[at] == b'[';
+        if !(text[at] >= b' ' && text[at] < 127) || stray_code || at >= MAX_TEXT {
+            return Some(at);
+        }
+        at += 1;
+    }
+    None
+}
+
+/// RFC 1939 §3: a response has at most 512 octets, CRLF included.
+const MAX_TEXT: usize = 400;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn responses_carry_their_code() {
+        let wire = |reply: &Reply| {
+            let mut out = Vec::new();
+            reply.encode(&mut out);
+            String::from_utf8(out).expect("responses are ASCII")
+        };
+        assert_eq!(wire(&Reply::OK), "+OK\r\n");
+        assert_eq!(wire(&Reply::IN_USE), "-ERR [IN-USE] mailbox is open in another session\r\n");
+    }
+
+    #[test]
+    fn text_cannot_smuggle_a_line_end_or_a_code() {
+        for text in ["a\rb", "a\nb", "a\0", "\u{e9}", "[AUTH] x"] {
+            assert!(Reply::new(Status::Err, text).is_err(), "{text:?}");
+        }
+        assert!(Reply::new(Status::Err, "x".repeat(401)).is_err());
+    }
+}

@@ -1,0 +1,56 @@
+//! The project's own commands: `cargo xtask check` and `cargo xtask test`.
+
+mod check;
+mod command;
+mod peers;
+mod project;
+mod rules;
+mod stage;
+mod test;
+
+use std::env;
+use std::process::ExitCode;
+
+use crate::project::Project;
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+commands:
+    check                   for every commit: format, clippy, the repository rules, and the
+                            tests of the packages that differ from HEAD
+    test                    everything there is, with the programs that this machine has;
+                            ends with a list of what could not be run and why
+    test --install-peers    installs the foreign programs first (Debian, root); a test that
+                            is skipped after that is a failure
+    help                    prints this text
+";
+
+/// The first words that `cargo xtask` takes; README.md may name no others.
+pub(crate) const COMMANDS: &[&str] = &["check", "test", "help"];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let run: fn(&Project) -> Result<bool, String> = match arguments[..] {
+        ["check"] => check::run,
+        ["test"] => |project| test::run(project, false),
+        ["test", "--install-peers"] => |project| test::run(project, true),
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match Project::load().and_then(|project| run(&project)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
