@@ -1,0 +1,186 @@
+//! The header of a segment: which segments are alive, and how much of each counts.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+/// A segment that counts, as the header of a later one tells.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Live {
+    pub(crate) number: u64,
+    /// What its checksums are salted with.
+    pub(crate) salt: u64,
+    /// Where its records begin.
+    pub(crate) start: u64,
+    /// Where what was acknowledged ends; recovery ignores the rest.
+    pub(crate) limit: u64,
+}
+
+/// The header of a segment. The newest one that can be read is the manifest of the store.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Header {
+    pub(crate) number: u64,
+    pub(crate) salt: u64,
+    /// All earlier segments that count, in rising order.
+    pub(crate) live: Vec<Live>,
+}
+
+/// What stands where a header should.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Found {
+    /// A header, where its records begin, and whether one of its two copies was unreadable.
+    Header { header: Header, start: u64, damaged: bool },
+    /// A header of a format that is not ours.
+    Newer(u16),
+    /// Nothing that can be read.
+    Nothing,
+}
+
+impl Header {
+    /// Where the records of this segment begin: behind two copies of the header.
+    pub(crate) fn start(&self) -> u64 {
+        2 * self.copy_length()
+    }
+
+    /// Both copies, each padded to whole blocks, so that one bad block does not take both.
+    pub(crate) fn encode(&self) -> Bytes {
+        let mut out = BytesMut::new();
+        let length = self.copy_length();
+        for copy in 0..2 {
+            let begin = out.len();
+            out.put_slice(MAGIC);
+            out.put_u16_le(VERSION);
+            out.put_u16_le(copy);
+            out.put_u32_le(u32::try_from(self.live.len()).expect("segments are far fewer"));
+            out.put_u64_le(length);
+            out.put_u64_le(self.number);
+            out.put_u64_le(self.salt);
+            for live in &self.live {
+                out.put_u64_le(live.number);
+                out.put_u64_le(live.salt);
+                out.put_u64_le(live.start);
+                out.put_u64_le(live.limit);
+            }
+            let crc = crc32fast::hash(&out[begin..]);
+            out.put_u32_le(crc);
+            out.resize(begin + length as usize, 0);
+        }
+        out.freeze()
+    }
+
+    /// Reads the header of segment `number` from the beginning of its file.
+    pub(crate) fn parse(number: u64, octets: &[u8]) -> Found {
+        let mut newer = None;
+        // The second copy begins at a multiple of the block that only the first one tells.
+        for (index, copy) in octets.chunks(BLOCK).enumerate() {
+            let at = index * BLOCK;
+            if !copy.starts_with(MAGIC) {
+                continue;
+            }
+            match Self::parse_copy(&octets[at..]) {
+                Ok((header, which, length)) => {
+                    let in_place = at as u64 == u64::from(which) * length;
+                    if header.number == number && in_place {
+                        let damaged = which != 0
+                            || !matches!(Self::parse_copy(octets.get(length as usize..).unwrap_or_default()),
+                                Ok((second, 1, _)) if second == header);
+                        return Found::Header { header, start: 2 * length, damaged };
+                    }
+                }
+                Err(version) => newer = newer.or(version),
+            }
+        }
+        newer.map_or(Found::Nothing, Found::Newer)
+    }
+
+    fn parse_copy(octets: &[u8]) -> Result<(Self, u16, u64), Option<u16>> {
+        let mut rest = octets.strip_prefix(MAGIC).ok_or(None)?;
+        let version = rest.try_get_u16_le().map_err(|_| None)?;
+        if version != VERSION {
+            // Damage that looks like this would have to strike both copies.
+            return Err((version > VERSION).then_some(version));
+        }
+        Self::parse_fields(octets, rest).ok_or(None)
+    }
+
+    fn parse_fields(octets: &[u8], mut rest: &[u8]) -> Option<(Self, u16, u64)> {
+        let copy = rest.try_get_u16_le().ok()?;
+        let count = rest.try_get_u32_le().ok()? as usize;
+        let length = rest.try_get_u64_le().ok()?;
+        let number = rest.try_get_u64_le().ok()?;
+        let salt = rest.try_get_u64_le().ok()?;
+        let end = FIXED + count.checked_mul(LIVE)?;
+        let crc = octets.get(end..)?.first_chunk::<4>()?;
+        if crc32fast::hash(&octets[..end]) != u32::from_le_bytes(*crc) {
+            return None;
+        }
+        let live = (0..count)
+            .map(|_| Live {
+                number: rest.get_u64_le(),
+                salt: rest.get_u64_le(),
+                start: rest.get_u64_le(),
+                limit: rest.get_u64_le(),
+            })
+            .collect();
+        let header = Self { number, salt, live };
+        (copy < 2 && length == header.copy_length()).then_some((header, copy, length))
+    }
+
+    fn copy_length(&self) -> u64 {
+        ((FIXED + self.live.len() * LIVE + 4).next_multiple_of(BLOCK)) as u64
+    }
+}
+
+/// What a header is read in: enough for some 8,000 segments.
+pub(crate) const HEADER_READ: u64 = 1 << 19;
+
+const MAGIC: &[u8; 8] = b"PSTRDJRN";
+const VERSION: u16 = 1;
+const BLOCK: usize = 4_096;
+const FIXED: usize = 40;
+const LIVE: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(live: u64) -> Header {
+        let live =
+            (1..=live).map(|number| Live { number, salt: number, start: 8_192, limit: 9_000 }).collect();
+        Header { number: 900, salt: 42, live }
+    }
+
+    #[test]
+    fn headers_are_read_back_from_either_copy() {
+        for count in [0, 1, 126, 127, 128, 500] {
+            let header = header(count);
+            let mut octets = header.encode().to_vec();
+            assert_eq!(octets.len() as u64, header.start());
+            octets.extend_from_slice(b"records");
+            let found = |damaged| Found::Header { header: header.clone(), start: header.start(), damaged };
+            assert_eq!(Header::parse(900, &octets), found(false));
+            octets[20] ^= 1;
+            assert_eq!(Header::parse(900, &octets), found(true));
+            octets[20] ^= 1;
+            let second = header.copy_length() as usize + 20;
+            octets[second] ^= 1;
+            assert_eq!(Header::parse(900, &octets), found(true));
+            octets[20] ^= 1;
+            assert_eq!(Header::parse(900, &octets), Found::Nothing);
+        }
+    }
+
+    #[test]
+    fn a_header_of_another_segment_is_none() {
+        assert_eq!(Header::parse(901, &header(2).encode()), Found::Nothing);
+        assert_eq!(Header::parse(900, &[]), Found::Nothing);
+        assert_eq!(Header::parse(900, &[0; 10_000]), Found::Nothing);
+    }
+
+    #[test]
+    fn a_newer_format_is_told_apart_from_garbage() {
+        let mut octets = header(0).encode().to_vec();
+        octets[8] = 2;
+        let second = header(0).copy_length() as usize + 8;
+        octets[second] = 2;
+        assert_eq!(Header::parse(900, &octets), Found::Newer(2));
+    }
+}

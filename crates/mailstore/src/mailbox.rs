@@ -1,0 +1,133 @@
+//! Mailboxes and what numbers their messages.
+
+use core::fmt;
+use core::num::NonZeroU32;
+use std::sync::Arc;
+
+use crate::message::Message;
+
+/// What identifies an account within a store. The store gives no meaning to it.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct AccountId(pub u64);
+
+/// What identifies a mailbox within a store; never used twice.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct MailboxId(pub(crate) u64);
+
+/// The unique identifier of a message in its mailbox ([RFC 9051 §2.3.1.1](https://www.rfc-editor.org/rfc/rfc9051#section-2.3.1.1)).
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Uid(pub(crate) NonZeroU32);
+
+/// What tells one life of a mailbox from the next ([RFC 9051 §2.3.1.1](https://www.rfc-editor.org/rfc/rfc9051#section-2.3.1.1)).
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct UidValidity(pub(crate) NonZeroU32);
+
+/// The position of a change among all changes of a mailbox ([RFC 7162 §3.1](https://www.rfc-editor.org/rfc/rfc7162#section-3.1)).
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ModSeq(pub(crate) u64);
+
+/// What is known of a mailbox without looking at its messages.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MailboxStatus {
+    /// The mailbox.
+    pub id: MailboxId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// Its name.
+    pub name: String,
+    /// Its life.
+    pub uid_validity: UidValidity,
+    /// The identifier that the next message will have; `None` when all are used up.
+    pub uid_next: Option<Uid>,
+    /// The modification sequence of its last change.
+    pub highest_mod_seq: ModSeq,
+    /// How many messages there are.
+    pub messages: u64,
+    /// How many octets they have.
+    pub octets: u64,
+}
+
+/// A mailbox as it was at one moment. As long as it is held, every message in it can be read, deleted or not.
+///
+/// Give it back with [`Store::release`](crate::Store::release): until then the disk space of what it shows is not freed.
+#[derive(Debug)]
+#[must_use = "a view that is not released keeps disk space from being freed"]
+pub struct View {
+    pub(crate) token: u64,
+    /// The mailbox at that moment.
+    pub status: MailboxStatus,
+    /// Its messages, by rising [`Uid`].
+    pub messages: Arc<[Message]>,
+}
+
+impl AccountId {
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl MailboxId {
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl Uid {
+    /// The identifier of the first message of a mailbox.
+    pub const FIRST: Self = Self(NonZeroU32::MIN);
+
+    /// The identifier with this number; none has 0.
+    pub const fn new(number: u32) -> Option<Self> {
+        match NonZeroU32::new(number) {
+            Some(number) => Some(Self(number)),
+            None => None,
+        }
+    }
+
+    /// The number.
+    pub const fn get(self) -> u32 {
+        self.0.get()
+    }
+
+    pub(crate) const fn next(self) -> Option<Self> {
+        match self.0.checked_add(1) {
+            Some(number) => Some(Self(number)),
+            None => None,
+        }
+    }
+}
+
+impl UidValidity {
+    /// The number.
+    pub const fn get(self) -> u32 {
+        self.0.get()
+    }
+
+    pub(crate) const fn new(number: u32) -> Option<Self> {
+        match NonZeroU32::new(number) {
+            Some(number) => Some(Self(number)),
+            None => None,
+        }
+    }
+}
+
+impl ModSeq {
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Uid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for UidValidity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

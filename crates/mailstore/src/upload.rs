@@ -1,0 +1,129 @@
+//! Bringing a large body to stable storage, slice by slice, before its commit.
+
+use bytes::Bytes;
+
+use crate::message::{Body, BodyId};
+use crate::operation::{Dir, DiskError, Done, File, Operation};
+
+/// A body on its way into a file of its own.
+///
+/// The session that receives the message drives it, beside the store: [`poll`](Self::poll) gives one operation at a
+/// time. When everything is on stable storage, [`finish`](Self::finish) gives the [`Body`] for the commit. An upload that
+/// is given up goes to [`Store::discard`](crate::Store::discard).
+#[derive(Debug)]
+pub struct Upload {
+    id: BodyId,
+    step: Step,
+    /// An operation is with the driver.
+    busy: bool,
+    waiting: Option<Bytes>,
+    closing: bool,
+    size: u64,
+    hasher: crc32fast::Hasher,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Step {
+    Create,
+    Write,
+    SyncDir,
+    Durable,
+    Failed(DiskError),
+}
+
+impl Upload {
+    pub(crate) fn new(id: BodyId) -> Self {
+        Self {
+            id,
+            step: Step::Create,
+            busy: false,
+            waiting: None,
+            closing: false,
+            size: 0,
+            hasher: crc32fast::Hasher::new(),
+        }
+    }
+
+    /// Whether [`Self::push`] may be called: the last slice has been written.
+    pub fn wants_data(&self) -> bool {
+        self.waiting.is_none() && !self.closing && matches!(self.step, Step::Create | Step::Write)
+    }
+
+    /// Adds the next octets. One slice is in flight at a time: while [`Self::wants_data`] says no, the octets are
+    /// handed back.
+    pub fn push(&mut self, data: Bytes) -> Result<(), Bytes> {
+        if !self.wants_data() {
+            return Err(data);
+        }
+        if !data.is_empty() {
+            self.hasher.update(&data);
+            self.waiting = Some(data);
+        }
+        Ok(())
+    }
+
+    /// There is no more data: the file and its name are to be synced.
+    pub fn close(&mut self) {
+        self.closing = true;
+    }
+
+    /// The next operation; `None` while one is with the driver, or nothing is to be done.
+    pub fn poll(&mut self) -> Option<Operation> {
+        if self.busy {
+            return None;
+        }
+        let file = File::Body(self.id);
+        let operation = match self.step {
+            Step::Create => Operation::Create { file, reserve: 0 },
+            Step::Write => match &self.waiting {
+                Some(data) => Operation::Write { file, at: self.size, data: vec![data.clone()], sync: false },
+                None if self.closing => Operation::Sync { file },
+                None => return None,
+            },
+            Step::SyncDir => Operation::SyncDir { dir: Dir::Bodies },
+            Step::Durable | Step::Failed(_) => return None,
+        };
+        self.busy = true;
+        Some(operation)
+    }
+
+    /// Takes an operation back, with what came of it.
+    pub fn handle_done(&mut self, operation: Operation, result: Result<Done, DiskError>) {
+        self.busy = false;
+        self.step = match (result, operation) {
+            (Err(error), _) => Step::Failed(error),
+            (Ok(_), Operation::Create { .. }) => Step::Write,
+            (Ok(_), Operation::Write { .. }) => {
+                self.size += self.waiting.take().map_or(0, |data| data.len() as u64);
+                Step::Write
+            }
+            (Ok(_), Operation::Sync { .. }) => Step::SyncDir,
+            (Ok(_), _) => Step::Durable,
+        };
+    }
+
+    /// Why it failed, if it did. A failed upload is only good for [`Store::discard`](crate::Store::discard).
+    pub const fn error(&self) -> Option<DiskError> {
+        match self.step {
+            Step::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// How many octets have been written so far.
+    pub const fn written(&self) -> u64 {
+        self.size
+    }
+
+    /// The body, once it is on stable storage; otherwise the upload itself.
+    pub fn finish(self) -> Result<Body, Self> {
+        match self.step {
+            Step::Durable => Ok(Body { id: self.id, size: self.size, crc: self.hasher.finalize() }),
+            _ => Err(self),
+        }
+    }
+
+    pub(crate) const fn file(&self) -> File {
+        File::Body(self.id)
+    }
+}
