@@ -24,6 +24,9 @@ pub trait Index {
     /// Whether a body of this identifier is known.
     fn has_body(&self, body: BodyId) -> bool;
 
+    /// All bodies that lie in files of their own, with their checksums.
+    fn body_files(&self) -> Vec<(Extent, u32)>;
+
     /// A mailbox without its messages.
     fn status(&self, mailbox: MailboxId) -> Option<MailboxStatus>;
 
@@ -70,6 +73,8 @@ pub enum Change {
         id: BodyId,
         /// Where it lies.
         content: Extent,
+        /// The checksum of a body in a file of its own.
+        crc: Option<u32>,
     },
     /// A mailbox was made.
     MailboxCreated {

@@ -10,9 +10,11 @@ pub mod message;
 pub mod operation;
 #[cfg(feature = "os")]
 pub mod os;
-
+#[cfg(feature = "simulation")]
+pub mod sim;
 pub mod store;
 pub mod upload;
+pub mod verify;
 
 pub use error::Failure;
 pub use journal::recovery::{Damage, Report};

@@ -31,7 +31,15 @@ pub struct Disk(Arc<Shared>);
 struct Shared {
     root: PathBuf,
     /// Files that are open, the segments above all.
-    open: Mutex<BTreeMap<File, Arc<fs::File>>>,
+    open: Mutex<BTreeMap<File, Open>>,
+}
+
+#[derive(Debug)]
+struct Open {
+    handle: Arc<fs::File>,
+    /// It was written through this handle since its last sync. A sync through another one might not tell of a write
+    /// that failed meanwhile.
+    unsynced: bool,
 }
 
 impl Disk {
@@ -60,9 +68,7 @@ impl Disk {
             Operation::Write { file, at, data, sync } => {
                 self.write(*file, *at, data, *sync).map(|()| Done::Nothing)
             }
-            Operation::Sync { file } => {
-                self.file(*file).and_then(|file| file.sync_data()).map(|()| Done::Nothing)
-            }
+            Operation::Sync { file } => self.sync(*file).map(|()| Done::Nothing),
             Operation::SyncDir { dir } => sync_dir(&self.dir(*dir)).map(|()| Done::Nothing),
             Operation::Unlink { file } => self.unlink(*file).map(|()| Done::Nothing),
             Operation::Read { file, at, length } => self.read(*file, *at, *length).map(Done::Data),
@@ -88,9 +94,12 @@ impl Disk {
         for dir in [Dir::Journal, Dir::Bodies] {
             for entry in fs::read_dir(self.dir(dir))? {
                 let entry = entry?;
-                let number = entry.file_name().to_str().and_then(|name| u64::from_str_radix(name, 16).ok());
+                let name = entry.file_name();
+                let number = name.to_str().and_then(|name| u64::from_str_radix(name, 16).ok());
                 // What is not called as we call files is not ours.
-                let Some(number) = number else { continue };
+                let Some(number) = number.filter(|number| name == *format!("{number:016x}")) else {
+                    continue;
+                };
                 let file = match dir {
                     Dir::Journal => File::Segment(number),
                     Dir::Bodies => File::Body(BodyId(number)),
@@ -111,17 +120,32 @@ impl Disk {
             made.write_all_at(piece, at)?;
             at += piece.len() as u64;
         }
-        self.remember(file, made);
+        self.remember(file, made, true);
         Ok(())
     }
 
     fn write(&self, file: File, mut at: u64, data: &[Bytes], sync: bool) -> io::Result<()> {
         let open = self.file(file)?;
+        if !sync {
+            self.mark(file, true);
+        }
         for piece in data {
             open.write_all_at(piece, at)?;
             at += piece.len() as u64;
         }
-        if sync { open.sync_data() } else { Ok(()) }
+        if sync { self.sync(file) } else { Ok(()) }
+    }
+
+    fn sync(&self, file: File) -> io::Result<()> {
+        self.file(file)?.sync_data()?;
+        self.mark(file, false);
+        Ok(())
+    }
+
+    fn mark(&self, file: File, unsynced: bool) {
+        if let Some(open) = self.0.open.lock().expect("nobody panics under this lock").get_mut(&file) {
+            open.unsynced = unsynced;
+        }
     }
 
     fn unlink(&self, file: File) -> io::Result<()> {
@@ -151,24 +175,27 @@ impl Disk {
 
     fn file(&self, file: File) -> io::Result<Arc<fs::File>> {
         if let Some(open) = self.0.open.lock().expect("nobody panics under this lock").get(&file) {
-            return Ok(open.clone());
+            return Ok(open.handle.clone());
         }
         let opened = OpenOptions::new().read(true).write(true).open(self.path(file))?;
-        Ok(self.remember(file, opened))
+        Ok(self.remember(file, opened, false))
     }
 
-    fn remember(&self, file: File, opened: fs::File) -> Arc<fs::File> {
-        let opened = Arc::new(opened);
+    fn remember(&self, file: File, opened: fs::File, unsynced: bool) -> Arc<fs::File> {
+        let handle = Arc::new(opened);
         let mut open = self.0.open.lock().expect("nobody panics under this lock");
         if open.len() >= MAX_OPEN {
-            // Large bodies are written and read in one go, mostly; segments are what is worth keeping.
-            open.retain(|file, handle| matches!(file, File::Segment(_)) || Arc::strong_count(handle) > 1);
+            // Large bodies are read in one go, mostly; segments are what is worth keeping.
+            open.retain(|file, open| {
+                matches!(file, File::Segment(_)) || open.unsynced || Arc::strong_count(&open.handle) > 1
+            });
         }
         if open.len() >= MAX_OPEN {
-            open.pop_first();
+            let old = open.iter().find(|(_, open)| !open.unsynced).map(|(file, _)| *file);
+            old.and_then(|file| open.remove(&file));
         }
-        open.insert(file, opened.clone());
-        opened
+        open.insert(file, Open { handle: handle.clone(), unsynced });
+        handle
     }
 
     fn path(&self, file: File) -> PathBuf {

@@ -13,8 +13,10 @@
 mod batch;
 mod making;
 
+use core::sync::atomic::AtomicU64;
 use core::time::Duration;
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -23,14 +25,15 @@ use self::making::{Making, Progress};
 use crate::error::{Dead, Failure, Refusal};
 use crate::index::{Change, Highest, Index, MemoryIndex};
 use crate::journal::entry::Record;
-use crate::journal::recovery::{Recovered, Recovery, Report, change, rewrite};
-use crate::journal::segment::{Header, Live};
+use crate::journal::recovery::{Damage, Recovered, Recovery, Report, change, rewrite};
+use crate::journal::segment::{HEADER_READ, Header, Live};
 use crate::journal::writer::{BATCH_END, SEAL, Writer};
 use crate::limits::Limits;
 use crate::mailbox::{AccountId, MailboxId, MailboxStatus, ModSeq, Uid, UidValidity, View};
 use crate::message::{Body, BodyId, UnixTime};
 use crate::operation::{DiskError, Done, File, Operation};
 use crate::upload::Upload;
+use crate::verify::Verification;
 
 /// Everything that is to happen, or not to happen, together.
 #[derive(Debug)]
@@ -199,6 +202,10 @@ pub struct Store<I = MemoryIndex> {
     unlinks: VecDeque<File>,
     /// Files without a delivery, each with the last view that may still show it.
     dying: Vec<(File, u64)>,
+    /// Files that a crash may still want, until a later segment counts.
+    doubtful: Vec<File>,
+    /// How often the names of bodies could not be synced.
+    unsynced_names: Arc<AtomicU64>,
     views: BTreeSet<u64>,
     next_view: u64,
     closing: bool,
@@ -269,6 +276,8 @@ impl<I: Index> Store<I> {
             events: VecDeque::new(),
             unlinks: VecDeque::new(),
             dying: Vec::new(),
+            doubtful: Vec::new(),
+            unsynced_names: Arc::default(),
             views: BTreeSet::new(),
             next_view: 0,
             closing: false,
@@ -352,7 +361,7 @@ impl<I: Index> Store<I> {
             return None;
         }
         self.highest.body += 1;
-        Some(Upload::new(BodyId(self.highest.body)))
+        Some(Upload::new(BodyId(self.highest.body), self.unsynced_names.clone()))
     }
 
     /// Gives up an upload, of which no operation is with the driver any more.
@@ -377,7 +386,30 @@ impl<I: Index> Store<I> {
 
     /// Takes a view back: nobody reads through it any more.
     pub fn release(&mut self, view: View) {
-        self.views.remove(&view.token);
+        self.let_go(view.token);
+    }
+
+    /// Begins to compare everything with its checksums; `None` before [`Event::Ready`] and after the end.
+    pub fn verify(&mut self) -> Option<Verification> {
+        if !self.is_ready() {
+            return None;
+        }
+        let token = self.next_view;
+        self.next_view += 1;
+        self.views.insert(token);
+        let bodies =
+            self.index.body_files().into_iter().map(|(extent, crc)| (extent.file, extent.length, crc));
+        Some(Verification::new(token, &self.live, bodies.collect()))
+    }
+
+    /// Ends a verification, which may be before it is through. Gives what was found damaged.
+    pub fn verified(&mut self, verification: Verification) -> Vec<Damage> {
+        self.let_go(verification.token);
+        verification.damage
+    }
+
+    fn let_go(&mut self, token: u64) {
+        self.views.remove(&token);
         let oldest = self.views.first().copied();
         let unlinks = &mut self.unlinks;
         self.dying.retain(|(file, last)| {
@@ -454,6 +486,10 @@ impl<I: Index> Store<I> {
 
     fn make_segment(&mut self, data: Bytes, then: Then) {
         let header = self.next_header();
+        if header.start() > HEADER_READ {
+            // It could be written, but not be read again.
+            return self.not_made(then, DiskError::NoSpace);
+        }
         self.next_segment += 1;
         // The tail of a store that was written with larger segments may not fit.
         let reserve = self.limits.segment.max(header.start() + data.len() as u64 + SEAL as u64);
@@ -476,6 +512,7 @@ impl<I: Index> Store<I> {
             }
             Progress::Doubtful(error) => {
                 self.ended = true;
+                self.doubtful.push(making.file());
                 self.not_made(then, error);
             }
         }
@@ -483,6 +520,7 @@ impl<I: Index> Store<I> {
 
     /// A new segment counts.
     fn follow(&mut self, then: Then) {
+        self.unlinks.extend(self.doubtful.drain(..));
         match then {
             Then::GoOn => {}
             Then::Ready { changes, orphans, report } => {
@@ -491,7 +529,7 @@ impl<I: Index> Store<I> {
                 }
                 // Deliveries that were acknowledged as gone, and bodies whose deliveries were.
                 while let Some((_, content)) = self.index.take_unused_body() {
-                    if matches!(content.file, File::Body(_)) {
+                    if matches!(content.file, File::Body(_)) && report.damage.is_empty() {
                         self.unlinks.push_back(content.file);
                     }
                 }
@@ -515,7 +553,8 @@ impl<I: Index> Store<I> {
             Then::GoOn => {}
             Then::Tell { waiters, .. } => {
                 for waiter in waiters {
-                    // Its file stays: after a restart the commit may be there.
+                    // After a restart the commit may be there, unless a later segment counts by then.
+                    self.doubtful.extend(waiter.file);
                     self.fail(waiter.ticket, None, Failure::Unknown);
                 }
             }
@@ -542,7 +581,7 @@ impl<I: Index> Store<I> {
         let (mut waiters, mut changes) = (Vec::new(), Vec::new());
         let file = File::Segment(active.number);
         let room = (self.limits.segment.saturating_sub(active.limit) as usize).saturating_sub(SEAL);
-        let fresh = (self.limits.segment.saturating_sub(self.next_header().start()) as usize)
+        let fresh = (self.limits.segment.saturating_sub(Header::start_behind(self.live.len())) as usize)
             .saturating_sub(SEAL + BATCH_END);
         while let Some((ticket, commit)) = self.staged.pop_front() {
             let octets = match overlay.check(&commit, &self.index, &self.limits) {

@@ -1,5 +1,8 @@
 //! Bringing a large body to stable storage, slice by slice, before its commit.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::message::{Body, BodyId};
@@ -20,6 +23,9 @@ pub struct Upload {
     closing: bool,
     size: u64,
     hasher: crc32fast::Hasher,
+    /// How often the names of bodies could not be synced, by any upload; and how often that was when this one began.
+    unsynced_names: Arc<AtomicU64>,
+    unsynced_before: u64,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,8 +38,10 @@ enum Step {
 }
 
 impl Upload {
-    pub(crate) fn new(id: BodyId) -> Self {
+    pub(crate) fn new(id: BodyId, unsynced_names: Arc<AtomicU64>) -> Self {
         Self {
+            unsynced_before: unsynced_names.load(Ordering::SeqCst),
+            unsynced_names,
             id,
             step: Step::Create,
             busy: false,
@@ -91,13 +99,22 @@ impl Upload {
     pub fn handle_done(&mut self, operation: Operation, result: Result<Done, DiskError>) {
         self.busy = false;
         self.step = match (result, operation) {
-            (Err(error), _) => Step::Failed(error),
+            (Err(error), operation) => {
+                if matches!(operation, Operation::SyncDir { .. }) {
+                    self.unsynced_names.fetch_add(1, Ordering::SeqCst);
+                }
+                Step::Failed(error)
+            }
             (Ok(_), Operation::Create { .. }) => Step::Write,
             (Ok(_), Operation::Write { .. }) => {
                 self.size += self.waiting.take().map_or(0, |data| data.len() as u64);
                 Step::Write
             }
             (Ok(_), Operation::Sync { .. }) => Step::SyncDir,
+            // Another upload's failed sync of the directory was final for the name of this file too.
+            (Ok(_), _) if self.unsynced_names.load(Ordering::SeqCst) != self.unsynced_before => {
+                Step::Failed(DiskError::Io(None))
+            }
             (Ok(_), _) => Step::Durable,
         };
     }

@@ -4,7 +4,7 @@ use core::fmt;
 
 use bytes::BufMut;
 
-use crate::error::CommandError;
+use crate::error::{CommandError, Invalid};
 
 /// A command line, borrowed from the input ([RFC 1939 §4](https://www.rfc-editor.org/rfc/rfc1939#section-4) to §7).
 ///
@@ -13,7 +13,7 @@ use crate::error::CommandError;
 #[non_exhaustive]
 pub enum Command<'a> {
     /// The name of the maildrop.
-    User(&'a str),
+    User(UserName<'a>),
     /// Its password, which may hold spaces.
     Pass(Password<'a>),
     /// Number of messages and octets.
@@ -40,11 +40,40 @@ pub enum Command<'a> {
     Stls,
 }
 
-/// A password, which does not show itself in debug output.
+/// The name of a maildrop: 1 to 248 octets without control characters, and without spaces at its ends.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct UserName<'a>(&'a str);
+
+impl<'a> UserName<'a> {
+    /// Takes the name if it can be sent.
+    pub fn new(name: &'a str) -> Result<Self, Invalid> {
+        const WHAT: &str = "user name";
+        let name = argument(name, WHAT)?;
+        if name.starts_with(' ') {
+            return Err(Invalid { what: WHAT, offset: 0 });
+        }
+        if name.ends_with(' ') {
+            return Err(Invalid { what: WHAT, offset: name.len() - 1 });
+        }
+        Ok(Self(name))
+    }
+
+    /// The name itself.
+    pub const fn as_str(&self) -> &'a str {
+        self.0
+    }
+}
+
+/// A password: 1 to 248 octets without control characters. It does not show itself in debug output.
 #[derive(Clone, Copy, Eq, PartialEq)]
-pub struct Password<'a>(pub(crate) &'a str);
+pub struct Password<'a>(&'a str);
 
 impl<'a> Password<'a> {
+    /// Takes the password if it can be sent.
+    pub fn new(password: &'a str) -> Result<Self, Invalid> {
+        argument(password, "password").map(Self)
+    }
+
     /// The password itself.
     pub const fn expose(&self) -> &'a str {
         self.0
@@ -76,7 +105,8 @@ impl<'a> Command<'a> {
         let argument = rest.trim_matches(' ');
         let alone = |command| if argument.is_empty() { Ok(command) } else { Err(bad) };
         match &*keyword {
-            b"USER" if !argument.is_empty() => Ok(Self::User(argument)),
+            // No longer than the limit of the line, which here is the reader's to choose.
+            b"USER" if !argument.is_empty() => Ok(Self::User(UserName(argument))),
             // RFC 1939 §7: spaces in the argument of PASS are part of the password.
             b"PASS" if !rest.is_empty() => Ok(Self::Pass(Password(rest))),
             b"USER" | b"PASS" => Err(bad),
@@ -100,50 +130,102 @@ impl<'a> Command<'a> {
 
     /// Writes the line with its CRLF.
     pub fn encode(&self, out: &mut impl BufMut) {
-        let mut line = |keyword: &str, argument: fmt::Arguments<'_>| {
-            let argument = argument.to_string();
-            out.put_slice(keyword.as_bytes());
-            if !argument.is_empty() {
-                out.put_u8(b' ');
-                out.put_slice(argument.as_bytes());
-            }
-            out.put_slice(b"\r\n");
-        };
         match self {
-            Self::User(name) => line("USER", format_args!("{name}")),
-            Self::Pass(password) => line("PASS", format_args!("{}", password.expose())),
-            Self::Stat => line("STAT", format_args!("")),
-            Self::List(None) => line("LIST", format_args!("")),
-            Self::List(Some(message)) => line("LIST", format_args!("{message}")),
-            Self::Uidl(None) => line("UIDL", format_args!("")),
-            Self::Uidl(Some(message)) => line("UIDL", format_args!("{message}")),
-            Self::Retr(message) => line("RETR", format_args!("{message}")),
-            Self::Top(message, lines) => line("TOP", format_args!("{message} {lines}")),
-            Self::Dele(message) => line("DELE", format_args!("{message}")),
-            Self::Noop => line("NOOP", format_args!("")),
-            Self::Rset => line("RSET", format_args!("")),
-            Self::Quit => line("QUIT", format_args!("")),
-            Self::Capa => line("CAPA", format_args!("")),
-            Self::Stls => line("STLS", format_args!("")),
+            Self::User(name) => text("USER", name.as_str(), out),
+            Self::Pass(password) => text("PASS", password.expose(), out),
+            Self::Stat => numbers("STAT", [None, None], out),
+            Self::List(message) => numbers("LIST", [message.map(u64::from), None], out),
+            Self::Uidl(message) => numbers("UIDL", [message.map(u64::from), None], out),
+            Self::Retr(message) => numbers("RETR", [Some((*message).into()), None], out),
+            Self::Top(message, lines) => numbers("TOP", [Some((*message).into()), Some(*lines)], out),
+            Self::Dele(message) => numbers("DELE", [Some((*message).into()), None], out),
+            Self::Noop => numbers("NOOP", [None, None], out),
+            Self::Rset => numbers("RSET", [None, None], out),
+            Self::Quit => numbers("QUIT", [None, None], out),
+            Self::Capa => numbers("CAPA", [None, None], out),
+            Self::Stls => numbers("STLS", [None, None], out),
         }
     }
 }
 
-/// Whether the line is the first of another protocol, which a browser can be made to send here.
-pub(crate) fn is_foreign(line: &[u8]) -> bool {
-    let word = line.split(|octet| *octet == b' ').next().unwrap_or_default();
-    [&b"GET"[..], b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"DELETE", b"PATCH", b"TRACE"]
-        .contains(&word)
-        || line.starts_with(&[0x16, 0x03])
+/// Whether the input begins as another protocol does that a browser or a confused client can be made to speak here.
+///
+/// It is asked before the line has ended: a first line of HTTP may be longer than any limit on lines.
+pub(crate) fn is_foreign(input: &[u8]) -> bool {
+    // The start of a TLS record with a handshake in it.
+    if input.starts_with(b"SSH-") || input.starts_with(&[0x16, 0x03]) {
+        return true;
+    }
+    let word = input.iter().take(FOREIGN_OCTETS).position(|octet| *octet == b' ').map(|end| &input[..end]);
+    word.is_some_and(|word| FOREIGN.iter().any(|foreign| foreign.as_bytes() == word))
+}
+
+/// The methods of HTTP, WebDAV, RTSP and SIP; upper case as there.
+const FOREIGN: [&str; 22] = [
+    "GET",
+    "POST",
+    "PUT",
+    "HEAD",
+    "OPTIONS",
+    "CONNECT",
+    "DELETE",
+    "PATCH",
+    "TRACE",
+    "PRI",
+    "PROPFIND",
+    "REPORT",
+    "SEARCH",
+    "DESCRIBE",
+    "SETUP",
+    "INVITE",
+    "REGISTER",
+    "SUBSCRIBE",
+    "NOTIFY",
+    "MESSAGE",
+    "PUBLISH",
+    "ACK",
+];
+
+/// The longest of them and its space.
+const FOREIGN_OCTETS: usize = 10;
+
+/// What may stand behind a keyword.
+fn argument<'a>(text: &'a str, what: &'static str) -> Result<&'a str, Invalid> {
+    let bad = text.bytes().position(|octet| octet.is_ascii_control());
+    if bad.is_some() || text.is_empty() || text.len() > MAX_TEXT {
+        return Err(Invalid { what, offset: bad.unwrap_or_else(|| text.len().min(MAX_TEXT)) });
+    }
+    Ok(text)
+}
+
+/// RFC 2449 §4: a command line has at most 255 octets; here without keyword, space and CRLF.
+const MAX_TEXT: usize = 255 - "PASS ".len() - "\r\n".len();
+
+/// Writes a line without a copy of its argument, which may be a secret.
+fn text(keyword: &str, argument: &str, out: &mut impl BufMut) {
+    out.put_slice(keyword.as_bytes());
+    out.put_u8(b' ');
+    out.put_slice(argument.as_bytes());
+    out.put_slice(b"\r\n");
+}
+
+fn numbers(keyword: &str, arguments: [Option<u64>; 2], out: &mut impl BufMut) {
+    out.put_slice(keyword.as_bytes());
+    for number in arguments.into_iter().flatten() {
+        out.put_u8(b' ');
+        out.put_slice(number.to_string().as_bytes());
+    }
+    out.put_slice(b"\r\n");
 }
 
 fn optional(argument: &str) -> Option<Option<u32>> {
     if argument.is_empty() { Some(None) } else { number(argument).map(Some) }
 }
 
-fn number<N: core::str::FromStr>(argument: &str) -> Option<N> {
+/// A decimal number that fits.
+pub(crate) fn number<N: core::str::FromStr>(digits: &str) -> Option<N> {
     // `parse` would take a leading plus.
-    if argument.bytes().all(|octet| octet.is_ascii_digit()) { argument.parse().ok() } else { None }
+    if digits.bytes().all(|octet| octet.is_ascii_digit()) { digits.parse().ok() } else { None }
 }
 
 #[cfg(test)]
@@ -204,5 +286,30 @@ mod tests {
     #[test]
     fn passwords_do_not_show_themselves() {
         assert!(!format!("{:?}", Command::parse(b"PASS secret")).contains("secret"));
+    }
+
+    #[test]
+    fn names_and_passwords_cannot_smuggle_a_line() {
+        for text in ["", "a\rb", "a\nb", "a\0b", "\r\nDELE 1", "\u{7f}", "\t"] {
+            assert!(UserName::new(text).is_err(), "{text:?}");
+            assert!(Password::new(text).is_err(), "{text:?}");
+        }
+        assert!(UserName::new(" a").is_err(), "the reader would cut the space off");
+        assert!(UserName::new("a ").is_err(), "the reader would cut the space off");
+        assert!(Password::new(" a ").is_ok());
+        assert!(Password::new(&"x".repeat(248)).is_ok());
+        assert_eq!(Password::new(&"x".repeat(249)).map_err(|error| error.offset()), Err(248));
+    }
+
+    #[test]
+    fn other_protocols_are_known_by_their_first_word() {
+        let long = format!("GET /{}", "x".repeat(4000));
+        for line in ["GET / HTTP/1.1", "POST ", &long, "INVITE sip:a@b SIP/2.0", "SUBSCRIBE x", "SSH-2.0-x"] {
+            assert!(is_foreign(line.as_bytes()), "{line:?}");
+        }
+        assert!(is_foreign(b"\x16\x03\x01\x02\x00\x01"));
+        for line in ["", "GET", "GETX /", "USER GET", "get 1", "CAPA", "QUIT", " GET /", "SSH"] {
+            assert!(!is_foreign(line.as_bytes()), "{line:?}");
+        }
     }
 }

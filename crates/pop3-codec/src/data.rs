@@ -1,7 +1,7 @@
 //! Multi-line responses: dot-stuffing, and where TOP ends.
 
 use bytes::BufMut;
-use memchr::memchr;
+use memchr::{memchr, memmem};
 
 /// Adds dot-stuffing and the final dot ([RFC 1939 §3](https://www.rfc-editor.org/rfc/rfc1939#section-3)).
 ///
@@ -70,6 +70,69 @@ impl DataEncoder {
     }
 }
 
+/// What [`DataDecoder::next`] finds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Decoded<'i> {
+    /// The next octets of the message, never empty.
+    Chunk(&'i [u8]),
+    /// The line with the final dot.
+    End,
+}
+
+/// Removes dot-stuffing, and finds the end, without a buffer of its own.
+///
+/// Only a dot alone between two CRLF ends a message: one behind a bare LF or a bare CR is content.
+#[derive(Clone, Copy, Debug)]
+pub struct DataDecoder {
+    at_line_start: bool,
+    after_cr: bool,
+}
+
+impl DataDecoder {
+    /// For the octets behind the CRLF of a status line.
+    pub const fn new() -> Self {
+        Self { at_line_start: true, after_cr: false }
+    }
+
+    /// Takes octets from `input`; `None` when more are needed.
+    ///
+    /// At most two octets stay unread: a dot at the start of a line and a CR behind it. Behind the
+    /// [end](Decoded::End) this is of no use any more.
+    pub fn next<'i>(&mut self, input: &mut &'i [u8]) -> Option<Decoded<'i>> {
+        let mut unread = *input;
+        if self.at_line_start {
+            match unread {
+                [] | [b'.'] | [b'.', b'\r'] => return None,
+                [b'.', b'\r', b'\n', rest @ ..] => {
+                    *input = rest;
+                    return Some(Decoded::End);
+                }
+                // RFC 1939 §3: the dot at the start of any other line was put there by the server.
+                [b'.', rest @ ..] => unread = rest,
+                _ => {}
+            }
+        } else if unread.is_empty() {
+            return None;
+        }
+        let end = if self.after_cr && (unread == b"\n" || unread.starts_with(b"\n.")) {
+            1
+        } else {
+            memmem::find(unread, b"\r\n.").map_or(unread.len(), |at| at + 2)
+        };
+        let (chunk, rest) = unread.split_at(end);
+        self.at_line_start = chunk.ends_with(b"\r\n") || (self.after_cr && chunk == b"\n");
+        self.after_cr = chunk.ends_with(b"\r");
+        *input = rest;
+        Some(Decoded::Chunk(chunk))
+    }
+}
+
+impl Default for DataDecoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +177,71 @@ mod tests {
         }
         for step in 1..=8 {
             assert_eq!(encode("\r\nbody\r\n", Some(0), step), "\r\n.\r\n");
+        }
+    }
+
+    /// Feeds the octets in steps; what was decoded, and what stood behind the end.
+    fn decode(wire: &[u8], step: usize) -> Option<(Vec<u8>, Vec<u8>)> {
+        let (mut decoder, mut message, mut buffer) = (DataDecoder::new(), Vec::new(), Vec::new());
+        for (number, piece) in wire.chunks(step).enumerate() {
+            buffer.extend_from_slice(piece);
+            let mut input = &buffer[..];
+            while let Some(decoded) = decoder.next(&mut input) {
+                match decoded {
+                    Decoded::Chunk(chunk) => {
+                        assert!(!chunk.is_empty());
+                        message.extend_from_slice(chunk);
+                    }
+                    Decoded::End => {
+                        let behind = wire.get((number + 1) * step..).unwrap_or_default();
+                        return Some((message, [input, behind].concat()));
+                    }
+                }
+            }
+            assert!(input.len() <= 2, "hardly anything stays unread");
+            let used = buffer.len() - input.len();
+            buffer.drain(..used);
+        }
+        None
+    }
+
+    #[test]
+    fn only_a_dot_between_two_crlf_ends_a_message() {
+        // Every string of up to six of these octets, between two others, at every split.
+        const OCTETS: [u8; 5] = *b"\r\n.\0x";
+        for length in 1..=6_u32 {
+            for number in 0..5_usize.pow(length) {
+                let middle = (0..length).map(|digit| OCTETS[number / 5_usize.pow(digit) % 5]);
+                let wire: Vec<u8> = [b'a'].into_iter().chain(middle).chain(*b"z").collect();
+                let end = memmem::find(&wire, b"\r\n.\r\n");
+                for step in 1..=wire.len() {
+                    let found = decode(&wire, step);
+                    assert_eq!(found.is_some(), end.is_some(), "{wire:?} in steps of {step}");
+                    if let (Some((_, behind)), Some(end)) = (found, end) {
+                        assert_eq!(behind, &wire[end + 5..], "{wire:?} in steps of {step}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_stuffed_comes_back() {
+        for (wire, message) in [
+            (".\r\n", ""),
+            ("..\r\n.\r\n", ".\r\n"),
+            ("...\r\n.\r\n", "..\r\n"),
+            ("a.\r\n...b\r\n.\r\n", "a.\r\n..b\r\n"),
+            ("\r\n\r\n.\r\n", "\r\n\r\n"),
+            (".\rx\r\n.\r\n", "\rx\r\n"),
+            ("bare\n.\r\nlf\r\n.\r\n", "bare\n.\r\nlf\r\n"),
+            (".x\r\r\n.\r\n", "x\r\r\n"),
+        ] {
+            for step in 1..=wire.len() {
+                let found = decode(format!("{wire}+OK").as_bytes(), step);
+                let expected = Some((message.as_bytes().to_vec(), b"+OK".to_vec()));
+                assert_eq!(found, expected, "{wire:?} in steps of {step}");
+            }
         }
     }
 }

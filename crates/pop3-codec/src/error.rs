@@ -35,6 +35,35 @@ impl From<&CommandError> for Reply {
     }
 }
 
+/// Why a response of a server is not one. A client ends its session over it, since it cannot know what belongs to what.
+#[derive(Clone, Copy, Debug, Eq, Error, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum ResponseError {
+    /// A response that begins with neither `+OK` nor `-ERR`.
+    #[error("neither +OK nor -ERR")]
+    Status,
+    /// A line that is longer than the limit, or a list of capabilities that has no end.
+    #[error("response too long")]
+    TooLong,
+    /// A line that ended in LF alone.
+    #[error("a line ends in LF alone")]
+    BareLf,
+    /// A number is missing, malformed or too large.
+    #[error("bad number")]
+    Number,
+    /// A unique id that is none.
+    #[error("bad unique id")]
+    UniqueId,
+    /// The answer is about another message than the question.
+    #[error("answer about another message")]
+    OtherMessage,
+}
+
+/// [`ClientLimits::queue`](crate::ClientLimits::queue) commands are waiting for their responses.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("too many commands are waiting")]
+pub struct QueueFull;
+
 /// Text that is not what a constructor of this crate demands.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("invalid {what} at octet {offset}")]

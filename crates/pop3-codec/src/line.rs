@@ -21,6 +21,11 @@ pub(crate) struct LineReader {
 }
 
 impl LineReader {
+    /// Whether more octets than the limit have come without an end.
+    pub(crate) const fn is_swallowing(&self) -> bool {
+        self.swallowing
+    }
+
     /// Takes one line from `input`, its CRLF removed; `None` when its end has not come yet.
     ///
     /// Unless `limit` octets have come without an end, unfinished input stays unread.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::BufMut;
 
-use crate::error::Invalid;
+use crate::error::{Invalid, ResponseError};
 
 /// The first line of a response ([RFC 1939 §3](https://www.rfc-editor.org/rfc/rfc1939#section-3)).
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -22,6 +22,8 @@ pub enum Status {
     Ok,
     /// `-ERR` without a code.
     Err,
+    /// `-ERR [LOGIN-DELAY]`: the last login was too short a time ago.
+    LoginDelay,
     /// `-ERR [IN-USE]`: another session holds the maildrop.
     InUse,
     /// `-ERR [AUTH]`: name or password is wrong.
@@ -54,7 +56,7 @@ replies! {
     /// A list follows.
     LIST_FOLLOWS = Ok "list follows";
 
-    /// Name or password is wrong. RFC 3206 §4.
+    /// Name or password is wrong. RFC 3206 §5.
     AUTH_FAILED = Auth "wrong name or password";
     /// Another session holds the maildrop. RFC 1939 §4, RFC 2449 §8.1.2.
     IN_USE = InUse "mailbox is open in another session";
@@ -131,11 +133,82 @@ impl Reply {
     }
 }
 
+/// The first line of a response as a server sent it, borrowed from the input.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct StatusLine<'a> {
+    status: Status,
+    code: Option<&'a str>,
+    text: &'a [u8],
+}
+
+impl<'a> StatusLine<'a> {
+    /// Parses a line whose CRLF has been removed.
+    pub fn parse(line: &'a [u8]) -> Result<Self, ResponseError> {
+        let (positive, rest) = match (line.strip_prefix(b"+OK"), line.strip_prefix(b"-ERR")) {
+            (Some(rest), _) => (true, rest),
+            (_, Some(rest)) => (false, rest),
+            _ => return Err(ResponseError::Status),
+        };
+        let text = match rest {
+            [] => rest,
+            [b' ', text @ ..] => text,
+            _ => return Err(ResponseError::Status),
+        };
+        let code = code(text);
+        let text = code.map_or(text, |code| {
+            let behind = &text[code.len() + "[]".len()..];
+            behind.strip_prefix(b" ").unwrap_or(behind)
+        });
+        let known = |name: &str| code.is_some_and(|code| code.eq_ignore_ascii_case(name));
+        let status = match () {
+            () if positive => Status::Ok,
+            () if known("LOGIN-DELAY") => Status::LoginDelay,
+            () if known("IN-USE") => Status::InUse,
+            () if known("AUTH") => Status::Auth,
+            () if known("SYS/TEMP") => Status::SysTemp,
+            () if known("SYS/PERM") => Status::SysPerm,
+            () => Status::Err,
+        };
+        Ok(Self { status, code, text })
+    }
+
+    /// What it says. A code that is not known here says no more than `-ERR` does.
+    pub const fn status(&self) -> Status {
+        self.status
+    }
+
+    /// Whether it says no.
+    pub const fn is_negative(&self) -> bool {
+        !matches!(self.status, Status::Ok)
+    }
+
+    /// The response code, without its brackets.
+    pub const fn code(&self) -> Option<&'a str> {
+        self.code
+    }
+
+    /// The text behind the code: whatever octets the server sent, but for CR LF.
+    pub const fn text(&self) -> &'a [u8] {
+        self.text
+    }
+}
+
+/// RFC 2449 §8: a response code stands in brackets at the start of the text.
+fn code(text: &[u8]) -> Option<&str> {
+    let rest = text.strip_prefix(b"[")?;
+    let code = &rest[..rest.iter().position(|octet| *octet == b']')?];
+    if code.is_empty() || !code.iter().all(|octet| octet.is_ascii_graphic() && *octet != b'[') {
+        return None;
+    }
+    str::from_utf8(code).ok()
+}
+
 impl Status {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "+OK",
             Self::Err => "-ERR",
+            Self::LoginDelay => "-ERR [LOGIN-DELAY]",
             Self::InUse => "-ERR [IN-USE]",
             Self::Auth => "-ERR [AUTH]",
             Self::SysTemp => "-ERR [SYS/TEMP]",
@@ -181,5 +254,36 @@ mod tests {
             assert!(Reply::new(Status::Err, text).is_err(), "{text:?}");
         }
         assert!(Reply::new(Status::Err, "x".repeat(401)).is_err());
+    }
+
+    #[test]
+    fn status_lines_are_read_with_their_codes() {
+        for (line, status, code, text) in [
+            ("+OK", Status::Ok, None, ""),
+            ("+OK ready", Status::Ok, None, "ready"),
+            ("-ERR", Status::Err, None, ""),
+            (
+                "-ERR [IN-USE] Do you have another POP session running?",
+                Status::InUse,
+                Some("IN-USE"),
+                "Do you have another POP session running?",
+            ),
+            ("-ERR [sys/temp]x", Status::SysTemp, Some("sys/temp"), "x"),
+            ("-ERR [SYS/OTHER] y", Status::Err, Some("SYS/OTHER"), "y"),
+            ("-ERR [LOGIN-DELAY] z", Status::LoginDelay, Some("LOGIN-DELAY"), "z"),
+            ("-ERR [no end", Status::Err, None, "[no end"),
+            ("-ERR [] x", Status::Err, None, "[] x"),
+            ("-ERR [a b] x", Status::Err, None, "[a b] x"),
+        ] {
+            let read = StatusLine::parse(line.as_bytes()).expect(line);
+            assert_eq!(
+                (read.status(), read.code(), read.text()),
+                (status, code, text.as_bytes()),
+                "{line:?}"
+            );
+        }
+        for line in ["", "+", "+ok", "+OKAY", "-ERRX", " +OK", "220 smtp", "* OK imap", "+OK\0"] {
+            assert_eq!(StatusLine::parse(line.as_bytes()), Err(ResponseError::Status), "{line:?}");
+        }
     }
 }

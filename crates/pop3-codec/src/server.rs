@@ -7,12 +7,14 @@ mod event;
 mod state;
 
 use core::fmt::Write as _;
+use core::mem;
 use core::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 
 pub use self::event::{Event, Login, Message, Retrieve, Stls, Update};
 use self::state::{List, State};
+use crate::capability::{Capabilities, Expire};
 use crate::command::{Command, Password, is_foreign};
 use crate::limits::Limits;
 use crate::line::{LineError, LineReader};
@@ -125,9 +127,12 @@ enum Pending {
 #[derive(Debug, Default)]
 struct Marks {
     bits: Vec<u64>,
-    count: usize,
-    octets: u64,
-    left: usize,
+    /// How many messages there are, marked or not, and their octets.
+    messages: usize,
+    all_octets: u64,
+    /// How many are marked, and their octets.
+    marked: usize,
+    marked_octets: u64,
 }
 
 /// What a step of the session came to, before anything is borrowed for an event.
@@ -148,7 +153,7 @@ impl<M: Maildrop> ServerSession<M> {
         out.put_slice(b"+OK POP3 ready\r\n");
         let core = Core {
             tls: config.tls,
-            deadline: now + config.limits.idle_timeout,
+            deadline: now.saturating_add(config.limits.idle_timeout),
             config,
             state: State::Authorization,
             pending: Pending::Nothing,
@@ -167,6 +172,8 @@ impl<M: Maildrop> ServerSession<M> {
     ///
     /// `None` means that more input is needed, or that the session is [closed](Self::closed) or waits for
     /// [TLS](Self::wants_tls). What is left of `input` has to be there again, with more behind it, at the next call.
+    ///
+    /// One call writes 17 KiB at most, however many commands or messages there are: then comes [`Event::Continue`].
     pub fn receive<'s, 'i: 's>(
         &'s mut self,
         now: Duration,
@@ -174,9 +181,10 @@ impl<M: Maildrop> ServerSession<M> {
         out: &mut BytesMut,
     ) -> Option<Event<'s, M>> {
         self.core.refuse_pending(out);
-        if core::mem::take(&mut self.core.restart) {
+        if mem::take(&mut self.core.restart) {
             self.core.restart_deadline(now);
         }
+        let full = out.len().saturating_add(CALL_OCTETS);
         loop {
             let turn = match self.core.state {
                 State::Closed | State::Update => return None,
@@ -187,11 +195,15 @@ impl<M: Maildrop> ServerSession<M> {
                     }
                     return None;
                 }
-                State::Listing { what, next } => self.core.list(what, next, now, out),
+                State::Listing { what, next } => self.core.list(what, next, now, full, out),
                 State::Authorization | State::Transaction => self.command(now, input, out),
             };
             match turn {
                 Turn::More => return None,
+                // Pipelined commands with small answers are many, too: the driver has to get a chance to flush.
+                Turn::Done if out.len() >= full && self.core.reason.is_none() => {
+                    return Some(Event::Continue);
+                }
                 Turn::Done => {}
                 Turn::Continue => return Some(Event::Continue),
                 Turn::Login(password) => {
@@ -259,8 +271,10 @@ impl<M: Maildrop> ServerSession<M> {
     /// Ends the session from our side; nothing is deleted.
     pub fn close(&mut self, _now: Duration, out: &mut BytesMut) {
         if self.core.reason.is_none() {
-            // In the middle of a list a status line would be taken for one of its lines.
-            if !matches!(self.core.state, State::Listing { .. }) && self.core.pending != Pending::Message {
+            // In the middle of a list or of a message a status line would be taken for one of its lines; behind the
+            // answer to STLS the client expects a handshake.
+            let listens = !matches!(self.core.state, State::Listing { .. } | State::TlsWanted);
+            if listens && self.core.pending != Pending::Message {
                 Reply::SHUTTING_DOWN.encode(out);
             }
             self.core.end(Reason::Closed);
@@ -274,18 +288,18 @@ impl<M: Maildrop> ServerSession<M> {
 
     fn command<'i>(&mut self, now: Duration, input: &mut &'i [u8], out: &mut BytesMut) -> Turn<'i> {
         let core = &mut self.core;
+        // ALPACA: a browser made to talk to us must not get past its own first line, however long that is.
+        if !core.greeted && is_foreign(input) {
+            Reply::NOT_POP3.encode(out);
+            core.end(Reason::ForeignProtocol);
+            return Turn::Done;
+        }
         let Some(line) = self.line.next(input, core.config.limits.line) else {
             return Turn::More;
         };
         core.restart_deadline(now);
-        let first = !core::mem::replace(&mut core.greeted, true);
+        core.greeted = true;
         let parsed = match line {
-            Ok(line) | Err(LineError::BareLf(line)) if first && is_foreign(line) => {
-                // ALPACA: a browser made to talk to us must not get past its own first line.
-                Reply::NOT_POP3.encode(out);
-                core.end(Reason::ForeignProtocol);
-                return Turn::Done;
-            }
             Ok(line) => Command::parse(line).map_err(|error| Reply::from(&error)),
             Err(LineError::BareLf(_)) => Err(Reply::BARE_LF),
             Err(LineError::TooLong) => Err(Reply::LINE_TOO_LONG),
@@ -312,7 +326,7 @@ impl<M: Maildrop> Core<M> {
                 self.fail(&Reply::TLS_REQUIRED, out)
             }
             Command::User(name) => {
-                self.user = Some(name.to_owned());
+                self.user = Some(name.as_str().to_owned());
                 // RFC 1939 §7 allows -ERR for an unknown name; that would tell who exists.
                 self.say(&Reply::SEND_PASS, out)
             }
@@ -326,11 +340,11 @@ impl<M: Maildrop> Core<M> {
             Command::Capa => self.capabilities(out),
             Command::Noop => self.say(&Reply::OK, out),
             Command::Rset => {
-                self.reset_marks();
+                self.marks.clear();
                 self.say(&Reply::OK, out)
             }
             Command::Stat => {
-                let _ = write!(out, "+OK {} {}\r\n", self.marks.left, self.marks.octets);
+                let _ = write!(out, "+OK {} {}\r\n", self.marks.left(), self.marks.octets_left());
                 Turn::Done
             }
             Command::List(Some(number)) => self.list_one(List::Sizes, number, out),
@@ -347,7 +361,7 @@ impl<M: Maildrop> Core<M> {
                 }
                 None => self.fail(&Reply::NO_SUCH_MESSAGE, out),
             },
-            Command::Quit if self.marks.count == 0 => {
+            Command::Quit if self.marks.marked == 0 => {
                 Reply::GOODBYE.encode(out);
                 self.end(Reason::Quit);
                 Turn::Done
@@ -384,17 +398,24 @@ impl<M: Maildrop> Core<M> {
     }
 
     /// Writes some entries; a long list takes several turns, between which the driver can flush.
-    fn list<'i>(&mut self, what: List, mut next: usize, now: Duration, out: &mut BytesMut) -> Turn<'i> {
+    fn list<'i>(
+        &mut self,
+        what: List,
+        mut next: usize,
+        now: Duration,
+        full: usize,
+        out: &mut BytesMut,
+    ) -> Turn<'i> {
         self.restart_deadline(now);
-        let count = self.maildrop.as_ref().map_or(0, Maildrop::len);
-        let full = out.len() + LIST_OCTETS;
-        while next < count && out.len() < full {
-            if !self.marks.is_set(next) {
+        while next < self.marks.messages && out.len() < full {
+            if self.marks.is_set(next) {
+                next = self.marks.behind_marked(next);
+            } else {
                 self.put_entry(what, next, out);
+                next += 1;
             }
-            next += 1;
         }
-        if next < count {
+        if next < self.marks.messages {
             self.state = State::Listing { what, next };
             return Turn::Continue;
         }
@@ -414,25 +435,19 @@ impl<M: Maildrop> Core<M> {
     /// The index of a message that is there and not marked.
     fn index(&self, number: u32) -> Option<usize> {
         let index = usize::try_from(number).ok()?.checked_sub(1)?;
-        (index < self.maildrop.as_ref()?.len() && !self.marks.is_set(index)).then_some(index)
+        (index < self.marks.messages && !self.marks.is_set(index)).then_some(index)
     }
 
     fn size(&self, index: usize) -> u64 {
         self.maildrop.as_ref().map_or(0, |maildrop| maildrop.size(index))
     }
 
-    fn reset_marks(&mut self) {
-        let count = self.maildrop.as_ref().map_or(0, Maildrop::len);
-        let octets = (0..count).map(|index| self.size(index)).sum();
-        self.marks = Marks { bits: vec![0; count.div_ceil(64)], count: 0, octets, left: count };
-    }
-
     fn open(&mut self, maildrop: M, out: &mut BytesMut) {
+        self.marks = Marks::new(&maildrop);
         self.maildrop = Some(maildrop);
         self.user = None;
         self.state = State::Transaction;
-        self.reset_marks();
-        let _ = write!(out, "+OK {} messages, {} octets\r\n", self.marks.left, self.marks.octets);
+        let _ = write!(out, "+OK {} messages, {} octets\r\n", self.marks.left(), self.marks.octets_left());
     }
 }
 
@@ -444,9 +459,14 @@ impl<M> Core<M> {
 
     /// The event of the last call was dropped without an answer.
     fn refuse_pending(&mut self, out: &mut BytesMut) {
-        match core::mem::replace(&mut self.pending, Pending::Nothing) {
+        match mem::replace(&mut self.pending, Pending::Nothing) {
             Pending::Nothing => return,
-            Pending::Login | Pending::Retrieve => Reply::LOCAL_ERROR.encode(out),
+            Pending::Login => {
+                // RFC 1939 §7: PASS comes straight behind USER, so a failed login starts over.
+                self.user = None;
+                Reply::LOCAL_ERROR.encode(out);
+            }
+            Pending::Retrieve => Reply::LOCAL_ERROR.encode(out),
             Pending::Stls => Reply::TLS_NOT_AVAILABLE.encode(out),
             // The client has been promised a message: there is no honest way to go on.
             Pending::Message => self.end(Reason::MessageCutShort),
@@ -468,20 +488,21 @@ impl<M> Core<M> {
         self.tls || self.config.plaintext_auth
     }
 
-    /// RFC 2449 §5: what is listed is what works now.
     fn capabilities<'i>(&self, out: &mut BytesMut) -> Turn<'i> {
-        out.put_slice(
-            b"+OK capabilities follow\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n",
-        );
-        if self.state == State::Authorization {
-            if self.offers_logins() {
-                out.put_slice(b"USER\r\n");
-            }
-            if self.config.stls && !self.tls {
-                out.put_slice(b"STLS\r\n");
-            }
-        }
-        out.put_slice(b"EXPIRE NEVER\r\n.\r\n");
+        let capabilities = Capabilities {
+            top: true,
+            // RFC 2449 §6.2: announced in both states.
+            user: self.offers_logins(),
+            resp_codes: true,
+            auth_resp_code: true,
+            pipelining: true,
+            uidl: true,
+            // RFC 2595 §4: present, and permitted in the current state.
+            stls: self.state == State::Authorization && self.config.stls && !self.tls,
+            expire: Some(Expire::Never),
+            ..Capabilities::default()
+        };
+        capabilities.encode(out);
         Turn::Done
     }
 
@@ -509,11 +530,27 @@ impl<M> Core<M> {
     }
 
     fn restart_deadline(&mut self, now: Duration) {
-        self.deadline = now + self.config.limits.idle_timeout;
+        self.deadline = now.saturating_add(self.config.limits.idle_timeout);
     }
 }
 
 impl Marks {
+    fn new(maildrop: &impl Maildrop) -> Self {
+        let messages = maildrop.len();
+        // Sizes are the caller's: their sum must not be what ends the process.
+        let all_octets = (0..messages).map(|index| maildrop.size(index)).fold(0, u64::saturating_add);
+        let bits = vec![0; messages.div_ceil(64)];
+        Self { bits, messages, all_octets, marked: 0, marked_octets: 0 }
+    }
+
+    const fn left(&self) -> usize {
+        self.messages - self.marked
+    }
+
+    const fn octets_left(&self) -> u64 {
+        self.all_octets.saturating_sub(self.marked_octets)
+    }
+
     fn is_set(&self, index: usize) -> bool {
         self.bits.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
     }
@@ -521,18 +558,33 @@ impl Marks {
     /// Marks a message that is not marked yet.
     fn set(&mut self, index: usize, octets: u64) {
         self.bits[index / 64] |= 1 << (index % 64);
-        self.count += 1;
-        self.left -= 1;
-        self.octets -= octets;
+        self.marked += 1;
+        self.marked_octets = self.marked_octets.saturating_add(octets);
+    }
+
+    /// Takes all marks back. With none it costs nothing: a client may send RSET as often as it likes.
+    fn clear(&mut self) {
+        if self.marked > 0 {
+            self.bits.fill(0);
+            self.marked = 0;
+            self.marked_octets = 0;
+        }
+    }
+
+    /// The first index behind a marked one that may not be marked: 64 at once, so that a list of marked messages only,
+    /// which writes nothing, costs next to nothing.
+    fn behind_marked(&self, index: usize) -> usize {
+        let all = index.is_multiple_of(64) && self.bits.get(index / 64) == Some(&u64::MAX);
+        index + if all { 64 } else { 1 }
     }
 
     fn iter(&self) -> impl Iterator<Item = usize> {
-        (0..self.bits.len() * 64).filter(|index| self.is_set(*index))
+        (0..self.messages).filter(|index| self.is_set(*index))
     }
 }
 
-/// How much of a list one turn writes.
-const LIST_OCTETS: usize = 16 * 1024;
+/// How much one call of `receive` writes before it lets the driver flush; the response that goes beyond it is the last.
+const CALL_OCTETS: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,7 @@
 //! Commands: type, parser, encoder.
 
+use core::fmt;
+
 use bytes::BufMut;
 
 use crate::address::{Domain, ForwardPath, ReversePath};
@@ -26,7 +28,7 @@ pub enum Command<'a> {
     /// Does nothing.
     Noop,
     /// Asks whether a user or mailbox exists.
-    Vrfy(&'a str),
+    Vrfy(Text<'a>),
     /// Asks what the server understands.
     Help,
     /// Ends the session.
@@ -38,9 +40,20 @@ pub enum Command<'a> {
         /// How.
         mechanism: Mechanism,
         /// The initial response, still in base64; `=` is an empty one.
-        initial: Option<&'a str>,
+        initial: Option<InitialResponse<'a>>,
     },
 }
+
+/// Text that stands at the end of a command line: not empty, without control characters but tabs, and without white
+/// space that the parser would not give back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Text<'a>(&'a str);
+
+/// The initial response of AUTH as it stands on the line: visible ASCII, base64 if the client keeps to the grammar.
+///
+/// It holds a secret, so `Debug` does not show it.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct InitialResponse<'a>(&'a str);
 
 /// The parameters of MAIL.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -66,7 +79,10 @@ impl<'a> Command<'a> {
         // RFC 5321 §4.1.1: trailing white space SHOULD be tolerated.
         let length = line.iter().rposition(|octet| !matches!(octet, b' ' | b'\t')).map_or(0, |last| last + 1);
         let line = &line[..length];
-        if let Some(offset) = line.iter().position(|octet| octet.is_ascii_control() && *octet != b'\t') {
+        let bad = |octet: &u8| octet.is_ascii_control() && *octet != b'\t';
+        // Without an early way out, many octets are looked at together; which one it was matters only when there is one.
+        if line.iter().fold(false, |any, octet| any | bad(octet)) {
+            let offset = line.iter().position(bad).unwrap_or_default();
             return Err(CommandError::Syntax { offset });
         }
         let end = line.iter().position(|octet| *octet == b' ').unwrap_or(line.len());
@@ -84,8 +100,8 @@ impl<'a> Command<'a> {
             Verb::Data => alone(Self::Data),
             Verb::Rset => alone(Self::Rset),
             Verb::Noop => Ok(Self::Noop),
-            Verb::Vrfy => match str::from_utf8(rest) {
-                Ok(name) if !name.is_empty() => Ok(Self::Vrfy(name)),
+            Verb::Vrfy => match str::from_utf8(rest).map(Text::try_from) {
+                Ok(Ok(name)) => Ok(Self::Vrfy(name)),
                 _ => Err(CommandError::Argument { offset: start }),
             },
             Verb::Help => Ok(Self::Help),
@@ -113,18 +129,66 @@ impl<'a> Command<'a> {
             Self::Data => out.put_slice(b"DATA"),
             Self::Rset => out.put_slice(b"RSET"),
             Self::Noop => out.put_slice(b"NOOP"),
-            Self::Vrfy(name) => put(out, &[b"VRFY ", name.as_bytes()]),
+            Self::Vrfy(name) => put(out, &[b"VRFY ", name.as_str().as_bytes()]),
             Self::Help => out.put_slice(b"HELP"),
             Self::Quit => out.put_slice(b"QUIT"),
             Self::StartTls => out.put_slice(b"STARTTLS"),
             Self::Auth { mechanism, initial } => {
                 put(out, &[b"AUTH ", mechanism.as_str().as_bytes()]);
                 if let Some(initial) = initial {
-                    put(out, &[b" ", initial.as_bytes()]);
+                    put(out, &[b" ", initial.as_str().as_bytes()]);
                 }
             }
         }
         out.put_slice(b"\r\n");
+    }
+}
+
+impl<'a> TryFrom<&'a str> for Text<'a> {
+    type Error = Invalid;
+
+    fn try_from(text: &'a str) -> Result<Self, Invalid> {
+        let error = |offset| Err(Invalid { what: "text", offset });
+        match text.as_bytes() {
+            [] | [b' ', ..] => error(0),
+            [.., b' ' | b'\t'] => error(text.len() - 1),
+            octets => match octets.iter().position(|octet| octet.is_ascii_control() && *octet != b'\t') {
+                Some(offset) => error(offset),
+                None => Ok(Self(text)),
+            },
+        }
+    }
+}
+
+impl<'a> Text<'a> {
+    /// The text.
+    pub const fn as_str(&self) -> &'a str {
+        self.0
+    }
+}
+
+impl<'a> TryFrom<&'a str> for InitialResponse<'a> {
+    type Error = Invalid;
+
+    fn try_from(text: &'a str) -> Result<Self, Invalid> {
+        match text.bytes().position(|octet| !octet.is_ascii_graphic()) {
+            Some(offset) => Err(Invalid { what: "initial response", offset }),
+            None if text.is_empty() => Err(Invalid { what: "initial response", offset: 0 }),
+            None => Ok(Self(text)),
+        }
+    }
+}
+
+impl<'a> InitialResponse<'a> {
+    /// The response as it stands on the line.
+    pub const fn as_str(&self) -> &'a str {
+        self.0
+    }
+}
+
+impl fmt::Debug for InitialResponse<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InitialResponse(..)")
     }
 }
 
@@ -187,10 +251,26 @@ impl Verb {
 
 /// Whether the line is the first of another protocol, which a browser can be made to send here.
 pub(crate) fn is_foreign(line: &[u8]) -> bool {
-    let verb = line.split(|octet| *octet == b' ').next().unwrap_or_default();
-    [&b"GET"[..], b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"DELETE", b"PATCH", b"TRACE"].contains(&verb)
-        // A TLS client hello: the peer took this port for one with implicit TLS.
-        || line.starts_with(&[0x16, 0x03])
+    let mut words = line.split(|octet| *octet == b' ');
+    let first = words.next().unwrap_or_default();
+    let last = words.next_back().unwrap_or_default();
+    FOREIGN_VERBS.contains(&first)
+        || [&b"HTTP/"[..], b"SIP/", b"RTSP/"].iter().any(|protocol| last.starts_with(protocol))
+        || first.starts_with(b"SSH-")
+        || is_tls(line)
+}
+
+/// The same for the beginning of a line whose end has not come, and may be far.
+pub(crate) fn begins_foreign(unread: &[u8]) -> bool {
+    is_tls(unread)
+        || FOREIGN_VERBS
+            .iter()
+            .any(|verb| unread.strip_prefix(*verb).is_some_and(|rest| rest.starts_with(b" ")))
+}
+
+/// A TLS client hello: the peer took this port for one with implicit TLS.
+fn is_tls(octets: &[u8]) -> bool {
+    octets.starts_with(&[0x16, 0x03])
 }
 
 fn parse_name(rest: &[u8], start: usize) -> Result<Domain<'_>, CommandError> {
@@ -239,9 +319,10 @@ fn parse_auth(rest: &[u8], start: usize) -> Result<Command<'_>, CommandError> {
         .map_err(|error| CommandError::Argument { offset: start + error.offset })?;
     let initial = match rest.get(end + 1..) {
         None => None,
-        Some(text) => {
-            Some(str::from_utf8(text).map_err(|_| CommandError::Argument { offset: start + end + 1 })?)
-        }
+        Some(text) => match str::from_utf8(text).map(InitialResponse::try_from) {
+            Ok(Ok(initial)) => Some(initial),
+            _ => return Err(CommandError::Argument { offset: start + end + 1 }),
+        },
     };
     Ok(Command::Auth { mechanism, initial })
 }
@@ -344,6 +425,10 @@ fn put(out: &mut impl BufMut, parts: &[&[u8]]) {
         out.put_slice(part);
     }
 }
+
+/// Of HTTP, FTP and POP3.
+const FOREIGN_VERBS: &[&[u8]] =
+    &[b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"DELETE", b"PATCH", b"TRACE", b"USER"];
 
 #[cfg(test)]
 mod tests {

@@ -112,14 +112,15 @@ impl DataDecoder {
                 return at;
             }
             let run = memchr3(b'\r', b'\n', 0, &octets[at..]).unwrap_or(octets.len() - at);
+            if run > 0 {
+                // Before the cut below: a dot that follows it is within the line, and must not end the message.
+                self.at_line_start = false;
+            }
             let room = self.body_line - self.line;
             if run as u64 > room {
                 self.fault = Some(Fault::LineTooLong);
                 // `room` is less than `run`, which is a usize.
                 return at + room as usize;
-            }
-            if run > 0 {
-                self.at_line_start = false;
             }
             self.line += run as u64;
             at += run;
@@ -331,6 +332,8 @@ mod tests {
             decode_every_way(&long, b"abcd\r\nabcde\r\n.\r\nX"),
             expected("abcd\r\nabcd", Fault::LineTooLong)
         );
+        // A line that is cut at the limit went on with ".", which then ended the message.
+        assert_eq!(decode_every_way(&long, b"abcd.\r\nMAIL\r\n.\r\nX"), expected("abcd", Fault::LineTooLong));
         assert_eq!(decode_every_way(&long, b"a\0cdefgh\r\n.\r\nX"), expected("a", Fault::LineEnds));
         let big = Limits { message: 5, ..Limits::default() };
         assert_eq!(decode_every_way(&big, b"abcd\r\nab\0\r\n.\r\nX"), expected("abcd\r", Fault::TooBig));

@@ -73,6 +73,54 @@ impl From<&CommandError> for Reply {
     }
 }
 
+/// Why what a server sent is not a reply.
+#[derive(Clone, Copy, Debug, Eq, Error, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum ReplyError {
+    /// A line does not begin with a code, or does not end in CR LF.
+    #[error("no reply at octet {offset}")]
+    Syntax {
+        /// Where the first unexpected octet stands, in its line or in what [`Reply::parse`] was given.
+        offset: usize,
+    },
+    /// Two lines of one reply have two codes.
+    #[error("the code changes within the reply")]
+    CodeChanges,
+    /// A line or the whole is longer than the limit.
+    #[error("reply too long")]
+    TooLong,
+    /// A reply that nobody waits for, or one that says neither yes nor no.
+    #[error("reply out of step")]
+    OutOfStep,
+}
+
+/// Why a command is not sent: a mistake of the caller's, or something that the server does not offer.
+#[derive(Clone, Copy, Debug, Eq, Error, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Unsendable {
+    /// The server has not announced the extension or the mechanism.
+    #[error("not announced by the server")]
+    NotAnnounced,
+    /// A login would go over the wire in the clear.
+    #[error("no login without TLS")]
+    NeedsTls,
+    /// The session has logged in already.
+    #[error("already logged in")]
+    LoggedIn,
+    /// The message is larger than the server takes.
+    #[error("message larger than the {limit} octets that the server takes")]
+    TooBig {
+        /// What the server announced.
+        limit: u64,
+    },
+    /// The envelope names no recipient.
+    #[error("no recipients")]
+    NoRecipients,
+    /// The line would be longer than servers take.
+    #[error("line too long")]
+    LineTooLong,
+}
+
 /// Text that is not what a constructor of this crate demands.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("invalid {what} at octet {offset}")]

@@ -5,7 +5,7 @@ use core::fmt;
 use bytes::BufMut;
 
 use crate::error::Invalid;
-use crate::reply::put_number;
+use crate::reply::{Reply, put_number};
 
 /// One keyword line of the reply to EHLO ([RFC 5321 §4.1.1.1](https://www.rfc-editor.org/rfc/rfc5321#section-4.1.1.1)).
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -22,10 +22,14 @@ pub enum Extension<'a> {
     /// TLS can be started. RFC 3207.
     StartTls,
     /// The mechanisms for logging in, parted by spaces. RFC 4954.
-    Auth(&'a str),
+    Auth(Words<'a>),
     /// Any other keyword, with its parameters.
-    Other(&'a str),
+    Other(Words<'a>),
 }
+
+/// The words of a keyword line, as [`Extension::parse`] found them: printable ASCII.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Words<'a>(&'a str);
 
 /// The name of a SASL mechanism ([RFC 4422 §3.1](https://www.rfc-editor.org/rfc/rfc4422#section-3.1)).
 ///
@@ -36,12 +40,91 @@ pub struct Mechanism {
     length: u8,
 }
 
+/// What a server announced in its reply to EHLO, as far as a client session uses it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Capabilities {
+    pipelining: bool,
+    size: Option<Option<u64>>,
+    eight_bit_mime: bool,
+    enhanced_status_codes: bool,
+    starttls: bool,
+    mechanisms: Vec<Mechanism>,
+}
+
+impl Capabilities {
+    /// Reads the whole reply; its first line is a greeting.
+    pub fn parse(reply: &Reply) -> Self {
+        let mut capabilities = Self::default();
+        for line in reply.text().split('\n').skip(1) {
+            match Extension::parse(line) {
+                Ok(Extension::Pipelining) => capabilities.pipelining = true,
+                Ok(Extension::Size(limit)) => capabilities.size = Some(limit),
+                Ok(Extension::EightBitMime) => capabilities.eight_bit_mime = true,
+                Ok(Extension::EnhancedStatusCodes) => capabilities.enhanced_status_codes = true,
+                Ok(Extension::StartTls) => capabilities.starttls = true,
+                Ok(Extension::Auth(names)) => {
+                    let names = names.as_str().split_ascii_whitespace();
+                    let known = names.filter_map(|name| Mechanism::parse(name.as_bytes()).ok());
+                    capabilities.mechanisms = known.take(MAX_MECHANISMS).collect();
+                }
+                Ok(Extension::Other(_)) | Err(_) => {}
+            }
+        }
+        capabilities
+    }
+
+    /// Commands may be sent in groups.
+    pub const fn pipelining(&self) -> bool {
+        self.pipelining
+    }
+
+    /// The size of a message may be announced.
+    pub const fn size(&self) -> bool {
+        self.size.is_some()
+    }
+
+    /// The largest message in octets, if there is a fixed limit.
+    pub const fn size_limit(&self) -> Option<u64> {
+        match self.size {
+            Some(limit) => limit,
+            None => None,
+        }
+    }
+
+    /// Bodies may hold octets above 127.
+    pub const fn eight_bit_mime(&self) -> bool {
+        self.eight_bit_mime
+    }
+
+    /// Replies carry enhanced status codes.
+    pub const fn enhanced_status_codes(&self) -> bool {
+        self.enhanced_status_codes
+    }
+
+    /// TLS can be started.
+    pub const fn starttls(&self) -> bool {
+        self.starttls
+    }
+
+    /// The mechanisms for logging in.
+    pub fn mechanisms(&self) -> &[Mechanism] {
+        &self.mechanisms
+    }
+}
+
 impl<'a> Extension<'a> {
     /// Reads one line of the reply, its code removed.
-    pub fn parse(line: &'a str) -> Self {
+    pub fn parse(line: &'a str) -> Result<Self, Invalid> {
+        if let Some(offset) = line.bytes().position(|octet| !matches!(octet, b' '..=b'~')) {
+            return Err(Invalid { what: "extension", offset });
+        }
+        let line = line.trim();
+        if line.is_empty() {
+            return Err(Invalid { what: "extension", offset: 0 });
+        }
         let (keyword, rest) = line.split_once(' ').unwrap_or((line, ""));
         let known = |name: &str| keyword.eq_ignore_ascii_case(name);
-        if known("PIPELINING") {
+        Ok(if known("PIPELINING") {
             Self::Pipelining
         } else if known("SIZE") {
             Self::Size(rest.trim().parse().ok().filter(|limit| *limit != 0))
@@ -52,10 +135,10 @@ impl<'a> Extension<'a> {
         } else if known("STARTTLS") {
             Self::StartTls
         } else if known("AUTH") {
-            Self::Auth(rest.trim())
+            Self::Auth(Words(rest.trim()))
         } else {
-            Self::Other(line)
-        }
+            Self::Other(Words(line))
+        })
     }
 
     /// Writes keyword and parameters.
@@ -74,9 +157,9 @@ impl<'a> Extension<'a> {
             Self::StartTls => out.put_slice(b"STARTTLS"),
             Self::Auth(mechanisms) => {
                 out.put_slice(b"AUTH ");
-                out.put_slice(mechanisms.as_bytes());
+                out.put_slice(mechanisms.0.as_bytes());
             }
-            Self::Other(line) => out.put_slice(line.as_bytes()),
+            Self::Other(line) => out.put_slice(line.0.as_bytes()),
         }
     }
 }
@@ -120,6 +203,18 @@ impl Mechanism {
     }
 }
 
+impl<'a> Words<'a> {
+    /// The mechanisms, as AUTH announces them.
+    pub(crate) const fn of_mechanisms(names: &'a str) -> Self {
+        Self(names)
+    }
+
+    /// The words, parted by spaces.
+    pub const fn as_str(&self) -> &'a str {
+        self.0
+    }
+}
+
 impl fmt::Display for Mechanism {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -131,6 +226,9 @@ impl fmt::Debug for Mechanism {
         write!(f, "Mechanism({self})")
     }
 }
+
+/// More names than there are mechanisms.
+const MAX_MECHANISMS: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -149,10 +247,11 @@ mod tests {
             "X-OTHER a b",
         ] {
             let mut out = Vec::new();
-            Extension::parse(line).encode(&mut out);
+            Extension::parse(line).expect(line).encode(&mut out);
             assert_eq!(out, line.as_bytes());
         }
-        assert_eq!(Extension::parse("size 0"), Extension::Size(None));
+        assert_eq!(Extension::parse("size 0"), Ok(Extension::Size(None)));
+        assert!(Extension::parse("X-A\r\n250 ok").is_err());
     }
 
     #[test]

@@ -21,6 +21,16 @@ pub(crate) struct LineReader {
 }
 
 impl LineReader {
+    /// Whether a line has begun whose end has not come yet.
+    pub(crate) const fn is_inside(&self) -> bool {
+        self.scanned > 0 || self.swallowing
+    }
+
+    /// Whether the unread input goes on with a line that is too long.
+    pub(crate) const fn is_swallowing(&self) -> bool {
+        self.swallowing
+    }
+
     /// Takes one line from `input`, its CRLF removed; `None` when its end has not come yet.
     ///
     /// Unless `limit` octets have come without an end, unfinished input stays unread.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::BufMut;
 
-use crate::error::Invalid;
+use crate::error::{Invalid, ReplyError};
 
 /// A reply of the server ([RFC 5321 §4.2](https://www.rfc-editor.org/rfc/rfc5321#section-4.2)).
 ///
@@ -73,7 +73,7 @@ replies! {
     /// To VRFY. RFC 5321 §3.5.3.
     CANNOT_VERIFY = 252 (5, 0) "send some mail, it will be tried";
     /// To HELP. RFC 5321 §4.1.1.8.
-    HELP = 214 (0, 0) "commands: EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT STARTTLS AUTH; see RFC 5321";
+    HELP = 214 (0, 0) "commands: EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT, and what EHLO announces";
     /// To DATA. RFC 5321 §4.1.1.4.
     START_MAIL_INPUT = 354 "end the message with a line that holds a single dot";
 
@@ -170,7 +170,8 @@ impl Reply {
         text: impl Into<Cow<'static, str>>,
     ) -> Result<Self, Invalid> {
         let text = text.into();
-        if !is_code(code) || (code / 100 == 3 && enhanced.is_some()) {
+        let known = |e: Enhanced| code / 100 != 3 && e.subject <= 999 && e.detail <= 999;
+        if !is_code(code) || !enhanced.is_none_or(known) {
             return Err(Invalid { what: "reply code", offset: 0 });
         }
         match text_error(text.as_bytes()) {
@@ -182,6 +183,32 @@ impl Reply {
     const fn fixed(code: u16, enhanced: Option<Enhanced>, text: &'static str) -> Self {
         assert!(is_code(code) && text_error(text.as_bytes()).is_none());
         Self { code, enhanced, text: Cow::Borrowed(text) }
+    }
+
+    /// Reads a whole reply, with the CRLF of each line.
+    ///
+    /// The code has to be the same on all lines. An enhanced status code is one only if each line has it and its class
+    /// is the first digit of the code. Octets that are not printable ASCII become `?`, and what a line holds beyond 480
+    /// octets is left out: the text of a reply may go into logs and notices as it is.
+    pub fn parse(octets: &[u8]) -> Result<Self, ReplyError> {
+        let mut reader = ReplyReader::default();
+        let mut rest = octets;
+        loop {
+            let offset = octets.len() - rest.len();
+            let end = rest.windows(2).position(|two| two == b"\r\n");
+            let end = end.ok_or(ReplyError::Syntax { offset: octets.len() })?;
+            let line = &rest[..end];
+            rest = &rest[end + 2..];
+            match reader.line(line, usize::MAX) {
+                Ok(None) => {}
+                Ok(Some(reply)) if rest.is_empty() => return Ok(reply),
+                Ok(Some(_)) => return Err(ReplyError::Syntax { offset: octets.len() - rest.len() }),
+                Err(ReplyError::Syntax { offset: within }) => {
+                    return Err(ReplyError::Syntax { offset: offset + within });
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The three digits.
@@ -240,6 +267,94 @@ impl Reply {
     }
 }
 
+/// Puts a reply together from its lines.
+#[derive(Debug, Default)]
+pub(crate) struct ReplyReader {
+    code: u16,
+    /// Printable, the lines parted by LF, enhanced codes still in.
+    text: String,
+    octets: usize,
+}
+
+impl ReplyReader {
+    /// Whether some lines of a reply have come and more have to.
+    pub(crate) const fn is_inside(&self) -> bool {
+        self.octets > 0
+    }
+
+    /// Takes the next line, its CRLF removed; gives the reply when this was the last one.
+    pub(crate) fn line(&mut self, line: &[u8], limit: usize) -> Result<Option<Reply>, ReplyError> {
+        let (code, more, text) = split_line(line)?;
+        if self.octets == 0 {
+            self.code = code;
+        } else if code != self.code {
+            // RFC 5321 §4.2.1: all lines have the same code. Anything else is two replies, or none.
+            return Err(ReplyError::CodeChanges);
+        } else {
+            self.text.push('\n');
+        }
+        self.octets += line.len() + 2;
+        if self.octets > limit {
+            return Err(ReplyError::TooLong);
+        }
+        let printable =
+            |octet: &u8| if matches!(octet, b'\t' | b' '..=b'~') { char::from(*octet) } else { '?' };
+        self.text.extend(text.iter().take(MAX_TEXT + MAX_ENHANCED).map(printable));
+        Ok((!more).then(|| core::mem::take(self).finish()))
+    }
+
+    fn finish(self) -> Reply {
+        let enhanced = |line| split_enhanced(self.code, line).0;
+        let first = self.text.split('\n').next().and_then(enhanced);
+        let same = first.is_some() && self.text.split('\n').all(|line| enhanced(line) == first);
+        let mut text = String::with_capacity(self.text.len());
+        for (index, line) in self.text.split('\n').enumerate() {
+            let line = if same { split_enhanced(self.code, line).1 } else { line };
+            if index > 0 {
+                text.push('\n');
+            }
+            // All of it is ASCII by now.
+            text.push_str(&line[..line.len().min(MAX_TEXT)]);
+        }
+        Reply { code: self.code, enhanced: first.filter(|_| same), text: Cow::Owned(text) }
+    }
+}
+
+/// `Reply-code [ SP textstring ]` or `Reply-code "-" [ textstring ]`
+pub(crate) fn split_line(line: &[u8]) -> Result<(u16, bool, &[u8]), ReplyError> {
+    let digits = line.iter().take(3).take_while(|octet| octet.is_ascii_digit()).count();
+    if digits < 3 || !(b'2'..=b'5').contains(&line[0]) {
+        return Err(ReplyError::Syntax { offset: if digits < 3 { digits } else { 0 } });
+    }
+    let code = line[..3].iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
+    match line[3..] {
+        [] => Ok((code, false, &[])),
+        [b' ', ref text @ ..] => Ok((code, false, text)),
+        [b'-', ref text @ ..] => Ok((code, true, text)),
+        _ => Err(ReplyError::Syntax { offset: 3 }),
+    }
+}
+
+/// `status-code = class "." subject "." detail`, as RFC 2034 §4 puts it in front of the text.
+fn split_enhanced(code: u16, line: &str) -> (Option<Enhanced>, &str) {
+    let (status, text) = line.split_once(' ').unwrap_or((line, ""));
+    let number = |text: &str| {
+        let good = matches!(text.len(), 1..=3)
+            && text.bytes().all(|octet| octet.is_ascii_digit())
+            && (text == "0" || !text.starts_with('0'));
+        if good { text.parse().ok() } else { None }
+    };
+    let mut parts = status.split('.').map(number);
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(Some(class)), Some(Some(subject)), Some(Some(detail)), None)
+            if class == code / 100 && class != 3 =>
+        {
+            (Some(Enhanced { subject, detail }), text)
+        }
+        _ => (None, line),
+    }
+}
+
 /// Decimal digits without an allocation.
 pub(crate) fn put_number(number: impl Into<u64>, out: &mut impl BufMut) {
     let (mut digits, mut at, mut rest) = ([0; 20], 20, number.into());
@@ -280,6 +395,8 @@ const fn text_error(text: &[u8]) -> Option<usize> {
 
 /// RFC 5321 §4.5.3.1.5: a reply line has at most 512 octets; code, enhanced code and CRLF take up to 21 of them.
 const MAX_TEXT: usize = 480;
+/// `5.999.999` and a space.
+const MAX_ENHANCED: usize = 10;
 
 #[cfg(test)]
 mod tests {
@@ -304,6 +421,55 @@ mod tests {
     fn each_line_of_the_text_becomes_a_reply_line() {
         let reply = Reply::new(550, Some(Enhanced { subject: 7, detail: 1 }), "no\nreally").expect("valid");
         assert_eq!(wire(&reply), "550-5.7.1 no\r\n550 5.7.1 really\r\n");
+    }
+
+    #[test]
+    fn replies_are_read_back_as_written() {
+        for wire in [
+            "250 ok\r\n",
+            "250 \r\n",
+            "250-a\r\n250-\r\n250 b\r\n",
+            "550-5.7.1 no\r\n550 5.7.1 really\r\n",
+            "550-5.7.1 no\r\n550 5.7.2 two codes are text\r\n",
+            "550 4.7.1 another class is text\r\n",
+            "550 5.07.1 a leading zero is text\r\n",
+            "354 3.0.0 there is no class 3\r\n",
+            "571 codes beyond the list occur\r\n",
+        ] {
+            let reply = Reply::parse(wire.as_bytes()).expect(wire);
+            let mut out = Vec::new();
+            reply.encode(&mut out);
+            assert_eq!(String::from_utf8(out).expect("ASCII"), wire);
+        }
+        let no = Reply::parse(b"550-5.7.1 no\r\n550 5.7.1 really\r\n").expect("valid");
+        assert_eq!((no.enhanced(), no.text()), (Some(Enhanced { subject: 7, detail: 1 }), "no\nreally"));
+    }
+
+    #[test]
+    fn what_is_not_one_reply_is_refused_with_the_place() {
+        for (wire, error) in [
+            ("", ReplyError::Syntax { offset: 0 }),
+            ("250 ok", ReplyError::Syntax { offset: 6 }),
+            ("250 ok\n", ReplyError::Syntax { offset: 7 }),
+            ("25 ok\r\n", ReplyError::Syntax { offset: 2 }),
+            ("150 ok\r\n", ReplyError::Syntax { offset: 0 }),
+            ("650 ok\r\n", ReplyError::Syntax { offset: 0 }),
+            ("2500\r\n", ReplyError::Syntax { offset: 3 }),
+            ("250-a\r\n", ReplyError::Syntax { offset: 7 }),
+            ("250-a\r\nx\r\n", ReplyError::Syntax { offset: 7 }),
+            ("250-a\r\n251 b\r\n", ReplyError::CodeChanges),
+            ("250 a\r\n250 b\r\n", ReplyError::Syntax { offset: 7 }),
+        ] {
+            assert_eq!(Reply::parse(wire.as_bytes()), Err(error), "{wire:?}");
+        }
+    }
+
+    #[test]
+    fn the_text_of_a_reply_is_printable_whatever_came() {
+        let reply = Reply::parse(b"250 \x1b[31m\xe2\x82\xac\0\tx\r\n").expect("a reply");
+        assert_eq!(reply.text(), "?[31m????\tx");
+        let long = [&b"250 "[..], &[b'x'; 2_000], b"\r\n"].concat();
+        assert_eq!(Reply::parse(&long).expect("a reply").text().len(), MAX_TEXT);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod event;
 mod state;
 
+use core::fmt;
 use core::time::Duration;
 
 use base64::Engine as _;
@@ -15,12 +16,12 @@ use bytes::BytesMut;
 pub use self::event::{Auth, AuthResponse, DataStart, End, Event, Mail, Rcpt, StartTls};
 use self::state::{OutOfStep, State, Step};
 use crate::address::Domain;
-use crate::command::{Command, is_foreign};
+use crate::command::{Command, InitialResponse, begins_foreign, is_foreign};
 use crate::data::{Data, DataDecoder, Fault};
-use crate::extension::{Extension, Mechanism};
+use crate::extension::{Extension, Mechanism, Words};
 use crate::limits::Limits;
 use crate::line::{LineError, LineReader};
-use crate::reply::Reply;
+use crate::reply::{Reply, Severity};
 
 /// What a session needs to know of its host.
 #[derive(Clone, Debug)]
@@ -113,9 +114,13 @@ pub struct ServerSession {
     core: Core,
     line: LineReader,
     data: DataDecoder,
-    /// The decoded response of an AUTH exchange; empty at all other times.
-    response: Vec<u8>,
+    response: Response,
 }
+
+/// The decoded response of an AUTH exchange. It lives as long as the event that shows it, is overwritten then, and is
+/// never printed.
+#[derive(Default)]
+struct Response(Vec<u8>);
 
 /// What an event borrows to write its answer.
 #[derive(Debug)]
@@ -125,10 +130,13 @@ pub(super) struct Core {
     /// The event that is still to be answered.
     pending: Pending,
     client: Option<Domain<'static>>,
+    extended: bool,
     tls: bool,
     authenticated: bool,
     errors: u32,
     junk: u32,
+    /// The last MAIL was refused, so the rest of its pipelined group is no mistake of the client's.
+    mail_refused: bool,
     deadline: Duration,
     /// The deadline starts anew at the next call, which knows the time.
     restart: bool,
@@ -171,18 +179,20 @@ impl ServerSession {
         out.extend_from_slice(b" ESMTP\r\n");
         let core = Core {
             tls: config.tls,
-            deadline: now + config.limits.command_timeout,
+            deadline: now.saturating_add(config.limits.command_timeout),
             config,
             state: State::Greeted,
             pending: Pending::Nothing,
             client: None,
+            extended: false,
             authenticated: false,
             errors: 0,
             junk: 0,
+            mail_refused: false,
             restart: false,
             reason: None,
         };
-        Self { core, line: LineReader::default(), data, response: Vec::new() }
+        Self { core, line: LineReader::default(), data, response: Response::default() }
     }
 
     /// Takes octets from `input` up to the next event and writes replies to `out`.
@@ -196,8 +206,9 @@ impl ServerSession {
         out: &mut BytesMut,
     ) -> Option<Event<'s>> {
         self.core.refuse_pending(out);
+        self.response.wipe();
         if core::mem::take(&mut self.core.restart) {
-            self.core.deadline = now + self.core.timeout();
+            self.core.restart_deadline(now);
         }
         loop {
             let turn = match self.core.state {
@@ -225,7 +236,7 @@ impl ServerSession {
                     return Some(Event::StartTls(StartTls { core: self.core.ask(Pending::StartTls) }));
                 }
                 Turn::Auth { mechanism, initial } => {
-                    let initial = initial.then_some(&self.response[..]);
+                    let initial = initial.then_some(&self.response.0[..]);
                     return Some(Event::Auth(Auth {
                         core: self.core.ask(Pending::Auth),
                         mechanism,
@@ -233,7 +244,7 @@ impl ServerSession {
                     }));
                 }
                 Turn::AuthResponse => {
-                    let data = &self.response[..];
+                    let data = &self.response.0[..];
                     return Some(Event::AuthResponse(AuthResponse {
                         core: self.core.ask(Pending::Auth),
                         data,
@@ -253,7 +264,10 @@ impl ServerSession {
     /// Tells the session that time has passed. Before [`Self::poll_timeout`] it does nothing.
     pub fn handle_timeout(&mut self, now: Duration, out: &mut BytesMut) {
         self.core.refuse_pending(out);
-        if self.core.reason.is_some() || self.core.restart || now < self.core.deadline {
+        if core::mem::take(&mut self.core.restart) {
+            self.core.restart_deadline(now);
+        }
+        if self.core.reason.is_some() || now < self.core.deadline {
             return;
         }
         let reason =
@@ -268,7 +282,8 @@ impl ServerSession {
     /// Tells the session that the client will send nothing more.
     pub fn handle_eof(&mut self) {
         if self.core.reason.is_none() {
-            let inside = matches!(self.core.state, State::Message | State::Login | State::TlsWanted);
+            let inside = matches!(self.core.state, State::Message | State::Login | State::TlsWanted)
+                || self.line.is_inside();
             self.core.end(if inside { Reason::EofInside } else { Reason::Eof });
         }
     }
@@ -279,9 +294,11 @@ impl ServerSession {
         if self.core.state == State::TlsWanted {
             self.core.state = State::Greeted;
             self.core.client = None;
+            self.core.extended = false;
+            self.core.authenticated = false;
             self.core.tls = true;
             self.line = LineReader::default();
-            self.core.deadline = now + self.core.timeout();
+            self.core.restart_deadline(now);
             self.core.restart = false;
         }
     }
@@ -304,6 +321,11 @@ impl ServerSession {
     /// Who the client said it is, with EHLO or HELO.
     pub fn client(&self) -> Option<&Domain<'static>> {
         self.core.client.as_ref()
+    }
+
+    /// Whether the client said EHLO, not HELO.
+    pub fn is_extended(&self) -> bool {
+        self.core.extended
     }
 
     /// Whether a message is being received right now.
@@ -372,6 +394,12 @@ impl ServerSession {
 
     fn command<'i>(&mut self, now: Duration, input: &mut &'i [u8], out: &mut BytesMut) -> Turn<'i> {
         let limits = &self.core.config.limits;
+        let greeted = self.core.state == State::Greeted;
+        // ALPACA: a browser made to talk to us must not get past its own first line, however long that is.
+        if greeted && !self.line.is_swallowing() && begins_foreign(input) {
+            self.core.end_foreign(out);
+            return Turn::Done;
+        }
         let is_auth = input.len() >= 5 && input[..5].eq_ignore_ascii_case(b"AUTH ");
         let limit = if is_auth { limits.auth_line } else { limits.command_line };
         let Some(line) = self.line.next(input, limit) else {
@@ -379,12 +407,8 @@ impl ServerSession {
         };
         self.core.restart_deadline(now);
         let parsed = match line {
-            Ok(line) | Err(LineError::BareLf(line))
-                if self.core.state == State::Greeted && is_foreign(line) =>
-            {
-                // ALPACA: a browser made to talk to us must not get past its own first line.
-                Reply::NOT_SMTP.encode(out);
-                self.core.end(Reason::ForeignProtocol);
+            Ok(line) | Err(LineError::BareLf(line)) if greeted && is_foreign(line) => {
+                self.core.end_foreign(out);
                 return Turn::Done;
             }
             Ok(line) => Command::parse(line).map_err(|error| Reply::from(&error)),
@@ -405,6 +429,7 @@ impl ServerSession {
             Command::Ehlo(name) => core.hello(name, true, out),
             Command::Helo(name) => core.hello(name, false, out),
             Command::Rset => {
+                core.mail_refused = false;
                 core.state = core.state.without_transaction();
                 core.junk(&Reply::OK, out);
             }
@@ -419,8 +444,10 @@ impl ServerSession {
                 if !core.may(Step::Mail, out) {
                 } else if parameters.size.is_some_and(|size| size > core.config.limits.message) {
                     // RFC 1870 §6.1 (3): a message that is too large can be refused before it is sent.
+                    core.mail_refused = true;
                     core.fail(&Reply::MESSAGE_TOO_BIG, out);
                 } else {
+                    core.mail_refused = false;
                     return Turn::Mail(from, parameters);
                 }
             }
@@ -444,7 +471,10 @@ impl ServerSession {
                     return Turn::StartTls;
                 }
             }
-            Command::Auth { mechanism, initial } => return self.auth(mechanism, initial, out),
+            Command::Auth { mechanism, initial } => {
+                let initial = initial.as_ref().map(InitialResponse::as_str);
+                return self.auth(mechanism, initial, out);
+            }
         }
         Turn::Done
     }
@@ -470,8 +500,8 @@ impl ServerSession {
     }
 
     fn decode(&mut self, text: &[u8]) -> bool {
-        self.response.clear();
-        STANDARD.decode_vec(text, &mut self.response).is_ok()
+        self.response.wipe();
+        STANDARD.decode_vec(text, &mut self.response.0).is_ok()
     }
 }
 
@@ -487,7 +517,11 @@ impl Core {
             Pending::Nothing => return,
             Pending::Auth => Reply::AUTH_UNAVAILABLE,
             Pending::StartTls => Reply::TLS_NOT_AVAILABLE,
-            Pending::Data | Pending::End | Pending::Mail | Pending::Rcpt => Reply::LOCAL_ERROR,
+            Pending::Data | Pending::End | Pending::Rcpt => Reply::LOCAL_ERROR,
+            Pending::Mail => {
+                self.mail_refused = true;
+                Reply::LOCAL_ERROR
+            }
         };
         self.restart = true;
         reply.encode(out);
@@ -508,13 +542,30 @@ impl Core {
     /// A refusal of the caller's; anything that would say yes is replaced.
     fn refuse(&mut self, reply: Reply, out: &mut BytesMut) {
         let reply = if reply.is_negative() { reply } else { Reply::LOCAL_ERROR };
-        self.answer(None, &reply, out);
+        self.mail_refused |= self.pending == Pending::Mail;
+        // Who guesses names or passwords has a budget; who is told to come back later does not use it up.
+        if matches!(self.pending, Pending::Auth | Pending::Rcpt) && reply.severity() == Severity::Permanent {
+            self.pending = Pending::Nothing;
+            self.restart = true;
+            self.fail(&reply, out);
+        } else {
+            self.answer(None, &reply, out);
+        }
+    }
+
+    /// The caller has taken a message.
+    fn delivered(&mut self, reply: &Reply, out: &mut BytesMut) {
+        self.junk = 0;
+        self.errors = 0;
+        self.answer(None, reply, out);
     }
 
     fn hello(&mut self, name: Domain<'_>, extended: bool, out: &mut BytesMut) {
         // RFC 5321 §4.1.4: EHLO in the middle of a session clears the state as RSET does.
         self.state = State::Ready;
+        self.mail_refused = false;
         self.client = Some(name.into_owned());
+        self.extended = extended;
         if !self.count_junk(out) {
             return;
         }
@@ -539,7 +590,7 @@ impl Core {
         }
         if self.offers_auth() {
             let names: Vec<_> = self.config.mechanisms.iter().map(Mechanism::as_str).collect();
-            announce(Extension::Auth(&names.join(" ")));
+            announce(Extension::Auth(Words::of_mechanisms(&names.join(" "))));
         }
         out.extend_from_slice(b"\r\n250 ");
         Extension::EnhancedStatusCodes.encode(out);
@@ -556,8 +607,16 @@ impl Core {
         let reply = match self.state.allows(step) {
             Ok(()) => return true,
             Err(OutOfStep::HelloFirst) => Reply::HELLO_FIRST,
+            // RFC 2920 §3.1: a group goes on behind a command that was refused, and that is no mistake.
+            Err(OutOfStep::MailFirst) if self.mail_refused => {
+                self.junk(&Reply::MAIL_FIRST, out);
+                return false;
+            }
+            Err(OutOfStep::NoRecipients) => {
+                self.junk(&Reply::NO_VALID_RECIPIENTS, out);
+                return false;
+            }
             Err(OutOfStep::MailFirst) => Reply::MAIL_FIRST,
-            Err(OutOfStep::NoRecipients) => Reply::NO_VALID_RECIPIENTS,
             Err(OutOfStep::NotNow) => Reply::BAD_SEQUENCE,
         };
         self.fail(&reply, out);
@@ -591,6 +650,11 @@ impl Core {
         false
     }
 
+    fn end_foreign(&mut self, out: &mut BytesMut) {
+        Reply::NOT_SMTP.encode(out);
+        self.end(Reason::ForeignProtocol);
+    }
+
     fn end(&mut self, reason: Reason) {
         self.reason = Some(reason);
         self.state = State::Closed;
@@ -605,14 +669,37 @@ impl Core {
     }
 
     fn restart_deadline(&mut self, now: Duration) {
-        self.deadline = now + self.timeout();
+        self.deadline = now.saturating_add(self.timeout());
     }
 
     /// Within a message each octet buys its share of time, so that a drip does not hold a connection for ever.
     fn extend_deadline(&mut self, now: Duration, octets: u64) {
         let limits = &self.config.limits;
-        let bought = Duration::from_millis(octets.saturating_mul(1_000) / limits.data_rate);
-        self.deadline = (self.deadline + bought).min(now + limits.data_timeout);
+        let bought = Duration::from_nanos(octets.saturating_mul(1_000_000_000) / limits.data_rate);
+        self.deadline = self.deadline.saturating_add(bought).min(now.saturating_add(limits.data_timeout));
+    }
+}
+
+impl Response {
+    fn wipe(&mut self) {
+        if !self.0.is_empty() {
+            self.0.fill(0);
+            // Or else the compiler may leave out a write to what nobody reads again.
+            core::hint::black_box(&mut self.0);
+            self.0 = Vec::new();
+        }
+    }
+}
+
+impl Drop for Response {
+    fn drop(&mut self) {
+        self.wipe();
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Response(..)")
     }
 }
 
@@ -643,5 +730,18 @@ mod tests {
     fn sessions_may_move_between_threads() {
         const fn needs<T: Send + Sync>() {}
         needs::<ServerSession>();
+    }
+
+    #[test]
+    fn a_secret_does_not_outlive_its_event() {
+        let host = Domain::parse("host.test").expect("a domain").into_owned();
+        let config = ServerConfig::new(host).mechanisms(&[Mechanism::PLAIN]).plaintext_auth();
+        let mut out = BytesMut::new();
+        let mut session = ServerSession::new(config, Duration::ZERO, &mut out);
+        let mut input = &b"EHLO c\r\nAUTH PLAIN c2VjcmV0\r\n"[..];
+        assert!(matches!(session.receive(Duration::ZERO, &mut input, &mut out), Some(Event::Auth(_))));
+        assert_eq!(session.response.0, b"secret");
+        assert!(session.receive(Duration::ZERO, &mut input, &mut out).is_none());
+        assert_eq!(session.response.0.capacity(), 0);
     }
 }

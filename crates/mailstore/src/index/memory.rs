@@ -36,14 +36,15 @@ struct Mailbox {
 #[derive(Debug)]
 struct Held {
     content: Extent,
+    crc: Option<u32>,
     deliveries: u64,
 }
 
 impl Index for MemoryIndex {
     fn apply(&mut self, change: &Change) {
         match change {
-            Change::Body { id, content } => {
-                self.bodies.insert(*id, Held { content: *content, deliveries: 0 });
+            Change::Body { id, content, crc } => {
+                self.bodies.insert(*id, Held { content: *content, crc: *crc, deliveries: 0 });
                 self.unused.insert(*id);
                 self.highest.body = self.highest.body.max(id.0);
             }
@@ -99,6 +100,10 @@ impl Index for MemoryIndex {
 
     fn has_body(&self, body: BodyId) -> bool {
         self.bodies.contains_key(&body)
+    }
+
+    fn body_files(&self) -> Vec<(Extent, u32)> {
+        self.bodies.values().filter_map(|held| Some((held.content, held.crc?))).collect()
     }
 
     fn status(&self, id: MailboxId) -> Option<MailboxStatus> {
@@ -161,6 +166,9 @@ impl MemoryIndex {
         body: BodyId,
         prefix: Extent,
     ) {
+        // What damage has taken is not to come back as something else.
+        self.highest.mailbox = self.highest.mailbox.max(mailbox.0);
+        self.highest.body = self.highest.body.max(body.0);
         let Some(mailbox) = self.mailboxes.get_mut(&mailbox) else { return };
         mailbox.touch(mod_seq);
         mailbox.uid_next = uid.next();

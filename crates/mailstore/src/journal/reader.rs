@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::journal::entry::Record;
+use crate::journal::segment::Live;
 use crate::journal::writer::{ALIGN, FRAME, RECORD_VERSION, checksum};
 
 /// A segment in memory.
@@ -88,12 +89,31 @@ impl Segment {
         }
     }
 
+    /// Goes through what was acknowledged: each record that can be read, and where and how long that is which cannot.
+    pub(crate) fn acknowledged(&self, live: Live, mut each: impl FnMut(Result<(u64, Record), (u64, u64)>)) {
+        let mut at = live.start;
+        while at < live.limit {
+            let Some(entry) = self.search(at, live.limit) else {
+                return each(Err((at, live.limit - at)));
+            };
+            if entry.at > at {
+                each(Err((at, entry.at - at)));
+            }
+            at = entry.next;
+            each(match entry.record {
+                Some(record) => Ok((entry.part, record)),
+                None => Err((entry.at, entry.next - entry.at)),
+            });
+        }
+    }
+
     /// The offset below which everything is known to have been synced, from all that can be read at `start` and behind.
     pub(crate) fn proven(&self, start: u64) -> u64 {
         let (mut proven, mut at) = (start, start);
         while let Some(entry) = self.search(at, self.length()) {
             if let Some(Record::Batch { synced, .. } | Record::Seal { synced }) = entry.record {
-                proven = proven.max(synced);
+                // What a record says about octets behind itself, it cannot know.
+                proven = proven.max(synced.min(entry.at));
             }
             at = entry.next;
         }

@@ -18,7 +18,7 @@ use crate::error::Dead;
 use crate::index::{Change, Index};
 use crate::journal::entry::Record;
 use crate::journal::reader::Segment;
-use crate::journal::segment::{Found, HEADER_READ, Header, Live};
+use crate::journal::segment::{FIRST_START, Found, HEADER_READ, Header, Live};
 use crate::journal::writer::Writer;
 use crate::message::Extent;
 use crate::operation::{DiskError, Done, File, Operation};
@@ -30,7 +30,9 @@ pub struct Report {
     pub segments: usize,
     /// How many batches were found.
     pub batches: u64,
-    /// Acknowledged data that cannot be read any more.
+    /// What was acknowledged and cannot be read any more; or one of the two copies of a header, without loss.
+    ///
+    /// While there is any, no body is removed: what named it may be what is damaged.
     pub damage: Vec<Damage>,
     /// What a crash left behind the last whole batch; no part of it was acknowledged.
     pub tail: Option<Damage>,
@@ -59,8 +61,11 @@ pub(crate) struct Recovery {
     busy: bool,
     files: Vec<(File, u64)>,
     /// Segments whose header is still to be tried, newest last.
-    untried: Vec<(u64, u64)>,
-    newer: Option<(u64, u16)>,
+    untried: Vec<u64>,
+    /// Something stands where the first record of a first segment would.
+    records_without_header: bool,
+    /// Segments that were more than in the making, and have no header that can be read.
+    lost: Vec<u64>,
     live: Vec<Live>,
     /// Segments still to be read; the last one is the manifest's own.
     unread: VecDeque<Live>,
@@ -102,7 +107,8 @@ impl Recovery {
             busy: false,
             files: Vec::new(),
             untried: Vec::new(),
-            newer: None,
+            records_without_header: false,
+            lost: Vec::new(),
             live: Vec::new(),
             unread: VecDeque::new(),
             tail: Vec::new(),
@@ -139,8 +145,8 @@ impl Recovery {
             (Step::List, Done::Listed(files)) => {
                 self.untried = files
                     .iter()
-                    .filter_map(|(file, length)| match file {
-                        File::Segment(number) => Some((*number, *length)),
+                    .filter_map(|(file, _)| match file {
+                        File::Segment(number) => Some(*number),
                         File::Body(_) => None,
                     })
                     .collect();
@@ -158,11 +164,19 @@ impl Recovery {
                     self.unread.push_back(Live { number, salt: header.salt, start, limit: start });
                     self.step = Step::Read;
                 }
+                // An older segment may be readable, but then the mail of the newer ones would be missing.
                 Found::Newer(version) => {
-                    self.newer.get_or_insert((number, version));
+                    return Err(Dead::NewerFormat { file: File::Segment(number), version });
+                }
+                Found::Nothing { damaged } => {
+                    if damaged {
+                        self.lost.push(number);
+                        self.damage(File::Segment(number), 0, self.length(number));
+                    }
+                    let records = octets.get(FIRST_START as usize..).unwrap_or_default();
+                    self.records_without_header |= records.iter().any(|octet| *octet != 0);
                     self.next_header()?;
                 }
-                Found::Nothing => self.next_header()?,
             },
             (Step::Read, Done::Data(octets)) => {
                 if let Some(live) = self.unread.pop_front() {
@@ -199,7 +213,9 @@ impl Recovery {
             .iter()
             .map(|(file, _)| *file)
             .filter(|file| match file {
-                File::Segment(number) => !is_live(*number),
+                File::Segment(number) => !is_live(*number) && !self.lost.contains(number),
+                // What is damaged may have named it.
+                File::Body(_) if !self.report.damage.is_empty() => false,
                 File::Body(id) => !index.has_body(*id) && !tail_holds(*id),
             })
             .collect();
@@ -217,46 +233,32 @@ impl Recovery {
 
     /// Goes on to the header of the newest segment that has not been tried.
     fn next_header(&mut self) -> Result<(), Dead> {
-        if let Some((number, version)) = self.newer {
-            // An older segment may be readable, but then the mail of the newer ones would be missing.
-            return Err(Dead::NewerFormat { file: File::Segment(number), version });
-        }
         match self.untried.pop() {
-            Some((number, _)) => self.step = Step::Header(number),
-            // A crash while the very first segment was made leaves one without a header, and nothing acknowledged.
-            None if self.no_more_than_a_first_segment() => self.step = Step::Done,
+            Some(number) => self.step = Step::Header(number),
+            None if self.is_new() => self.step = Step::Done,
             None => return Err(Dead::NoHeader),
         }
         Ok(())
     }
 
-    fn no_more_than_a_first_segment(&self) -> bool {
-        self.files.iter().all(|(file, _)| matches!(file, File::Segment(1)))
+    /// Crashes while the very first segment was made leave some without a header; but then nothing was acknowledged, and
+    /// there is neither record nor body.
+    fn is_new(&self) -> bool {
+        !self.records_without_header && self.files.iter().all(|(file, _)| matches!(file, File::Segment(_)))
     }
 
     /// A segment of which everything below the limit was acknowledged.
     fn proven(&mut self, live: Live, segment: &Segment, index: &mut impl Index) {
         let file = File::Segment(live.number);
-        let mut at = live.start;
-        while at < live.limit {
-            let Some(entry) = segment.search(at, live.limit) else {
-                self.damage(file, at, live.limit - at);
-                return;
-            };
-            if entry.at > at {
-                self.damage(file, at, entry.at - at);
-            }
-            match &entry.record {
-                None => self.damage(file, entry.at, entry.next - entry.at),
-                Some(Record::Batch { .. }) => self.report.batches += 1,
-                Some(record) => {
-                    if let Some(change) = change(record, file, entry.part) {
-                        index.apply(&change);
-                    }
+        segment.acknowledged(live, |found| match found {
+            Err((at, length)) => self.damage(file, at, length),
+            Ok((_, Record::Batch { .. })) => self.report.batches += 1,
+            Ok((part, record)) => {
+                if let Some(change) = change(&record, file, part) {
+                    index.apply(&change);
                 }
             }
-            at = entry.next;
-        }
+        });
     }
 
     /// The manifest's own segment, of which nobody has written how much was acknowledged.
@@ -309,10 +311,12 @@ fn batches(segment: &Segment, mut at: u64) -> (Vec<Vec<Record>>, u64) {
 pub(crate) fn change(record: &Record, file: File, part: u64) -> Option<Change> {
     Some(match record {
         Record::Body { id, data } => {
-            Change::Body { id: *id, content: Extent { file, at: part, length: data.len() as u64 } }
+            let content = Extent { file, at: part, length: data.len() as u64 };
+            Change::Body { id: *id, content, crc: None }
         }
-        Record::BodyFile { id, size, .. } => {
-            Change::Body { id: *id, content: Extent { file: File::Body(*id), at: 0, length: *size } }
+        Record::BodyFile { id, size, crc } => {
+            let content = Extent { file: File::Body(*id), at: 0, length: *size };
+            Change::Body { id: *id, content, crc: Some(*crc) }
         }
         Record::CreateMailbox { id, account, uid_validity, name } => Change::MailboxCreated {
             id: *id,

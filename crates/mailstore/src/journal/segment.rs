@@ -26,18 +26,23 @@ pub(crate) struct Header {
 /// What stands where a header should.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Found {
-    /// A header, where its records begin, and whether one of its two copies was unreadable.
+    /// A header, where its records begin, and whether one of its two copies holds what no crash leaves.
     Header { header: Header, start: u64, damaged: bool },
     /// A header of a format that is not ours.
     Newer(u16),
-    /// Nothing that can be read.
-    Nothing,
+    /// Nothing that can be read; and whether it is more than what a crash leaves of a segment in the making.
+    Nothing { damaged: bool },
 }
 
 impl Header {
     /// Where the records of this segment begin: behind two copies of the header.
     pub(crate) fn start(&self) -> u64 {
-        2 * self.copy_length()
+        Self::start_behind(self.live.len())
+    }
+
+    /// The same for a header that lists so many segments.
+    pub(crate) const fn start_behind(live: usize) -> u64 {
+        2 * copy_length(live)
     }
 
     /// Both copies, each padded to whole blocks, so that one bad block does not take both.
@@ -77,18 +82,24 @@ impl Header {
             }
             match Self::parse_copy(&octets[at..]) {
                 Ok((header, which, length)) => {
-                    let in_place = at as u64 == u64::from(which) * length;
-                    if header.number == number && in_place {
-                        let damaged = which != 0
-                            || !matches!(Self::parse_copy(octets.get(length as usize..).unwrap_or_default()),
-                                Ok((second, 1, _)) if second == header);
-                        return Found::Header { header, start: 2 * length, damaged };
+                    if header.number == number && at as u64 == u64::from(which) * length {
+                        let whole = header.encode();
+                        // A message can hold what looks like a second copy; but there is no first one in front of it.
+                        if which == 0 || differing(&whole[..at], octets, BLOCK, |_| true) <= 1 {
+                            // Sectors of zeros are what a crash leaves while the header is written.
+                            let torn = |sector: &[u8]| sector.iter().any(|octet| *octet != 0);
+                            let damaged = differing(&whole, octets, SECTOR, torn) > 0;
+                            return Found::Header { start: header.start(), header, damaged };
+                        }
                     }
                 }
-                Err(version) => newer = newer.or(version),
+                // Behind the smallest header there may be a message, which can hold anything.
+                Err(version) if at <= BLOCK => newer = newer.or(version),
+                Err(_) => {}
             }
         }
-        newer.map_or(Found::Nothing, Found::Newer)
+        let damaged = || is_damaged(&octets[..octets.len().min(SECTOR)]);
+        newer.map_or_else(|| Found::Nothing { damaged: damaged() }, Found::Newer)
     }
 
     fn parse_copy(octets: &[u8]) -> Result<(Self, u16, u64), Option<u16>> {
@@ -124,17 +135,43 @@ impl Header {
         (copy < 2 && length == header.copy_length()).then_some((header, copy, length))
     }
 
-    fn copy_length(&self) -> u64 {
-        ((FIXED + self.live.len() * LIVE + 4).next_multiple_of(BLOCK)) as u64
+    const fn copy_length(&self) -> u64 {
+        copy_length(self.live.len())
     }
 }
 
-/// What a header is read in: enough for some 8,000 segments.
-pub(crate) const HEADER_READ: u64 = 1 << 19;
+const fn copy_length(live: usize) -> u64 {
+    ((FIXED + live * LIVE + 4).next_multiple_of(BLOCK)) as u64
+}
+
+/// How many pieces of `found` are not as `expected`, of those that count.
+fn differing(expected: &[u8], found: &[u8], piece: usize, counts: impl Fn(&[u8]) -> bool) -> usize {
+    let pairs = expected.chunks(piece).zip(found.chunks(piece));
+    pairs.filter(|(expected, found)| *found != &expected[..found.len()] && counts(found)).count()
+}
+
+/// Whether the first sector, of a segment without a header, holds what no crash leaves: neither nothing, nor the beginning
+/// of a header that goes on in further sectors.
+fn is_damaged(sector: &[u8]) -> bool {
+    if sector.iter().all(|octet| *octet == 0) {
+        return false;
+    }
+    let Some(mut count) = sector.get(COUNT..COUNT + 4) else { return false };
+    !sector.starts_with(MAGIC) || FIXED + LIVE * count.get_u32_le() as usize + 4 <= SECTOR
+}
+
+/// What a header is read in, and the most that one may take: enough for some 65,000 segments.
+pub(crate) const HEADER_READ: u64 = 4 << 20;
+/// Where the records of a segment begin whose header lists nothing.
+pub(crate) const FIRST_START: u64 = Header::start_behind(0);
 
 const MAGIC: &[u8; 8] = b"PSTRDJRN";
 const VERSION: u16 = 1;
 const BLOCK: usize = 4_096;
+/// What a disk writes whole or not at all.
+const SECTOR: usize = 512;
+/// Where the number of live segments stands in a copy.
+const COUNT: usize = 12;
 const FIXED: usize = 40;
 const LIVE: usize = 32;
 
@@ -164,15 +201,53 @@ mod tests {
             octets[second] ^= 1;
             assert_eq!(Header::parse(900, &octets), found(true));
             octets[20] ^= 1;
-            assert_eq!(Header::parse(900, &octets), Found::Nothing);
+            assert!(matches!(Header::parse(900, &octets), Found::Nothing { .. }));
         }
     }
 
     #[test]
+    fn a_header_that_a_crash_has_torn_is_not_damaged() {
+        for count in [0, 1, 126, 127, 500] {
+            let header = header(count);
+            let whole = header.encode();
+            let length = header.copy_length() as usize;
+            for lost in [0..512, 0..BLOCK, length..length + 512, length..2 * length] {
+                let mut octets = whole.to_vec();
+                octets[lost].fill(0);
+                let found = Found::Header { header: header.clone(), start: header.start(), damaged: false };
+                assert_eq!(Header::parse(900, &octets), found);
+            }
+            let mut octets = whole.to_vec();
+            octets[..512].fill(0);
+            octets[length..length + 512].fill(0);
+            assert_eq!(Header::parse(900, &octets), Found::Nothing { damaged: false });
+            octets[5] = 1;
+            assert_eq!(Header::parse(900, &octets), Found::Nothing { damaged: true });
+        }
+    }
+
+    #[test]
+    fn a_message_cannot_hold_a_header() {
+        // A crash has kept the header of a segment from being written that begins with a rewritten message. The message
+        // holds a second copy of a header of its sender's, of a length that fits to where it lies; or a newer format.
+        let mut live = header(300).live;
+        live[..150].fill(Live { number: 0, salt: 0, start: 0, limit: 0 });
+        let forged = Header { number: 900, salt: 1, live };
+        let at = forged.copy_length() as usize;
+        assert!(at as u64 > FIRST_START);
+        let mut octets = vec![0; at];
+        octets[FIRST_START as usize..][..24].copy_from_slice(&[7; 24]);
+        octets.extend_from_slice(&forged.encode()[at..]);
+        assert_eq!(Header::parse(900, &octets), Found::Nothing { damaged: false });
+        octets[at + 8] = 2;
+        assert_eq!(Header::parse(900, &octets), Found::Nothing { damaged: false });
+    }
+
+    #[test]
     fn a_header_of_another_segment_is_none() {
-        assert_eq!(Header::parse(901, &header(2).encode()), Found::Nothing);
-        assert_eq!(Header::parse(900, &[]), Found::Nothing);
-        assert_eq!(Header::parse(900, &[0; 10_000]), Found::Nothing);
+        assert_eq!(Header::parse(901, &header(2).encode()), Found::Nothing { damaged: true });
+        assert_eq!(Header::parse(900, &[]), Found::Nothing { damaged: false });
+        assert_eq!(Header::parse(900, &[0; 10_000]), Found::Nothing { damaged: false });
     }
 
     #[test]

@@ -63,7 +63,8 @@ impl Overlay {
                         return Err(Refusal::BadName);
                     }
                     let key = (*account, name.clone());
-                    let exists = index.find(*account, name).is_some_and(|id| !self.deleted.contains(&id));
+                    let gone = |id| self.deleted.contains(&id) || deleted.contains(&id);
+                    let exists = index.find(*account, name).is_some_and(|id| !gone(id));
                     if exists || self.created.contains(&key) || !created.insert(key) {
                         return Err(Refusal::MailboxExists);
                     }
@@ -94,6 +95,9 @@ impl Overlay {
                 }
                 Intent::Expunge { mailbox, .. } => {
                     self.numbers(*mailbox, index).ok_or(Refusal::NoSuchMailbox)?;
+                    if deleted.contains(mailbox) {
+                        return Err(Refusal::NoSuchMailbox);
+                    }
                     framed_length(20)
                 }
                 Intent::Put { key, value, .. } => {

@@ -18,7 +18,7 @@ use crate::reply::Reply;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'s, M> {
-    /// Part of a long list has been written: flush if there is much, and go on with `receive`.
+    /// Much has been written, of a long list or of many small answers: flush it, and go on with `receive`.
     Continue,
     /// A user wants in.
     Login(Login<'s, M>),

@@ -1,5 +1,7 @@
 //! What a server session asks of its caller.
 
+use core::fmt;
+
 use bytes::{BufMut, BytesMut};
 
 use base64::Engine as _;
@@ -11,7 +13,7 @@ use crate::address::{ForwardPath, ReversePath};
 use crate::command::{Body, MailParameters};
 use crate::data::Fault;
 use crate::extension::Mechanism;
-use crate::reply::Reply;
+use crate::reply::{Reply, Severity};
 
 /// What has happened, or what is asked.
 ///
@@ -139,16 +141,21 @@ impl End<'_> {
     /// [RFC 5321 §6.1](https://www.rfc-editor.org/rfc/rfc5321#section-6.1): who says yes must not lose it.
     pub fn answer(self, result: Result<Reply, Reply>, out: &mut BytesMut) {
         match result {
-            Ok(reply) if !reply.is_negative() => {
-                self.core.junk = 0;
-                self.core.answer(None, &reply, out);
-            }
+            Ok(reply) if reply.severity() == Severity::Positive => self.core.delivered(&reply, out),
             Ok(reply) | Err(reply) => self.reject(reply, out),
         }
     }
-}
 
-answers!(End, Reply::ACCEPTED, None, "Takes the message, which has to be on stable storage by now.");
+    /// Takes the message, which has to be on stable storage by now.
+    pub fn accept(self, out: &mut BytesMut) {
+        self.core.delivered(&Reply::ACCEPTED, out);
+    }
+
+    /// Says no. A reply that would say yes is replaced by 451; 421 ends the session.
+    pub fn reject(self, reply: Reply, out: &mut BytesMut) {
+        self.core.refuse(reply, out);
+    }
+}
 
 /// The client wants TLS.
 #[derive(Debug)]
@@ -164,8 +171,7 @@ answers!(
     "Begins TLS: the driver flushes, does the handshake, and calls [`handle_tls_started`](super::ServerSession::handle_tls_started)."
 );
 
-/// The client begins a login.
-#[derive(Debug)]
+/// The client begins a login. `Debug` does not show the response.
 #[must_use = "an event that is not answered is refused"]
 pub struct Auth<'s> {
     pub(super) core: &'s mut Core,
@@ -185,8 +191,7 @@ impl Auth<'_> {
     }
 }
 
-/// The client answers a challenge.
-#[derive(Debug)]
+/// The client answers a challenge. `Debug` does not show the response.
 #[must_use = "an event that is not answered is refused"]
 pub struct AuthResponse<'s> {
     pub(super) core: &'s mut Core,
@@ -197,6 +202,18 @@ impl AuthResponse<'_> {
     /// The response, decoded.
     pub const fn data(&self) -> &[u8] {
         self.data
+    }
+}
+
+impl fmt::Debug for Auth<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Auth").field("mechanism", &self.mechanism).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for AuthResponse<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AuthResponse(..)")
     }
 }
 
@@ -221,7 +238,6 @@ macro_rules! login_answers {
 
             /// The login has failed.
             pub fn reject(self, reply: Reply, out: &mut BytesMut) {
-                self.core.errors += 1;
                 self.core.refuse(reply, out);
             }
         }

@@ -1,0 +1,117 @@
+//! Disks that fail.
+
+use mailstore::operation::DiskError;
+
+use crate::world::{World, small};
+
+const IO: DiskError = DiskError::Io(Some(5));
+
+/// A workload with views, uploads, roll-over and a clean stop in it, on a disk that fails `length` operations from the
+/// `at`-th on. Gives the world, or nothing if the fault came after the end.
+fn run(seed: u64, at: u64, length: u64, error: DiskError, crash: bool) -> Option<World> {
+    let mut world = World::new(seed, small());
+    world.disk.fail(at..at + length, error);
+    world.drain(&mut |_, _| ());
+    for action in 0..90 {
+        if world.dead.is_some() {
+            // What could not be opened is opened once more.
+            world.reopen();
+            continue;
+        }
+        world.act();
+        for _ in 0..world.random.below(4) {
+            let before = world.told;
+            world.step(&mut |_, _| ());
+            let told = world.told;
+            if crash
+                && (told.disk, told.no_space, told.unknown) != (before.disk, before.no_space, before.unknown)
+            {
+                // Straight after it was told.
+                world.disk.heal();
+                world.crash(at);
+                world.check_files();
+            }
+        }
+        if action == 50 && world.dead.is_none() {
+            world.close_and_reopen(&mut |_, _| ());
+        }
+    }
+    if world.disk.operations() <= at && !crash {
+        return None;
+    }
+    Some(world)
+}
+
+/// Nothing acknowledged is lost, nothing refused is there, and a disk that is good again is good enough.
+fn service_resumes(mut world: World, seed: u64) -> World {
+    if world.dead.is_some() {
+        world.disk.heal();
+        world.reopen();
+    }
+    world.rest();
+    world.disk.heal();
+    world.check();
+    let mailbox = world.mailbox(&format!("after {seed}"));
+    let durable = world.told.durable;
+    for _ in 0..2 {
+        let intents = vec![world.deliver(mailbox)];
+        let body = world.body(30_000);
+        world.commit(Some(body), intents);
+        let intents = vec![world.deliver(mailbox)];
+        let body = world.body(90_000);
+        world.upload(body, intents);
+    }
+    world.drain(&mut |_, _| ());
+    assert_eq!(world.told.durable, durable + 4, "service resumes");
+    world.check();
+    world.crash(seed);
+    world.check_files();
+    world
+}
+
+fn at_every_operation(error: DiskError, length: u64, crash: bool, step: usize) {
+    let (mut runs, mut told) = (0, [0; 4]);
+    for at in (0..).step_by(step) {
+        let Some(world) = run(3 + at % 5, at, length, error, crash) else { break };
+        let world = service_resumes(world, at);
+        runs += 1;
+        for (sum, count) in told.iter_mut().zip([
+            world.told.durable,
+            world.told.disk,
+            world.told.no_space,
+            world.told.unknown,
+        ]) {
+            *sum += count;
+        }
+        if at > 140 {
+            break;
+        }
+    }
+    println!(
+        "{error} at {runs} places for {length} operations, crash {crash}: {told:?} durable, disk, no space, unknown"
+    );
+    assert!(runs > 100 / step, "the workload is long enough");
+}
+
+#[test]
+fn an_error_at_any_operation_is_told_and_outlived() {
+    at_every_operation(IO, 1, false, 1);
+}
+
+#[test]
+fn a_full_disk_at_any_operation_is_told_and_outlived() {
+    at_every_operation(DiskError::NoSpace, 1, false, 1);
+}
+
+#[test]
+fn a_disk_that_stays_bad_for_a_while_is_outlived() {
+    at_every_operation(IO, 3, false, 1);
+    at_every_operation(DiskError::NoSpace, 9, false, 2);
+}
+
+#[test]
+fn what_was_told_to_have_failed_does_not_come_back_in_a_crash_straight_after() {
+    at_every_operation(IO, 1, true, 1);
+    at_every_operation(IO, 2, true, 1);
+    at_every_operation(DiskError::NoSpace, 3, true, 1);
+}

@@ -1,0 +1,6 @@
+//! The store against a simulated disk that crashes and fails, and against a real one.
+#![allow(clippy::disallowed_macros, reason = "tests tell how much they have tried")]
+
+mod crash;
+mod faults;
+mod world;

@@ -1,0 +1,742 @@
+//! A store over the simulated disk, what it must hold, and the comparison of both. All of it follows from a seed.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use mailstore::error::Dead;
+use mailstore::mailbox::{AccountId, MailboxId, Uid, UidValidity};
+use mailstore::message::UnixTime;
+use mailstore::operation::{File, Operation};
+use mailstore::sim::{Begun, Disk, Random};
+use mailstore::store::{Outcome, Receipt, Ticket};
+use mailstore::upload::Upload;
+use mailstore::{Commit, Event, Failure, Intent, Limits, Report, Source, Store, View};
+
+/// What a store holds.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    boxes: BTreeMap<(u64, String), Held>,
+    values: BTreeMap<(u16, Bytes), Bytes>,
+}
+
+#[derive(Clone, Debug)]
+struct Held {
+    /// Both unknown where a commit was not told of.
+    id: Option<MailboxId>,
+    uid_validity: Option<UidValidity>,
+    uid_next: u32,
+    mod_seq: u64,
+    messages: BTreeMap<u32, Mail>,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Mail {
+    mod_seq: u64,
+    date: i64,
+    prefix: Bytes,
+    body: Bytes,
+}
+
+/// A commit, as the model keeps it.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    body: Option<Bytes>,
+    intents: Vec<Intent>,
+}
+
+#[derive(Debug)]
+struct Uploading {
+    upload: Upload,
+    body: Bytes,
+    sent: usize,
+    intents: Vec<Intent>,
+    busy: bool,
+    abandoned: bool,
+}
+
+/// The store, its disk, and what is known of both.
+#[derive(Debug)]
+pub struct World {
+    pub limits: Limits,
+    pub random: Random,
+    pub disk: Disk,
+    pub store: Store,
+    /// What the store has told to be durable.
+    pub state: State,
+    /// Commits that were not told of, in order.
+    pub pending: VecDeque<(Ticket, Planned)>,
+    /// Commits of which the store has told that it does not know.
+    pub doubtful: Vec<Planned>,
+    begun: Vec<(Option<u64>, Begun)>,
+    uploads: BTreeMap<u64, Uploading>,
+    next_upload: u64,
+    views: Vec<(View, Vec<Mail>)>,
+    pub ready: Option<Report>,
+    pub dead: Option<Dead>,
+    pub closed: bool,
+    /// The largest life of a mailbox that was told, which no later one may repeat.
+    highest_validity: u32,
+    pub told: Told,
+    clock: i64,
+    /// Largest number of octets of bodies that uploads have held at once, each.
+    pub most_held: usize,
+}
+
+/// How often what was told.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Told {
+    pub durable: u64,
+    pub refused: u64,
+    pub no_space: u64,
+    pub disk: u64,
+    pub unknown: u64,
+}
+
+/// The smallest segments there are.
+pub fn small() -> Limits {
+    Limits::default().segment(0)
+}
+
+impl World {
+    /// A store that is not open yet, on an empty disk.
+    pub fn new(seed: u64, limits: Limits) -> Self {
+        Self::on(Disk::new(seed), State::default(), seed, limits)
+    }
+
+    /// A store that is not open yet, on a disk that holds `state`.
+    pub fn on(disk: Disk, state: State, seed: u64, limits: Limits) -> Self {
+        let mut random = Random::new(seed);
+        let store = Store::new(limits, random.below(usize::MAX) as u64);
+        Self {
+            limits,
+            random,
+            disk,
+            store,
+            state,
+            pending: VecDeque::new(),
+            doubtful: Vec::new(),
+            begun: Vec::new(),
+            uploads: BTreeMap::new(),
+            next_upload: 0,
+            views: Vec::new(),
+            ready: None,
+            dead: None,
+            closed: false,
+            highest_validity: 0,
+            told: Told::default(),
+            clock: 1_000,
+            most_held: 0,
+        }
+    }
+
+    /// Opens the store again, as after the end of its process: what was not told is gone or not.
+    pub fn reopen(&mut self) {
+        let candidates = self.candidates();
+        self.store = Store::new(self.limits, self.random.below(usize::MAX) as u64);
+        self.begun.clear();
+        self.uploads.clear();
+        self.views.clear();
+        self.pending.clear();
+        self.doubtful.clear();
+        (self.ready, self.dead, self.closed) = (None, None, false);
+        self.drain(&mut |_, _| ());
+        if self.dead.is_none() {
+            self.adopt(candidates);
+        }
+    }
+
+    /// Takes the first of the states that the store shows.
+    fn adopt(&mut self, candidates: Vec<State>) {
+        let found: Vec<_> = candidates.into_iter().map(|state| (self.compare(&state), state)).collect();
+        let reasons: Vec<_> = found.iter().filter_map(|(result, _)| result.clone().err()).collect();
+        let Some((_, state)) = found.into_iter().find(|(result, _)| result.is_ok()) else {
+            panic!("the store holds nothing that it may hold: {reasons:#?}");
+        };
+        self.state = state;
+        for id in self.store.mailboxes(None) {
+            let status = self.store.status(id).expect("it is listed");
+            let held = self.state.boxes.get_mut(&(status.account.0, status.name)).expect("compared");
+            if held.id.is_none() {
+                assert!(status.uid_validity.get() > self.highest_validity, "a life is used again");
+            }
+            (held.id, held.uid_validity) = (Some(id), Some(status.uid_validity));
+            self.highest_validity = self.highest_validity.max(status.uid_validity.get());
+        }
+    }
+
+    /// A power cut now, and the store opened again.
+    pub fn crash(&mut self, seed: u64) {
+        self.disk = self.disk.crash(seed);
+        self.reopen();
+        assert_eq!(self.dead, None);
+        self.check_report();
+    }
+
+    /// A crash loses nothing that was acknowledged, and the store must not say that it did.
+    pub fn check_report(&self) {
+        let report = self.ready.as_ref().expect("the store is open");
+        assert_eq!(report.damage, [], "a crash is no damage");
+    }
+
+    /// Everything that may be there after a crash at this moment.
+    pub fn candidates(&self) -> Vec<State> {
+        let mut candidates = vec![self.state.clone()];
+        let pending: Vec<_> = self.pending.iter().map(|(_, planned)| planned).collect();
+        for commits in [pending, self.doubtful.iter().collect()] {
+            let mut state = self.state.clone();
+            for planned in commits {
+                if state.apply(planned, None).is_none() {
+                    break;
+                }
+                candidates.push(state.clone());
+            }
+        }
+        candidates
+    }
+
+    /// One operation, from its end to all that follows from it. `hook` sees the disk as it is when a crash hits the
+    /// middle of the operation, and as it is before the store knows that it has ended. False if there is nothing to do.
+    pub fn step(&mut self, hook: &mut impl FnMut(&Self, &Disk)) -> bool {
+        self.collect();
+        if self.begun.is_empty() {
+            return false;
+        }
+        let chosen = self.random.below(self.begun.len());
+        let (owner, begun) = self.begun.swap_remove(chosen);
+        if changes(begun.operation()) {
+            let mut half = self.disk.clone();
+            half.interrupt(begun.operation());
+            hook(self, &half);
+        }
+        let (operation, result) = self.disk.finish(begun);
+        if changes(&operation) {
+            hook(self, &self.disk);
+        }
+        match owner {
+            None => self.store.handle_done(operation, result),
+            Some(id) => {
+                let uploading = self.uploads.get_mut(&id).expect("it has an operation in flight");
+                uploading.busy = false;
+                uploading.upload.handle_done(operation, result);
+            }
+        }
+        self.collect();
+        true
+    }
+
+    /// Steps until there is nothing to do.
+    pub fn drain(&mut self, hook: &mut impl FnMut(&Self, &Disk)) {
+        let mut steps = 0;
+        while self.step(hook) {
+            steps += 1;
+            assert!(steps < 100_000, "the store does not come to rest");
+        }
+    }
+
+    /// Everything that the store and the uploads want done is begun, all that they tell is taken in.
+    fn collect(&mut self) {
+        loop {
+            while let Some(event) = self.store.poll(Duration::ZERO) {
+                self.take(event);
+            }
+            if !self.drive_uploads() {
+                return;
+            }
+        }
+    }
+
+    /// True if a commit came of it.
+    fn drive_uploads(&mut self) -> bool {
+        let mut ended = Vec::new();
+        for (id, uploading) in &mut self.uploads {
+            if uploading.busy {
+                continue;
+            }
+            if uploading.abandoned || uploading.upload.error().is_some() {
+                ended.push(*id);
+                continue;
+            }
+            let upload = &mut uploading.upload;
+            if upload.wants_data() && uploading.sent < uploading.body.len() {
+                let to = uploading.body.len().min(uploading.sent + 20_000);
+                let slice = uploading.body.slice(uploading.sent..to);
+                self.most_held = self.most_held.max(slice.len());
+                upload.push(slice).expect("it wants data");
+                assert!(!upload.wants_data(), "one slice in flight");
+                uploading.sent = to;
+            } else if upload.wants_data() {
+                upload.close();
+            }
+            match upload.poll() {
+                Some(operation) => {
+                    uploading.busy = true;
+                    self.begun.push((Some(*id), self.disk.begin(operation)));
+                }
+                None if upload.wants_data() => {}
+                None => ended.push(*id),
+            }
+        }
+        let mut committed = false;
+        for id in ended {
+            let uploading = self.uploads.remove(&id).expect("listed");
+            match uploading.upload.finish() {
+                Ok(body) if uploading.abandoned => self.store.discard_body(body),
+                Err(upload) => self.store.discard(upload),
+                Ok(body) => {
+                    assert_eq!(body.size(), uploading.body.len() as u64);
+                    let planned = Planned { body: Some(uploading.body), intents: uploading.intents };
+                    let commit = Commit { body: Source::Stored(body), intents: planned.intents.clone() };
+                    self.commit_as(commit, planned);
+                }
+            }
+            committed = true;
+        }
+        committed || self.uploads.values().any(|uploading| !uploading.busy && !uploading.abandoned)
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Operation(operation) => self.begun.push((None, self.disk.begin(operation))),
+            Event::Ready(report) => self.ready = Some(report),
+            Event::Durable(ticket, receipt) => {
+                let (of, planned) = self.pending.pop_front().expect("somebody waits");
+                assert_eq!(of, ticket, "told in order");
+                self.state.apply(&planned, Some(&receipt)).expect("a commit that cannot be is refused");
+                for outcome in &receipt.outcomes {
+                    if let Outcome::MailboxCreated { uid_validity, .. } = outcome {
+                        assert!(uid_validity.get() > self.highest_validity, "a life is used again");
+                        self.highest_validity = uid_validity.get();
+                    }
+                }
+                // It went into a new segment, which says that the doubtful ones do not count.
+                self.doubtful.clear();
+                self.told.durable += 1;
+            }
+            Event::Failed(ticket, failure) => {
+                let at = self.pending.iter().position(|(of, _)| *of == ticket).expect("told once");
+                let (_, planned) = self.pending.remove(at).expect("found");
+                match failure {
+                    Failure::Refused(_) => self.told.refused += 1,
+                    Failure::NoSpace => self.told.no_space += 1,
+                    Failure::Disk => self.told.disk += 1,
+                    Failure::Unknown => {
+                        self.told.unknown += 1;
+                        self.doubtful.push(planned);
+                    }
+                }
+            }
+            Event::Closed => self.closed = true,
+            Event::Dead(dead) => self.dead = Some(dead),
+            _ => {}
+        }
+    }
+
+    /// Commits a body, if there is one, inline.
+    pub fn commit(&mut self, body: Option<Bytes>, intents: Vec<Intent>) {
+        let source = body.clone().map_or(Source::None, Source::Inline);
+        let commit = Commit { body: source, intents: intents.clone() };
+        self.commit_as(commit, Planned { body, intents });
+    }
+
+    fn commit_as(&mut self, commit: Commit, planned: Planned) {
+        let ticket = self.store.commit(commit);
+        self.pending.push_back((ticket, planned));
+    }
+
+    /// Begins to upload a body, which is committed when it is there.
+    pub fn upload(&mut self, body: Bytes, intents: Vec<Intent>) {
+        if let Some(upload) = self.store.begin_body() {
+            let (busy, abandoned) = (false, false);
+            self.uploads
+                .insert(self.next_upload, Uploading { upload, body, sent: 0, intents, busy, abandoned });
+            self.next_upload += 1;
+        }
+    }
+
+    /// Makes a mailbox at once, and tells which.
+    pub fn mailbox(&mut self, name: &str) -> MailboxId {
+        let intent = self.create(1, name.to_owned());
+        self.commit(None, vec![intent]);
+        self.drain(&mut |_, _| ());
+        self.store.find(AccountId(1), name).expect("it was made")
+    }
+
+    /// A delivery of something unlike all others.
+    pub fn deliver(&mut self, mailbox: MailboxId) -> Intent {
+        self.clock += 1;
+        let prefix = Bytes::from(format!("Delivered-To: {}-{}\r\n", mailbox.get(), self.clock));
+        Intent::Deliver { mailbox, prefix, date: UnixTime(self.clock) }
+    }
+
+    fn create(&mut self, account: u64, name: String) -> Intent {
+        // Not always later than the last one.
+        let now = UnixTime(self.random.below(2_000) as i64);
+        Intent::CreateMailbox { account: AccountId(account), name, now }
+    }
+
+    /// Octets that look like nothing else.
+    pub fn body(&mut self, length: usize) -> Bytes {
+        let mut octets = Vec::with_capacity(length + 8);
+        while octets.len() < length {
+            octets.extend_from_slice(&(self.random.below(usize::MAX) as u64).to_le_bytes());
+        }
+        octets.truncate(length);
+        octets.into()
+    }
+
+    /// Does something that a host may do, chosen by the seed.
+    pub fn act(&mut self) {
+        let known: Vec<MailboxId> = self.state.boxes.values().filter_map(|held| held.id).collect();
+        if known.is_empty() {
+            let intent = self.create(1, "INBOX".to_owned());
+            return self.commit(None, vec![intent]);
+        }
+        let mailbox = known[self.random.below(known.len())];
+        match self.random.below(20) {
+            0 if known.len() < 6 => {
+                let (account, name) =
+                    (1 + self.random.below(2) as u64, format!("box {}", self.random.below(9)));
+                let intent = self.create(account, name);
+                self.commit(None, vec![intent]);
+            }
+            1 if known.len() > 3 => self.commit(None, vec![Intent::DeleteMailbox { mailbox }]),
+            0..=8 => {
+                let length = [10, 500, 3_000, 12_000, 40_000, 60_000][self.random.below(6)];
+                let body = self.body(length);
+                let intents = self.deliveries(&known);
+                self.commit(Some(body), intents);
+            }
+            9 | 10 if self.uploads.len() < 3 => {
+                let length = 1 + self.random.below(150_000);
+                let body = self.body(length);
+                let intents = self.deliveries(&known);
+                self.upload(body, intents);
+            }
+            11 | 12 => {
+                let intents = self.expunges(mailbox);
+                self.commit(None, intents);
+            }
+            13 => {
+                // MOVE: there and gone in one.
+                let mut intents = self.expunges(mailbox);
+                intents.extend(self.deliveries(&known));
+                let body = self.body(700);
+                self.commit(Some(body), intents);
+            }
+            14 | 15 => {
+                let (table, key) = (self.random.below(2) as u16, self.random.below(5) as u8);
+                let length = self.random.below(3_000);
+                let value = self.body(length);
+                self.commit(None, vec![Intent::Put { table, key: Bytes::copy_from_slice(&[key]), value }]);
+            }
+            16 => {
+                let (table, key) = (self.random.below(2) as u16, self.random.below(5) as u8);
+                self.commit(None, vec![Intent::Remove { table, key: Bytes::copy_from_slice(&[key]) }]);
+            }
+            17 => {
+                if let Some(uploading) = self.uploads.values_mut().next() {
+                    uploading.abandoned = true;
+                }
+            }
+            18 => self.hold(mailbox),
+            _ => self.let_go(),
+        }
+    }
+
+    fn deliveries(&mut self, known: &[MailboxId]) -> Vec<Intent> {
+        let count = 1 + self.random.below(3);
+        (0..count)
+            .map(|_| {
+                let mailbox = known[self.random.below(known.len())];
+                self.deliver(mailbox)
+            })
+            .collect()
+    }
+
+    fn expunges(&mut self, mailbox: MailboxId) -> Vec<Intent> {
+        let held = self.state.by_id(mailbox).expect("known");
+        let uids: Vec<u32> = held.messages.keys().copied().collect();
+        let count = self.random.below(4).min(uids.len());
+        (0..count)
+            .map(|_| {
+                let uid = uids[self.random.below(uids.len())];
+                Intent::Expunge { mailbox, uid: Uid::new(uid).expect("not zero") }
+            })
+            .collect()
+    }
+
+    /// Holds a view, in which everything has to be readable until it is let go.
+    pub fn hold(&mut self, mailbox: MailboxId) {
+        if let Some(view) = self.store.load(mailbox) {
+            let held = self.state.by_id(mailbox).expect("shown, so durable");
+            self.views.push((view, held.messages.values().cloned().collect()));
+        }
+    }
+
+    /// Reads all that the oldest view shows, and gives it back.
+    pub fn let_go(&mut self) {
+        if self.views.is_empty() {
+            return;
+        }
+        let (view, mails) = self.views.remove(0);
+        self.compare_messages(&view, &mails).expect("a view shows what it showed");
+        self.store.release(view);
+    }
+
+    /// No upload, no view, nothing in flight.
+    pub fn rest(&mut self) {
+        self.drain(&mut |_, _| ());
+        while !self.views.is_empty() {
+            self.let_go();
+        }
+        self.drain(&mut |_, _| ());
+    }
+
+    /// Ends in order, and opens again.
+    pub fn close_and_reopen(&mut self, hook: &mut impl FnMut(&Self, &Disk)) {
+        self.drain(hook);
+        while !self.views.is_empty() {
+            self.let_go();
+        }
+        self.store.close();
+        self.drain(hook);
+        assert!(self.closed);
+        self.reopen();
+    }
+
+    /// The store shows this state, and every octet can be read.
+    pub fn compare(&mut self, state: &State) -> Result<(), String> {
+        let ids = self.store.mailboxes(None);
+        if ids.len() != state.boxes.len() {
+            return Err(format!("{} mailboxes, not {}", ids.len(), state.boxes.len()));
+        }
+        for id in ids {
+            let status = self.store.status(id).ok_or("no status")?;
+            let of = format!("{}/{}", status.account.0, status.name);
+            let held =
+                state.boxes.get(&(status.account.0, status.name.clone())).ok_or(format!("{of} is there"))?;
+            let numbers = (
+                status.uid_next.map_or(0, Uid::get),
+                status.highest_mod_seq.get(),
+                status.messages,
+                status.octets,
+                held.id.unwrap_or(id),
+                held.uid_validity.unwrap_or(status.uid_validity),
+                self.store.find(status.account, &status.name),
+            );
+            let octets: usize = held.messages.values().map(|mail| mail.prefix.len() + mail.body.len()).sum();
+            let expected = (
+                held.uid_next,
+                held.mod_seq,
+                held.messages.len() as u64,
+                octets as u64,
+                id,
+                status.uid_validity,
+                Some(id),
+            );
+            if numbers != expected {
+                return Err(format!("{of} has {numbers:?}, not {expected:?}"));
+            }
+            let view = self.store.load(id).ok_or("no view")?;
+            let uids: Vec<u32> = view.messages.iter().map(|message| message.uid().get()).collect();
+            let expected: Vec<u32> = held.messages.keys().copied().collect();
+            let mails: Vec<_> = held.messages.values().cloned().collect();
+            let result = if uids == expected {
+                self.compare_messages(&view, &mails).map_err(|why| format!("{of}: {why}"))
+            } else {
+                Err(format!("{of} holds {uids:?}, not {expected:?}"))
+            };
+            self.store.release(view);
+            result?;
+        }
+        for table in 0..3 {
+            let expected: Vec<_> = state
+                .values
+                .iter()
+                .filter(|((of, _), _)| *of == table)
+                .map(|((_, key), value)| (key.clone(), value.clone()))
+                .collect();
+            if self.store.table(table) != expected {
+                return Err(format!("table {table} differs"));
+            }
+            for (key, value) in &expected {
+                if self.store.value(table, key).as_ref() != Some(value) {
+                    return Err(format!("a value of table {table} differs"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn compare_messages(&self, view: &View, mails: &[Mail]) -> Result<(), String> {
+        if view.messages.len() != mails.len() {
+            return Err("another number of messages".to_owned());
+        }
+        for (message, mail) in view.messages.iter().zip(mails) {
+            if (message.mod_seq().get(), message.date().0) != (mail.mod_seq, mail.date) {
+                return Err(format!("message {} has other numbers", message.uid()));
+            }
+            let size = mail.prefix.len() + mail.body.len();
+            if message.size() != size as u64 {
+                return Err(format!("message {} has {} octets, not {size}", message.uid(), message.size()));
+            }
+            let (mut rest, pieces) = (size, [&mail.prefix[..], &mail.body[..]]);
+            let expected = pieces.into_iter().filter(|piece| !piece.is_empty());
+            for (extent, piece) in message.locate(0..u64::MAX).zip(expected) {
+                let octets = self.disk.read_extent(extent);
+                if octets != Some(piece) {
+                    return Err(format!("message {} differs in {extent:?}", message.uid()));
+                }
+                rest -= piece.len();
+            }
+            if rest > 0 {
+                return Err(format!("message {} lacks {rest} octets", message.uid()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The store shows what it has told.
+    pub fn check(&mut self) {
+        let state = std::mem::take(&mut self.state);
+        self.compare(&state).expect("the store shows what it has told");
+        self.state = state;
+    }
+
+    /// There is a file for each large body that has a delivery, and no other. Only at rest, and without faults.
+    pub fn check_files(&mut self) {
+        let mut referenced = BTreeSet::new();
+        for id in self.store.mailboxes(None) {
+            let view = self.store.load(id).expect("listed");
+            for message in view.messages.iter() {
+                referenced.extend(message.locate(0..u64::MAX).map(|extent| extent.file));
+            }
+            self.store.release(view);
+        }
+        let there: Vec<_> = self.disk.files().filter(|file| matches!(file, File::Body(_))).collect();
+        referenced.retain(|file| matches!(file, File::Body(_)));
+        assert_eq!(there, Vec::from_iter(referenced), "files of bodies");
+    }
+}
+
+impl State {
+    fn by_id(&self, id: MailboxId) -> Option<&Held> {
+        self.boxes.values().find(|held| held.id == Some(id))
+    }
+
+    fn by_id_mut(&mut self, id: MailboxId) -> Option<&mut Held> {
+        self.boxes.values_mut().find(|held| held.id == Some(id))
+    }
+
+    /// How many messages there are.
+    pub fn messages(&self) -> usize {
+        self.boxes.values().map(|held| held.messages.len()).sum()
+    }
+
+    /// What a commit leads to; `None` if it cannot be. The receipt, if there is one, has to say the same.
+    pub fn apply(&mut self, planned: &Planned, receipt: Option<&Receipt>) -> Option<()> {
+        for (index, intent) in planned.intents.iter().enumerate() {
+            let told = receipt.map(|receipt| receipt.outcomes[index]);
+            match intent {
+                Intent::CreateMailbox { account, name, .. } => {
+                    let (id, uid_validity) = match told {
+                        Some(Outcome::MailboxCreated { mailbox, uid_validity }) => {
+                            (Some(mailbox), Some(uid_validity))
+                        }
+                        None => (None, None),
+                        Some(other) => panic!("{other:?} came of a new mailbox"),
+                    };
+                    let held = Held { id, uid_validity, uid_next: 1, mod_seq: 1, messages: BTreeMap::new() };
+                    if self.boxes.insert((account.0, name.clone()), held).is_some() {
+                        return None;
+                    }
+                }
+                Intent::DeleteMailbox { mailbox } => {
+                    let key = self.boxes.iter().find(|(_, held)| held.id == Some(*mailbox))?.0.clone();
+                    self.boxes.remove(&key);
+                    assert!(matches!(told, None | Some(Outcome::MailboxDeleted)));
+                }
+                Intent::Deliver { mailbox, prefix, date } => {
+                    let body = planned.body.clone()?;
+                    let held = self.by_id_mut(*mailbox)?;
+                    held.mod_seq += 1;
+                    let mail = Mail { mod_seq: held.mod_seq, date: date.0, prefix: prefix.clone(), body };
+                    if let Some(outcome) = told {
+                        let Outcome::Delivered { uid, mod_seq } = outcome else {
+                            panic!("{outcome:?} came of a delivery");
+                        };
+                        assert_eq!((uid.get(), mod_seq.get()), (held.uid_next, held.mod_seq));
+                    }
+                    held.messages.insert(held.uid_next, mail);
+                    held.uid_next += 1;
+                }
+                Intent::Expunge { mailbox, uid } => {
+                    let held = self.by_id_mut(*mailbox)?;
+                    let was_there = held.messages.remove(&uid.get()).is_some();
+                    held.mod_seq += u64::from(was_there);
+                    assert!(told.is_none_or(|told| told == Outcome::Expunged { was_there }));
+                }
+                Intent::Put { table, key, value } => {
+                    self.values.insert((*table, key.clone()), value.clone());
+                }
+                Intent::Remove { table, key } => {
+                    self.values.remove(&(*table, key.clone()));
+                }
+                _ => return None,
+            }
+        }
+        Some(())
+    }
+}
+
+/// Opens a store that a crash at `world` has left as `disk`, and compares. With `deep`, crashes again after every
+/// operation of the opening, opens twice, and puts the store to work. Gives how many disks were opened.
+pub fn check_image(world: &World, disk: &Disk, seed: u64, deep: bool) -> u64 {
+    let mut images = 1;
+    let mut after = World::on(disk.clone(), State::default(), seed, world.limits);
+    (after.highest_validity, after.clock) = (world.highest_validity, world.clock);
+    let candidates = world.candidates();
+    let mut again = Vec::new();
+    after.drain(&mut |_, disk| {
+        if deep {
+            again.push(disk.crash(seed ^ again.len() as u64));
+        }
+    });
+    assert_eq!(after.dead, None, "the store opens");
+    after.check_report();
+    after.adopt(candidates);
+    after.check_files();
+    for (index, disk) in again.iter().enumerate() {
+        images += 1;
+        let mut second = World::on(disk.clone(), State::default(), seed + 1 + index as u64, world.limits);
+        second.highest_validity = world.highest_validity;
+        second.drain(&mut |_, _| ());
+        assert_eq!(second.dead, None, "the store opens");
+        second.check_report();
+        // The first opening has seen one of them, and so must each that follows.
+        let state = after.state.clone();
+        second.adopt(if index + 1 == again.len() { vec![state] } else { world.candidates() });
+        second.check_files();
+    }
+    if deep {
+        images += 2;
+        after.crash(seed + 2);
+        let mailbox = match after.store.mailboxes(None).first() {
+            Some(id) => *id,
+            None => after.mailbox("INBOX"),
+        };
+        let intents = vec![after.deliver(mailbox)];
+        let body = after.body(2_000);
+        let durable = after.told.durable;
+        after.commit(Some(body), intents);
+        after.drain(&mut |_, _| ());
+        assert_eq!(after.told.durable, durable + 1, "the store takes work at once");
+        after.crash(seed + 3);
+    }
+    images
+}
+
+fn changes(operation: &Operation) -> bool {
+    !matches!(operation, Operation::List | Operation::Read { .. })
+}

@@ -1,0 +1,232 @@
+//! What a client session tells and asks its caller.
+
+use bytes::BytesMut;
+
+use super::{Core, Pending, Reason, Request};
+use crate::capability::Capabilities;
+use crate::command::{Command, Password, UserName};
+use crate::error::QueueFull;
+use crate::maildrop::UniqueId;
+use crate::reply::StatusLine;
+
+/// What the server said, in the order of the commands, or what is asked.
+///
+/// Events that hold a session ([`Login`], [`PasswordWanted`], [`Mailbox`]) come when every command has been answered, and
+/// want the next one; dropped without one, they end the session at the next call, and nothing is deleted.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'s> {
+    /// The server has greeted and said what it can do; nobody has logged in.
+    Login(Login<'s>),
+    /// The server has taken the name.
+    Password(PasswordWanted<'s>),
+    /// The maildrop is open, and the session has nothing to do.
+    Mailbox(Mailbox<'s>),
+    /// The answer to CAPA.
+    Capabilities(&'s Capabilities),
+    /// The answer to STAT.
+    Stat {
+        /// How many messages are there and not marked as deleted.
+        messages: u32,
+        /// Their octets.
+        octets: u64,
+    },
+    /// An entry of LIST.
+    Size {
+        /// The number of the message.
+        number: u32,
+        /// Its octets.
+        octets: u64,
+    },
+    /// An entry of UIDL.
+    UniqueId {
+        /// The number of the message.
+        number: u32,
+        /// What identifies it in every session.
+        id: UniqueId,
+    },
+    /// The list has ended. It does not come behind the one entry that was asked for by number.
+    ListEnd,
+    /// A message follows, for RETR or TOP, as chunks.
+    Message {
+        /// Its number.
+        number: u32,
+    },
+    /// The next octets of the message.
+    Chunk(&'s [u8]),
+    /// The message is complete.
+    MessageEnd,
+    /// The server has done as told: DELE, NOOP or RSET.
+    Done(Request),
+    /// The server says no, with the reason it gives.
+    Refused {
+        /// To what.
+        request: Request,
+        /// Its words.
+        reply: StatusLine<'s>,
+    },
+}
+
+/// Nobody has logged in.
+#[derive(Debug)]
+#[must_use = "an event that is not answered ends the session"]
+pub struct Login<'s> {
+    pub(super) core: &'s mut Core,
+}
+
+impl Login<'_> {
+    /// What the server announces now; nothing, when it does not know CAPA.
+    pub const fn capabilities(&self) -> &Capabilities {
+        &self.core.capabilities
+    }
+
+    /// Whether TLS is on.
+    pub const fn is_tls(&self) -> bool {
+        self.core.tls
+    }
+
+    /// Sends STLS. What the server announced before is forgotten, and asked anew under TLS.
+    pub fn stls(self, out: &mut BytesMut) {
+        self.core.send(Request::Stls, out);
+    }
+
+    /// Sends USER. Without TLS it ends the session instead, unless the configuration has
+    /// [`plaintext_auth`](super::ClientConfig::plaintext_auth).
+    pub fn user(self, name: UserName<'_>, out: &mut BytesMut) {
+        if self.core.tls || self.core.config.plaintext_auth {
+            Command::User(name).encode(out);
+            self.core.sent(Request::User);
+        } else {
+            // RFC 8314 §3: whoever took STLS out of the announcement must not get the password.
+            self.core.end(Reason::TlsRequired);
+        }
+    }
+
+    /// Sends QUIT.
+    pub fn quit(self, out: &mut BytesMut) {
+        self.core.send(Request::Quit, out);
+    }
+}
+
+/// The server has taken the name.
+#[derive(Debug)]
+#[must_use = "an event that is not answered ends the session"]
+pub struct PasswordWanted<'s> {
+    pub(super) core: &'s mut Core,
+}
+
+impl PasswordWanted<'_> {
+    /// Sends PASS. The session keeps no copy.
+    pub fn pass(self, password: Password<'_>, out: &mut BytesMut) {
+        Command::Pass(password).encode(out);
+        self.core.sent(Request::Pass);
+    }
+
+    /// Sends QUIT.
+    pub fn quit(self, out: &mut BytesMut) {
+        self.core.send(Request::Quit, out);
+    }
+}
+
+/// The maildrop is open.
+///
+/// Each method queues a command. With a server that announces PIPELINING it goes out at once, otherwise when the ones
+/// before it have been answered: to the caller it is the same. [`ClientLimits::queue`](crate::ClientLimits::queue) commands may
+/// wait; [`Event::Mailbox`] comes again when none does.
+#[derive(Debug)]
+#[must_use = "an event that is not answered ends the session"]
+pub struct Mailbox<'s> {
+    pub(super) core: &'s mut Core,
+}
+
+impl Mailbox<'_> {
+    /// What the server announced before the login, or in its last answer to CAPA.
+    pub const fn capabilities(&self) -> &Capabilities {
+        &self.core.capabilities
+    }
+
+    /// How many more commands may be queued now.
+    pub fn room(&self) -> usize {
+        self.core.config.limits.queue.saturating_sub(self.core.queue.len())
+    }
+
+    /// CAPA, of which some answers differ behind the login.
+    pub fn capa(&mut self, out: &mut BytesMut) -> Result<(), QueueFull> {
+        self.queue(Request::Capa, out)
+    }
+
+    /// STAT.
+    pub fn stat(&mut self, out: &mut BytesMut) -> Result<(), QueueFull> {
+        self.queue(Request::Stat, out)
+    }
+
+    /// LIST: the size of one message, or of all.
+    pub fn list(&mut self, number: Option<u32>, out: &mut BytesMut) -> Result<(), QueueFull> {
+        self.queue(Request::List(number), out)
+    }
+
+    /// UIDL: the unique id of one message, or of all.
+    pub fn uidl(&mut self, number: Option<u32>, out: &mut BytesMut) -> Result<(), QueueFull> {
+        self.queue(Request::Uidl(number), out)
+    }
+
+    /// RETR: a message.
+    pub fn retr(&mut self, number: u32, out: &mut BytesMut) -> Result<(), QueueFull> {
+        self.queue(Request::Retr(number), out)
+    }
+
+    /// TOP: the header of a message and the first lines of its body.
+    pub fn top(&mut self, number: u32, lines: u64, out: &mut BytesMut) -> Result<(), QueueFull> {
+        self.queue(Request::Top(number, lines), out)
+    }
+
+    /// DELE: marks a message as deleted; QUIT deletes it.
+    pub fn dele(&mut self, number: u32, out: &mut BytesMut) -> Result<(), QueueFull> {
+        self.queue(Request::Dele(number), out)
+    }
+
+    /// NOOP.
+    pub fn noop(&mut self, out: &mut BytesMut) -> Result<(), QueueFull> {
+        self.queue(Request::Noop, out)
+    }
+
+    /// RSET: takes all marks back.
+    pub fn rset(&mut self, out: &mut BytesMut) -> Result<(), QueueFull> {
+        self.queue(Request::Rset, out)
+    }
+
+    /// QUIT, behind all that is queued. What became of the deletions is told by
+    /// [`closed`](super::ClientSession::closed).
+    pub fn quit(self, out: &mut BytesMut) {
+        self.core.send(Request::Quit, out);
+    }
+
+    fn queue(&mut self, request: Request, out: &mut BytesMut) -> Result<(), QueueFull> {
+        if self.room() == 0 {
+            return Err(QueueFull);
+        }
+        self.core.send(request, out);
+        Ok(())
+    }
+}
+
+impl Core {
+    /// Queues a command, and sends it if it need not wait.
+    fn send(&mut self, request: Request, out: &mut BytesMut) {
+        self.queue.push_back(request);
+        self.asked();
+        self.send_queued(out);
+    }
+
+    /// A command has been written whose argument is not kept.
+    fn sent(&mut self, request: Request) {
+        self.queue.push_back(request);
+        self.sent += 1;
+        self.asked();
+    }
+
+    const fn asked(&mut self) {
+        self.pending = Pending::Nothing;
+        self.restart = true;
+    }
+}

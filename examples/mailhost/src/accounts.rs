@@ -1,0 +1,416 @@
+//! Accounts and aliases: records in the store, held in memory as well.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::RwLock;
+
+use bytes::Bytes;
+use mailstore::mailbox::{AccountId, MailboxId};
+use mailstore::message::UnixTime;
+use mailstore::store::Outcome;
+use mailstore::{Commit, Intent};
+use serde::{Deserialize, Serialize};
+use smtp_codec::{Domain, ForwardPath, Mailbox};
+use thiserror::Error;
+use tokio::sync::Mutex;
+
+use crate::auth::PasswordHash;
+use crate::store::Store;
+
+/// Who has mail here, and under which addresses.
+#[derive(Debug)]
+pub struct Accounts {
+    store: Store,
+    /// The host's own name and the domains; all are one and the same where addresses are looked up.
+    hostname: Domain<'static>,
+    domains: Vec<Domain<'static>>,
+    directory: RwLock<Directory>,
+    /// One change at a time, from the check to the commit.
+    changing: Mutex<()>,
+}
+
+/// An account as it is stored.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Account {
+    /// What its mailboxes hang on; never used twice.
+    pub id: u64,
+    /// The name to log in with.
+    pub login: String,
+    /// Its first address.
+    pub address: String,
+    /// The hash of its password.
+    pub password: String,
+    /// Removed, with its mail kept: the same address can be taken up again.
+    #[serde(default)]
+    pub removed: bool,
+}
+
+/// An alias as it is stored.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Alias {
+    /// The address.
+    pub alias: String,
+    /// The addresses it stands for.
+    pub targets: Vec<String>,
+}
+
+/// Where the mail for an address goes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Target {
+    /// The inbox.
+    pub mailbox: MailboxId,
+    /// The first address of its account.
+    pub address: String,
+}
+
+/// Why an address gets no mail here.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Unroutable {
+    /// It is of a domain that is not ours.
+    NotLocal,
+    /// Its domain is ours, and nobody has it.
+    NoSuchMailbox,
+}
+
+/// Why a change was not made.
+#[derive(Debug, Error)]
+pub enum ChangeError {
+    /// The address does not follow the grammar.
+    #[error("{0} is not a mail address; write it as name@domain")]
+    BadAddress(String),
+    /// The address is of a domain that the configuration does not name.
+    #[error(
+        "{0} is not of a domain of this host; add its domain to `domains` in the configuration, or choose one of: {1}"
+    )]
+    NotLocal(String, String),
+    /// Somebody has the address, or the alias exists.
+    #[error("{0} exists already")]
+    Exists(String),
+    /// Somebody has the login name.
+    #[error("the login name {0} is taken; choose another one with --login")]
+    LoginTaken(String),
+    /// Nobody has it.
+    #[error("{0} does not exist; see `mailhost account list` and `mailhost alias list`")]
+    Unknown(String),
+    /// A target of an alias that leads nowhere.
+    #[error("{0} is neither an account nor an alias of this host; an alias can only stand for those")]
+    UnknownTarget(String),
+    /// An alias that would lead back to itself.
+    #[error("{0} would lead back to itself")]
+    Circle(String),
+    /// The login name is empty, too long, or holds a space or a control character.
+    #[error("{0:?} cannot be a login name; take 1 to 200 characters without spaces")]
+    BadLogin(String),
+    /// The hash of a password is none that this version makes.
+    #[error("the hash of the password cannot be read")]
+    BadPassword,
+    /// The store could not keep it.
+    #[error("the change could not be stored: {0}")]
+    Store(#[from] mailstore::Failure),
+    /// What is stored makes no sense.
+    #[error("an account or alias in the store cannot be read: {0}")]
+    Damaged(#[from] serde_json::Error),
+}
+
+#[derive(Debug, Default)]
+struct Directory {
+    accounts: BTreeMap<u64, Account>,
+    /// Of accounts that have not been removed.
+    inboxes: BTreeMap<u64, MailboxId>,
+    logins: BTreeMap<String, u64>,
+    addresses: BTreeMap<String, u64>,
+    aliases: BTreeMap<String, Alias>,
+}
+
+impl Accounts {
+    /// Reads what the store holds.
+    pub async fn load(
+        store: Store,
+        hostname: Domain<'static>,
+        domains: Vec<Domain<'static>>,
+    ) -> Result<Self, ChangeError> {
+        let mut directory = Directory::default();
+        for (_, value) in store.table(ACCOUNTS).await {
+            let account: Account = serde_json::from_slice(&value)?;
+            let inbox = store.find(AccountId(account.id), INBOX).await;
+            directory.set_account(account, inbox);
+        }
+        for (_, value) in store.table(ALIASES).await {
+            let alias: Alias = serde_json::from_slice(&value)?;
+            directory.aliases.insert(fold(&alias.alias), alias);
+        }
+        let directory = RwLock::new(directory);
+        Ok(Self { store, hostname, domains, directory, changing: Mutex::new(()) })
+    }
+
+    /// Where the mail for a recipient goes.
+    pub fn route(&self, to: &ForwardPath<'_>) -> Result<Vec<Target>, Unroutable> {
+        let key = match to {
+            // RFC 5321 §4.5.1: "postmaster" without a domain is always taken.
+            ForwardPath::Postmaster => self.in_first_domain(POSTMASTER),
+            ForwardPath::Mailbox(mailbox) => self.key(mailbox).ok_or(Unroutable::NotLocal)?,
+        };
+        let directory = self.directory.read().expect("nobody panics under this lock");
+        let targets = directory.resolve(&key);
+        if targets.is_empty() { Err(Unroutable::NoSuchMailbox) } else { Ok(targets) }
+    }
+
+    /// The account with this login name, and the hash of its password.
+    pub fn login(&self, name: &str) -> Option<(u64, PasswordHash)> {
+        let directory = self.directory.read().expect("nobody panics under this lock");
+        let account = directory.accounts.get(directory.logins.get(&fold(name))?)?;
+        Some((account.id, PasswordHash::parse(&account.password).ok()?))
+    }
+
+    /// The inbox of an account.
+    pub fn inbox(&self, account: u64) -> Option<MailboxId> {
+        self.directory.read().expect("nobody panics under this lock").inboxes.get(&account).copied()
+    }
+
+    /// Whether a login may send as this address: its own, or an alias that leads to it.
+    pub fn may_send_as(&self, account: u64, from: &Mailbox<'_>) -> bool {
+        let Some(key) = self.key(from) else { return false };
+        let inbox = self.inbox(account);
+        let directory = self.directory.read().expect("nobody panics under this lock");
+        directory.resolve(&key).iter().any(|target| Some(target.mailbox) == inbox)
+    }
+
+    /// All accounts that have not been removed.
+    pub fn accounts(&self) -> Vec<Account> {
+        let directory = self.directory.read().expect("nobody panics under this lock");
+        directory.accounts.values().filter(|account| !account.removed).cloned().collect()
+    }
+
+    /// All aliases.
+    pub fn aliases(&self) -> Vec<Alias> {
+        self.directory.read().expect("nobody panics under this lock").aliases.values().cloned().collect()
+    }
+
+    /// Adds an account with an inbox, or takes one up again that was removed.
+    pub async fn add(
+        &self,
+        address: &str,
+        login: Option<&str>,
+        password: &PasswordHash,
+        now: UnixTime,
+    ) -> Result<Account, ChangeError> {
+        let _changing = self.changing.lock().await;
+        let key = self.local(address)?;
+        let login = login.unwrap_or(address);
+        if login.is_empty() || login.len() > 200 || login.chars().any(|c| c.is_whitespace() || c.is_control())
+        {
+            return Err(ChangeError::BadLogin(login.to_owned()));
+        }
+        let (account, old) = {
+            let directory = self.directory.read().expect("nobody panics under this lock");
+            if directory.addresses.contains_key(&key) || directory.aliases.contains_key(&key) {
+                return Err(ChangeError::Exists(address.to_owned()));
+            }
+            if directory.logins.contains_key(&fold(login)) {
+                return Err(ChangeError::LoginTaken(login.to_owned()));
+            }
+            let old = directory.accounts.values().find(|old| old.removed && fold(&old.address) == key);
+            let next = directory.accounts.keys().next_back().map_or(1, |last| last + 1);
+            let account = Account {
+                id: old.map_or(next, |old| old.id),
+                login: login.to_owned(),
+                address: address.to_owned(),
+                password: password.as_str().to_owned(),
+                removed: false,
+            };
+            (account, old.is_some())
+        };
+        let mut intents = vec![put_account(&account)?];
+        if !old {
+            let (account, name) = (AccountId(account.id), INBOX.to_owned());
+            intents.push(Intent::CreateMailbox { account, name, now });
+        }
+        let receipt = self.store.commit(Commit::of(intents)).await?;
+        let inbox = match receipt.outcomes.last() {
+            Some(Outcome::MailboxCreated { mailbox, .. }) => Some(*mailbox),
+            _ => self.store.find(AccountId(account.id), INBOX).await,
+        };
+        self.write().set_account(account.clone(), inbox);
+        Ok(account)
+    }
+
+    /// Removes an account. Its mail is kept unless `purge`. Gives the aliases that now lead nowhere.
+    pub async fn remove(&self, address: &str, purge: bool) -> Result<Vec<String>, ChangeError> {
+        let _changing = self.changing.lock().await;
+        let mut account = self.by_address(address)?;
+        account.removed = true;
+        let intents = if purge {
+            let mut intents = vec![Intent::Remove {
+                table: ACCOUNTS,
+                key: Bytes::copy_from_slice(&account.id.to_be_bytes()),
+            }];
+            let mailboxes = self.store.mailboxes(Some(AccountId(account.id))).await;
+            intents.extend(mailboxes.into_iter().map(|mailbox| Intent::DeleteMailbox { mailbox }));
+            intents
+        } else {
+            vec![put_account(&account)?]
+        };
+        self.store.commit(Commit::of(intents)).await?;
+        let mut directory = self.write();
+        directory.forget(&account);
+        if purge {
+            directory.accounts.remove(&account.id);
+        } else {
+            directory.accounts.insert(account.id, account);
+        }
+        let dangling = directory.aliases.keys().filter(|alias| directory.resolve(alias).is_empty());
+        Ok(dangling.cloned().collect())
+    }
+
+    /// Sets a new password.
+    pub async fn set_password(&self, address: &str, password: &PasswordHash) -> Result<(), ChangeError> {
+        let _changing = self.changing.lock().await;
+        let mut account = self.by_address(address)?;
+        account.password = password.as_str().to_owned();
+        self.store.commit(Commit::of(vec![put_account(&account)?])).await?;
+        self.write().accounts.insert(account.id, account);
+        Ok(())
+    }
+
+    /// Adds an alias.
+    pub async fn add_alias(&self, alias: &str, targets: &[String]) -> Result<(), ChangeError> {
+        let _changing = self.changing.lock().await;
+        let key = self.local(alias)?;
+        {
+            let directory = self.directory.read().expect("nobody panics under this lock");
+            if directory.addresses.contains_key(&key) || directory.aliases.contains_key(&key) {
+                return Err(ChangeError::Exists(alias.to_owned()));
+            }
+            for target in targets {
+                let of = self.local(target)?;
+                if of == key {
+                    return Err(ChangeError::Circle(alias.to_owned()));
+                }
+                // Aliases are only ever added on top of what leads somewhere, so that there are no circles.
+                if directory.resolve(&of).is_empty() {
+                    return Err(ChangeError::UnknownTarget(target.clone()));
+                }
+            }
+        }
+        let alias = Alias { alias: alias.to_owned(), targets: targets.to_vec() };
+        let value = Bytes::from(serde_json::to_vec(&alias)?);
+        let intent = Intent::Put { table: ALIASES, key: Bytes::copy_from_slice(key.as_bytes()), value };
+        self.store.commit(Commit::of(vec![intent])).await?;
+        self.write().aliases.insert(key, alias);
+        Ok(())
+    }
+
+    /// Removes an alias.
+    pub async fn remove_alias(&self, alias: &str) -> Result<(), ChangeError> {
+        let _changing = self.changing.lock().await;
+        let key = fold(alias);
+        if !self.directory.read().expect("nobody panics under this lock").aliases.contains_key(&key) {
+            return Err(ChangeError::Unknown(alias.to_owned()));
+        }
+        let intent = Intent::Remove { table: ALIASES, key: Bytes::copy_from_slice(key.as_bytes()) };
+        self.store.commit(Commit::of(vec![intent])).await?;
+        self.write().aliases.remove(&key);
+        Ok(())
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Directory> {
+        self.directory.write().expect("nobody panics under this lock")
+    }
+
+    fn by_address(&self, address: &str) -> Result<Account, ChangeError> {
+        let directory = self.directory.read().expect("nobody panics under this lock");
+        let id = directory.addresses.get(&fold(address));
+        let account = id.and_then(|id| directory.accounts.get(id)).cloned();
+        account.ok_or_else(|| ChangeError::Unknown(address.to_owned()))
+    }
+
+    /// The key of an address that has to be one of ours.
+    fn local(&self, address: &str) -> Result<String, ChangeError> {
+        let mailbox = Mailbox::parse(address).map_err(|_| ChangeError::BadAddress(address.to_owned()))?;
+        self.key(&mailbox).ok_or_else(|| {
+            let domains: Vec<_> = self.domains.iter().map(Domain::as_str).collect();
+            ChangeError::NotLocal(address.to_owned(), domains.join(", "))
+        })
+    }
+
+    /// What an address is looked up by; `None` if its domain is not ours.
+    fn key(&self, mailbox: &Mailbox<'_>) -> Option<String> {
+        let domain = mailbox.domain();
+        // RFC 5321 §2.4: the local part may tell upper from lower case; here it does not.
+        let local = mailbox.local_part_unquoted();
+        if self.domains.iter().any(|ours| ours.eq_ignore_ascii_case(domain.as_str())) {
+            Some(fold(&format!("{local}@{domain}")))
+        } else if self.hostname.eq_ignore_ascii_case(domain.as_str()) {
+            Some(self.in_first_domain(&local))
+        } else {
+            None
+        }
+    }
+
+    fn in_first_domain(&self, local: &str) -> String {
+        fold(&format!("{local}@{}", self.domains.first().unwrap_or(&self.hostname)))
+    }
+}
+
+impl Directory {
+    fn set_account(&mut self, account: Account, inbox: Option<MailboxId>) {
+        if !account.removed {
+            self.logins.insert(fold(&account.login), account.id);
+            self.addresses.insert(fold(&account.address), account.id);
+            if let Some(inbox) = inbox {
+                self.inboxes.insert(account.id, inbox);
+            }
+        }
+        self.accounts.insert(account.id, account);
+    }
+
+    fn forget(&mut self, account: &Account) {
+        self.logins.remove(&fold(&account.login));
+        self.addresses.remove(&fold(&account.address));
+        self.inboxes.remove(&account.id);
+    }
+
+    /// The inboxes behind an address, each once.
+    fn resolve(&self, key: &str) -> Vec<Target> {
+        let (mut found, mut seen, mut open) = (BTreeMap::new(), BTreeSet::new(), vec![key.to_owned()]);
+        while let Some(key) = open.pop() {
+            if !seen.insert(key.clone()) {
+                continue;
+            }
+            if let Some(alias) = self.aliases.get(&key) {
+                open.extend(alias.targets.iter().map(|target| fold(target)));
+            } else if let Some(target) = self.addresses.get(&key).and_then(|id| self.target(*id)) {
+                found.insert(target.mailbox, target);
+            }
+        }
+        if found.is_empty() && is_role(key) && !self.aliases.contains_key(key) {
+            // RFC 2142 §5, RFC 5321 §4.5.1: these always exist; the first account answers for the host.
+            found.extend(self.inboxes.keys().next().and_then(|id| self.target(*id)).map(|t| (t.mailbox, t)));
+        }
+        found.into_values().collect()
+    }
+
+    fn target(&self, id: u64) -> Option<Target> {
+        let mailbox = *self.inboxes.get(&id)?;
+        Some(Target { mailbox, address: self.accounts.get(&id)?.address.clone() })
+    }
+}
+
+fn put_account(account: &Account) -> Result<Intent, ChangeError> {
+    let value = Bytes::from(serde_json::to_vec(account)?);
+    Ok(Intent::Put { table: ACCOUNTS, key: Bytes::copy_from_slice(&account.id.to_be_bytes()), value })
+}
+
+fn is_role(key: &str) -> bool {
+    matches!(key.split_once('@'), Some((POSTMASTER | ABUSE, _)))
+}
+
+fn fold(name: &str) -> String {
+    name.to_lowercase()
+}
+
+/// The mailbox that everybody has.
+pub const INBOX: &str = "INBOX";
+const POSTMASTER: &str = "postmaster";
+const ABUSE: &str = "abuse";
+const ACCOUNTS: u16 = 1;
+const ALIASES: u16 = 2;

@@ -1,0 +1,232 @@
+//! Administration: the same requests, whether the host runs, over a Unix socket in its data directory, or not.
+
+use std::io;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
+use tokio::time;
+use tracing::{info, warn};
+
+use crate::accounts::{Account, Accounts, Alias, ChangeError};
+use crate::auth::PasswordHash;
+use crate::commands::Failure;
+use crate::config::Config;
+use crate::host::{Host, unix_time};
+use crate::listener::Stopping;
+use crate::preflight::Unclaimed;
+use crate::store::Store;
+
+/// What an operator can ask for. Passwords come hashed: the words themselves go no further than the command line.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// Adds an account.
+    AddAccount {
+        /// Its address.
+        address: String,
+        /// Its login name, if that is another one.
+        login: Option<String>,
+        /// The hash of its password.
+        password: String,
+    },
+    /// Lists accounts.
+    Accounts,
+    /// Removes an account.
+    RemoveAccount {
+        /// Its address.
+        address: String,
+        /// Its mail too.
+        purge: bool,
+    },
+    /// Sets a password.
+    SetPassword {
+        /// The address of the account.
+        address: String,
+        /// The hash.
+        password: String,
+    },
+    /// Adds an alias.
+    AddAlias {
+        /// The address.
+        alias: String,
+        /// What it stands for.
+        targets: Vec<String>,
+    },
+    /// Lists aliases.
+    Aliases,
+    /// Removes an alias.
+    RemoveAlias {
+        /// The address.
+        alias: String,
+    },
+}
+
+/// What came of it.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Response {
+    /// It is done, and durable.
+    Done,
+    /// An account is gone; these aliases lead nowhere now.
+    Removed(Vec<String>),
+    /// To [`Request::AddAccount`].
+    Added(Account),
+    /// To [`Request::Accounts`].
+    Accounts(Vec<Account>),
+    /// To [`Request::Aliases`].
+    Aliases(Vec<Alias>),
+    /// It was not done: one sentence.
+    Failed(String),
+}
+
+/// Has a request carried out: by the host if it runs, or else here.
+pub async fn ask(config: &Config, request: Request) -> Result<Response, Failure> {
+    let response = match UnixStream::connect(config.admin_socket()).await {
+        Ok(stream) => time::timeout(ANSWER, ask_host(stream, &request)).await.map_err(|_| {
+            Failure::new("the host runs, but does not answer on its administration socket; look at its log")
+        })??,
+        Err(error) if is_nobody(&error) => ask_store(config, request).await?,
+        Err(error) => {
+            return Err(Failure::new(format!("{}: {error}", config.admin_socket().display())));
+        }
+    };
+    match response {
+        Response::Failed(why) => Err(Failure::new(why)),
+        response => Ok(response),
+    }
+}
+
+/// Answers requests until the host stops.
+pub async fn serve(host: Arc<Host>, mut stopping: Stopping) {
+    let path = host.config.admin_socket();
+    let listener = match bind(&path) {
+        Ok(listener) => listener,
+        Err(error) => {
+            warn!(path = %path.display(), %error, "no administration socket: accounts can be changed only while the host is stopped");
+            return;
+        }
+    };
+    let mut requests = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stopping.requested() => break,
+            Some(_) = requests.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    let host = Arc::clone(&host);
+                    requests.spawn(async move {
+                        if let Ok(Err(error)) = time::timeout(ANSWER, answer(&host, stream)).await {
+                            info!(%error, "an administration request was not finished");
+                        }
+                    });
+                }
+                Err(error) => {
+                    warn!(%error, "the administration socket has failed");
+                    break;
+                }
+            }
+        }
+    }
+    requests.join_all().await;
+    let _ = std::fs::remove_file(path);
+}
+
+/// The process that holds the lock on the data directory is this one: a socket that is there is a dead one's.
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+        std::fs::remove_file(path)?;
+    }
+    UnixListener::bind(path)
+}
+
+async fn answer(host: &Host, mut stream: UnixStream) -> io::Result<()> {
+    let (reader, mut writer) = stream.split();
+    let mut line = String::new();
+    BufReader::new(reader.take(LONGEST)).read_line(&mut line).await?;
+    let response = match serde_json::from_str(&line) {
+        Ok(request) => perform(&host.accounts, request).await,
+        Err(error) => {
+            Response::Failed(format!("this version of the host does not understand the request: {error}"))
+        }
+    };
+    let mut text = serde_json::to_vec(&response)?;
+    text.push(b'\n');
+    writer.write_all(&text).await
+}
+
+async fn ask_host(mut stream: UnixStream, request: &Request) -> Result<Response, Failure> {
+    let mut text = serde_json::to_vec(request)?;
+    text.push(b'\n');
+    stream.write_all(&text).await?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).await?;
+    Ok(serde_json::from_str(&answer)?)
+}
+
+async fn ask_store(config: &Config, request: Request) -> Result<Response, Failure> {
+    let _claimed = Unclaimed::probe(&config.data_dir)?.claim()?;
+    let (store, _) = Store::open(&config.mail_dir(), mailstore::Limits::default()).await?;
+    let accounts = Accounts::load(store.clone(), config.hostname.clone(), config.domains.clone()).await?;
+    let response = perform(&accounts, request).await;
+    store.close().await;
+    Ok(response)
+}
+
+async fn perform(accounts: &Accounts, request: Request) -> Response {
+    change(accounts, request).await.unwrap_or_else(|error| Response::Failed(error.to_string()))
+}
+
+async fn change(accounts: &Accounts, request: Request) -> Result<Response, ChangeError> {
+    Ok(match request {
+        Request::AddAccount { address, login, password } => {
+            let password = hash(&password)?;
+            let account = accounts.add(&address, login.as_deref(), &password, unix_time()).await?;
+            info!(address, id = account.id, "account added");
+            Response::Added(hidden(account))
+        }
+        Request::Accounts => Response::Accounts(accounts.accounts().into_iter().map(hidden).collect()),
+        Request::RemoveAccount { address, purge } => {
+            let dangling = accounts.remove(&address, purge).await?;
+            info!(address, purge, "account removed");
+            Response::Removed(dangling)
+        }
+        Request::SetPassword { address, password } => {
+            accounts.set_password(&address, &hash(&password)?).await?;
+            info!(address, "password set");
+            Response::Done
+        }
+        Request::AddAlias { alias, targets } => {
+            accounts.add_alias(&alias, &targets).await?;
+            info!(alias, ?targets, "alias added");
+            Response::Done
+        }
+        Request::Aliases => Response::Aliases(accounts.aliases()),
+        Request::RemoveAlias { alias } => {
+            accounts.remove_alias(&alias).await?;
+            info!(alias, "alias removed");
+            Response::Done
+        }
+    })
+}
+
+fn hash(text: &str) -> Result<PasswordHash, ChangeError> {
+    PasswordHash::parse(text).map_err(|_| ChangeError::BadPassword)
+}
+
+/// What goes out of the host holds no hash.
+fn hidden(account: Account) -> Account {
+    Account { password: String::new(), ..account }
+}
+
+fn is_nobody(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}
+
+const ANSWER: Duration = Duration::from_secs(30);
+const LONGEST: u64 = 1 << 20;

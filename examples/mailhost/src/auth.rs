@@ -1,0 +1,179 @@
+//! Logging in: the mechanisms, the passwords, and what slows guessing down.
+//!
+//! Whether a name exists shows neither in what is answered nor in the work that is done: see [`Authenticator::login`].
+
+mod password;
+mod sasl;
+mod throttle;
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+use tokio::{task, time};
+
+pub use self::password::{HashError, Password, PasswordHash};
+pub use self::sasl::{Credentials, Exchange, SaslError, Step};
+pub use self::throttle::{Admission, Throttle, Ticket};
+
+/// Checks passwords, no more of them at once than there are cores, and slows guessing down.
+#[derive(Debug)]
+pub struct Authenticator {
+    /// Each check takes 19 MiB and a core for its time.
+    cores: Arc<Semaphore>,
+    /// What the password for an unknown name is compared with.
+    nobody: PasswordHash,
+    throttle: Mutex<Throttle>,
+    start: Instant,
+}
+
+/// What came of a login.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Login {
+    /// The password is right.
+    Accepted,
+    /// The name or the password is wrong.
+    Rejected,
+    /// Too many logins have failed of late, from this address or for this name: the password was not looked at.
+    TooMany,
+    /// The password could not be checked.
+    Unavailable,
+}
+
+impl Authenticator {
+    /// Makes ready, which takes as long as one check.
+    pub fn new() -> Result<Self, HashError> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self {
+            cores: Arc::new(Semaphore::new(cores)),
+            nobody: PasswordHash::new(&Password::generate()?)?,
+            throttle: Mutex::new(Throttle::default()),
+            start: Instant::now(),
+        })
+    }
+
+    /// Checks a password against what is stored for `name`; `None` for a name that does not exist, which takes as long.
+    ///
+    /// It waits first if logins have failed from this address or for this name. Cancelling it counts as a failure.
+    pub async fn login(
+        &self,
+        peer: IpAddr,
+        name: &str,
+        stored: Option<PasswordHash>,
+        password: Password,
+    ) -> Login {
+        let admission = self.throttle().admit(self.now(), peer, name);
+        let (wait, ticket) = match admission {
+            Admission::After(wait, ticket) => (wait, ticket),
+            Admission::TooMany => return Login::TooMany,
+        };
+        let attempt = Attempt { authenticator: self, ticket: Some(ticket) };
+        if !wait.is_zero() {
+            time::sleep(wait).await;
+        }
+        match self.verify(stored, password).await {
+            Some(true) => {
+                attempt.end(true);
+                Login::Accepted
+            }
+            Some(false) => Login::Rejected,
+            None => Login::Unavailable,
+        }
+    }
+
+    /// Whether the password is the right one; `None` if that could not be found out.
+    async fn verify(&self, stored: Option<PasswordHash>, password: Password) -> Option<bool> {
+        let permit = Arc::clone(&self.cores).acquire_owned().await.ok()?;
+        let exists = stored.is_some();
+        let hash = stored.unwrap_or_else(|| self.nobody.clone());
+        let checked = task::spawn_blocking(move || {
+            // Held to the end of the work, even if nobody waits for it any more.
+            let _permit = permit;
+            hash.verify(&password)
+        });
+        checked.await.ok().map(|same| same & exists)
+    }
+
+    fn throttle(&self) -> MutexGuard<'_, Throttle> {
+        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+}
+
+/// A login under way: a failure, unless it ends otherwise.
+struct Attempt<'a> {
+    authenticator: &'a Authenticator,
+    ticket: Option<Ticket>,
+}
+
+impl Attempt<'_> {
+    fn end(mut self, success: bool) {
+        if let Some(ticket) = self.ticket.take() {
+            self.authenticator.throttle().finish(self.authenticator.now(), ticket, success);
+        }
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.authenticator.throttle().finish(self.authenticator.now(), ticket, false);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+    fn password(text: &str) -> Password {
+        Password::new(text.to_owned()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_right_password_alone_is_accepted() {
+        let authenticator = Authenticator::new().unwrap();
+        let stored = PasswordHash::new(&password("right")).unwrap();
+        let login = |stored, word| authenticator.login(PEER, "anna", stored, password(word));
+        assert_eq!(login(Some(stored.clone()), "right").await, Login::Accepted);
+        assert_eq!(login(Some(stored), "wrong").await, Login::Rejected);
+        assert_eq!(authenticator.throttle().tracked(), 2, "a failure is remembered for address and name");
+    }
+
+    #[tokio::test]
+    async fn nobody_logs_in_under_a_name_that_does_not_exist() {
+        let authenticator = Authenticator::new().unwrap();
+        // Not even with the password behind the hash that stands in.
+        let authenticator =
+            Authenticator { nobody: PasswordHash::new(&password("known")).unwrap(), ..authenticator };
+        assert_eq!(authenticator.login(PEER, "nobody", None, password("known")).await, Login::Rejected);
+    }
+
+    #[tokio::test]
+    async fn a_login_that_is_given_up_counts_as_failed() {
+        let authenticator = Authenticator::new().unwrap();
+        let stored = PasswordHash::new(&password("right")).unwrap();
+        {
+            let login = authenticator.login(PEER, "anna", Some(stored), password("right"));
+            let mut login = std::pin::pin!(login);
+            tokio::select! {
+                biased;
+                _ = &mut login => panic!("the check runs on another thread"),
+                () = std::future::ready(()) => {}
+            }
+        }
+        let now = authenticator.now();
+        let admission = authenticator.throttle().admit(now, PEER, "anna");
+        assert!(
+            matches!(admission, Admission::After(wait, _) if wait > Duration::from_secs(1)),
+            "{admission:?}"
+        );
+    }
+}

@@ -1,0 +1,350 @@
+//! What slows down the guessing of passwords, as pure logic.
+//!
+//! After a failed login the next one from the same address, and the next one for the same name, is looked at 2 s later
+//! at the earliest; the time doubles with each further failure, up to 15 s. Logins that come meanwhile take their turn
+//! one after the other; who would have to wait longer than 15 s is turned away. Logins under way count as failures
+//! beyond the first few, so that guessing on many connections at once gains nothing.
+//!
+//! Nobody is locked out by the failures of others: an address from which a name has logged in before passes at once,
+//! until a login for that name fails from there.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::listener::network;
+
+/// Remembers failed logins, within a fixed amount of memory (about 10 MiB).
+#[derive(Debug)]
+pub struct Throttle {
+    addresses: Recent<IpAddr, Record>,
+    names: Recent<u64, Record>,
+    /// From where a name has logged in, and how many such logins are under way.
+    known: Recent<(IpAddr, u64), u32>,
+    /// Names are kept as keyed hashes: of equal length, and not to be read from a memory dump.
+    hasher: RandomState,
+}
+
+/// Whether a login may be looked at.
+#[derive(Debug)]
+pub enum Admission {
+    /// After this time. The ticket goes back to [`Throttle::finish`].
+    After(Duration, Ticket),
+    /// No: it would have to wait too long.
+    TooMany,
+}
+
+/// A login under way. It has to go back to [`Throttle::finish`]; one that does not counts as under way for ten minutes.
+#[derive(Debug)]
+#[must_use = "a ticket goes back to `finish`"]
+pub struct Ticket {
+    address: IpAddr,
+    name: u64,
+    known: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Record {
+    failures: u32,
+    under_way: u32,
+    /// Before this time nothing is looked at.
+    next: Duration,
+    /// When something last happened.
+    last: Duration,
+}
+
+impl Throttle {
+    /// Remembers so many addresses and names; of more, those that are longest quiet are forgotten.
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            addresses: Recent::new(capacity),
+            names: Recent::new(capacity),
+            known: Recent::new(capacity),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Somebody wants to log in. The name is taken without case, whether it exists or not.
+    pub fn admit(&mut self, now: Duration, peer: IpAddr, name: &str) -> Admission {
+        let address = network(peer);
+        let name = self.hasher.hash_one(name.to_lowercase());
+        if let Some(under_way) = self.known.get(&(address, name))
+            && *under_way < KNOWN_AT_ONCE
+        {
+            *under_way += 1;
+            return Admission::After(Duration::ZERO, Ticket { address, name, known: true });
+        }
+        let from_address = self.addresses.get_or_default(address);
+        from_address.forget(now);
+        let for_name = self.names.get_or_default(name);
+        for_name.forget(now);
+        let turn = now.max(from_address.next).max(for_name.next);
+        if turn - now > LONGEST {
+            return Admission::TooMany;
+        }
+        from_address.take_turn(turn);
+        for_name.take_turn(turn);
+        Admission::After(turn - now, Ticket { address, name, known: false })
+    }
+
+    /// A login has ended.
+    pub fn finish(&mut self, now: Duration, ticket: Ticket, success: bool) {
+        let Ticket { address, name, known } = ticket;
+        let from_address = self.addresses.get_or_default(address);
+        let for_name = self.names.get_or_default(name);
+        if !known {
+            from_address.under_way = from_address.under_way.saturating_sub(1);
+            for_name.under_way = for_name.under_way.saturating_sub(1);
+        }
+        if success {
+            *for_name = Record { under_way: for_name.under_way, ..Record::default() };
+            // Not all of it: somebody with an account here may guess those of others in between.
+            from_address.failures /= 2;
+            let under_way = self.known.get_or_default((address, name));
+            *under_way = under_way.saturating_sub(u32::from(known));
+        } else {
+            from_address.fail(now);
+            for_name.fail(now);
+            self.known.remove(&(address, name));
+        }
+    }
+
+    /// How many addresses and names are remembered.
+    pub fn tracked(&self) -> usize {
+        self.addresses.entries.len() + self.names.entries.len()
+    }
+}
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self::new(32_768)
+    }
+}
+
+impl Record {
+    fn forget(&mut self, now: Duration) {
+        if now.saturating_sub(self.last) > FORGET {
+            *self = Self::default();
+        }
+        self.last = now;
+    }
+
+    fn take_turn(&mut self, turn: Duration) {
+        let presumed = self.failures + self.under_way.saturating_sub(FREE_AT_ONCE - 1);
+        self.under_way += 1;
+        self.next = self.next.max(turn + delay(presumed));
+    }
+
+    fn fail(&mut self, now: Duration) {
+        self.failures = self.failures.saturating_add(1);
+        self.last = now;
+        self.next = self.next.max(now + delay(self.failures));
+    }
+}
+
+/// 2 s, 4 s, 8 s, 15 s.
+fn delay(failures: u32) -> Duration {
+    match failures {
+        0 => Duration::ZERO,
+        1..=3 => FIRST * (1 << (failures - 1)),
+        _ => LONGEST,
+    }
+}
+
+/// A map that forgets what was not used for longest.
+#[derive(Debug)]
+struct Recent<K, V> {
+    entries: HashMap<K, (V, u64)>,
+    capacity: usize,
+    uses: u64,
+}
+
+impl<K: Copy + Eq + Hash, V: Default> Recent<K, V> {
+    fn new(capacity: usize) -> Self {
+        Self { entries: HashMap::new(), capacity: capacity.max(2), uses: 0 }
+    }
+
+    fn get(&mut self, key: &K) -> Option<&mut V> {
+        self.uses += 1;
+        let (value, used) = self.entries.get_mut(key)?;
+        *used = self.uses;
+        Some(value)
+    }
+
+    fn get_or_default(&mut self, key: K) -> &mut V {
+        if self.entries.len() >= self.capacity && !self.entries.contains_key(&key) {
+            self.make_room();
+        }
+        self.uses += 1;
+        let (value, used) = self.entries.entry(key).or_default();
+        *used = self.uses;
+        value
+    }
+
+    fn remove(&mut self, key: &K) {
+        self.entries.remove(key);
+    }
+
+    /// Drops the half that was not used for longest: a pass over all entries, once for many insertions.
+    fn make_room(&mut self) {
+        let mut uses: Vec<u64> = self.entries.values().map(|(_, used)| *used).collect();
+        let middle = uses.len() / 2;
+        let (_, middle, _) = uses.select_nth_unstable(middle);
+        let middle = *middle;
+        self.entries.retain(|_, (_, used)| *used >= middle);
+    }
+}
+
+const FIRST: Duration = Duration::from_secs(2);
+const LONGEST: Duration = Duration::from_secs(15);
+/// After so long without a login nothing is held against anybody.
+const FORGET: Duration = Duration::from_secs(600);
+/// Logins at once before they count as failures: a mail program opens several connections.
+const FREE_AT_ONCE: u32 = 5;
+/// The same for a name at an address where it is known.
+const KNOWN_AT_ONCE: u32 = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn peer(number: u32) -> IpAddr {
+        IpAddr::V4(std::net::Ipv4Addr::from_bits(0xc000_0200 + number))
+    }
+
+    #[track_caller]
+    fn admitted(admission: Admission) -> (Duration, Ticket) {
+        match admission {
+            Admission::After(wait, ticket) => (wait, ticket),
+            Admission::TooMany => panic!("turned away"),
+        }
+    }
+
+    /// Waits its turn and fails; gives how long it waited.
+    fn fail(throttle: &mut Throttle, now: &mut Duration, peer: IpAddr, name: &str) -> u64 {
+        let (wait, ticket) = admitted(throttle.admit(*now, peer, name));
+        *now += wait;
+        throttle.finish(*now, ticket, false);
+        wait.as_secs()
+    }
+
+    fn succeed(throttle: &mut Throttle, now: Duration, peer: IpAddr, name: &str) -> Duration {
+        let (wait, ticket) = admitted(throttle.admit(now, peer, name));
+        throttle.finish(now + wait, ticket, true);
+        wait
+    }
+
+    #[test]
+    fn each_failure_doubles_the_wait_up_to_fifteen_seconds() {
+        let (mut throttle, mut now) = (Throttle::default(), at(0));
+        let waits: Vec<u64> = (0..7).map(|_| fail(&mut throttle, &mut now, peer(1), "anna")).collect();
+        assert_eq!(waits, [0, 2, 4, 8, 15, 15, 15]);
+    }
+
+    #[test]
+    fn the_wait_is_for_the_name_from_anywhere_and_for_the_address_under_any_name() {
+        let (mut throttle, mut now) = (Throttle::default(), at(0));
+        for number in 0..3 {
+            fail(&mut throttle, &mut now, peer(number), "anna");
+        }
+        assert_eq!(fail(&mut throttle, &mut now, peer(9), "ANNA"), 8);
+
+        let (mut throttle, mut now) = (Throttle::default(), at(0));
+        for name in ["anna", "ben", "cleo"] {
+            fail(&mut throttle, &mut now, peer(1), name);
+        }
+        assert_eq!(fail(&mut throttle, &mut now, peer(1), "dora"), 8);
+        assert_eq!(fail(&mut throttle, &mut now, peer(2), "emil"), 0, "others do not wait");
+    }
+
+    #[test]
+    fn many_guesses_at_once_gain_nothing() {
+        let mut throttle = Throttle::default();
+        let mut waits = Vec::new();
+        let mut turned_away = 0;
+        for number in 0..1_000 {
+            match throttle.admit(at(0), peer(number), "anna") {
+                Admission::After(wait, _ticket) => waits.push(wait.as_secs()),
+                Admission::TooMany => turned_away += 1,
+            }
+        }
+        // Those that are looked at at once stay few.
+        assert_eq!(waits, [0, 0, 0, 0, 0, 0, 2, 6, 14]);
+        assert_eq!(turned_away, 991);
+    }
+
+    #[test]
+    fn hundred_thousand_guesses_are_less_than_one_per_second_and_the_owner_does_not_wait() {
+        let mut throttle = Throttle::default();
+        let owner = peer(10_000);
+        succeed(&mut throttle, at(0), owner, "anna");
+        let (mut looked_at, mut owner_waited) = (0u32, Duration::ZERO);
+        // Tickets with the time at which their login is looked at, and fails.
+        let mut under_way: Vec<(Duration, Ticket)> = Vec::new();
+        for guess in 0..100_000u64 {
+            let now = Duration::from_millis(guess * 10);
+            let (due, rest): (Vec<_>, Vec<_>) = under_way.into_iter().partition(|(when, _)| *when <= now);
+            under_way = rest;
+            for (when, ticket) in due {
+                looked_at += 1;
+                throttle.finish(when, ticket, false);
+            }
+            if let Admission::After(wait, ticket) = throttle.admit(now, peer(guess as u32 % 256), "anna") {
+                under_way.push((now + wait, ticket));
+            }
+            if guess % 1_000 == 0 {
+                owner_waited = owner_waited.max(succeed(&mut throttle, now, owner, "anna"));
+            }
+        }
+        // In 1,000 seconds.
+        assert!(looked_at <= 1_000, "{looked_at} guesses were looked at");
+        assert_eq!(owner_waited, Duration::ZERO);
+    }
+
+    #[test]
+    fn a_known_address_is_no_longer_known_after_a_failure() {
+        let (mut throttle, mut now) = (Throttle::default(), at(0));
+        succeed(&mut throttle, now, peer(1), "anna");
+        assert_eq!(fail(&mut throttle, &mut now, peer(1), "anna"), 0);
+        assert_eq!(fail(&mut throttle, &mut now, peer(1), "anna"), 2);
+    }
+
+    #[test]
+    fn a_mail_program_may_open_several_connections_at_once() {
+        let mut throttle = Throttle::default();
+        let tickets: Vec<_> = (0..5).map(|_| admitted(throttle.admit(at(0), peer(1), "anna"))).collect();
+        for (wait, ticket) in tickets {
+            assert_eq!(wait, Duration::ZERO);
+            throttle.finish(at(0), ticket, true);
+        }
+        for _ in 0..100 {
+            assert_eq!(succeed(&mut throttle, at(1), peer(1), "anna"), Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn failures_are_forgotten_after_ten_quiet_minutes() {
+        let (mut throttle, mut now) = (Throttle::default(), at(0));
+        for _ in 0..5 {
+            fail(&mut throttle, &mut now, peer(1), "anna");
+        }
+        now += at(601);
+        assert_eq!(fail(&mut throttle, &mut now, peer(1), "anna"), 0);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_latest_are_kept() {
+        let (mut throttle, mut now) = (Throttle::new(100), at(0));
+        for number in 0..10_000 {
+            fail(&mut throttle, &mut now, peer(number), &format!("name{number}"));
+            assert!(throttle.tracked() <= 200);
+        }
+        assert!(fail(&mut throttle, &mut now, peer(9_999), "other") > 0);
+        assert!(fail(&mut throttle, &mut now, peer(0), "other name") == 0);
+    }
+}

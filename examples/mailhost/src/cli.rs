@@ -1,0 +1,237 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use smtp_codec::Mailbox;
+
+/// A complete mail host: receives mail over SMTP, keeps it, and hands it out over POP3.
+#[derive(Clone, Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// A guided tour with no configuration at all.
+    Demo(Demo),
+    /// Run the host until SIGTERM or SIGINT.
+    Serve(ConfigFile),
+    /// Look at configuration, certificate, ports and disk, and say what to change.
+    Check(Check),
+    /// Add, list and remove accounts, and set their passwords.
+    #[command(subcommand)]
+    Account(Account),
+    /// Add, list and remove further addresses of accounts.
+    #[command(subcommand)]
+    Alias(Alias),
+    /// Read everything that is stored and see whether it is sound.
+    Verify(ConfigFile),
+}
+
+/// Which configuration.
+#[derive(Args, Clone, Debug)]
+pub struct ConfigFile {
+    /// The configuration file.
+    #[arg(long = "config", value_name = "FILE", default_value = "mailhost.toml")]
+    pub file: PathBuf,
+}
+
+/// A guided tour.
+#[derive(Args, Clone, Debug)]
+pub struct Demo {
+    /// Keep everything in this folder instead of a temporary one.
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// End after the tour; the status is 0 if every step did what it should.
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// A look at everything.
+#[derive(Args, Clone, Debug)]
+pub struct Check {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Print the configuration with every default spelled out, and do nothing else.
+    #[arg(long)]
+    pub print: bool,
+}
+
+/// Accounts.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Account {
+    /// Add an account. Without a terminal and without --password-stdin, a password is made and printed.
+    Add {
+        /// Its mail address.
+        #[arg(value_parser = address)]
+        address: Mailbox<'static>,
+        /// The name to log in with, if it is not the address.
+        #[arg(long, value_name = "NAME")]
+        login: Option<String>,
+        /// Where the password comes from.
+        #[command(flatten)]
+        password: PasswordSource,
+        /// Which configuration.
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// List all accounts.
+    List {
+        /// Which configuration.
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Remove an account. Its mail is kept.
+    Remove {
+        /// Its mail address.
+        #[arg(value_parser = address)]
+        address: Mailbox<'static>,
+        /// Remove its mail too.
+        #[arg(long)]
+        purge: bool,
+        /// Which configuration.
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Set the password of an account.
+    Password {
+        /// Its mail address.
+        #[arg(value_parser = address)]
+        address: Mailbox<'static>,
+        /// Where the password comes from.
+        #[command(flatten)]
+        password: PasswordSource,
+        /// Which configuration.
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+}
+
+/// Where a password comes from.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct PasswordSource {
+    /// Read the password from the first line of standard input.
+    #[arg(long = "password-stdin")]
+    pub stdin: bool,
+}
+
+/// Aliases.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Alias {
+    /// Let mail for one address go to others.
+    Add {
+        /// The address that mail is sent to.
+        #[arg(value_parser = address)]
+        alias: Mailbox<'static>,
+        /// The addresses of accounts that get it.
+        #[arg(value_parser = address, value_name = "TARGET", required = true)]
+        targets: Vec<Mailbox<'static>>,
+        /// Which configuration.
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// List all aliases.
+    List {
+        /// Which configuration.
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Remove an alias.
+    Remove {
+        /// The address that mail is sent to.
+        #[arg(value_parser = address)]
+        alias: Mailbox<'static>,
+        /// Which configuration.
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+}
+
+impl Account {
+    /// Which configuration it works on.
+    pub const fn config(&self) -> &ConfigFile {
+        match self {
+            Self::Add { config, .. }
+            | Self::List { config }
+            | Self::Remove { config, .. }
+            | Self::Password { config, .. } => config,
+        }
+    }
+}
+
+impl Alias {
+    /// Which configuration it works on.
+    pub const fn config(&self) -> &ConfigFile {
+        match self {
+            Self::Add { config, .. } | Self::List { config } | Self::Remove { config, .. } => config,
+        }
+    }
+}
+
+fn address(text: &str) -> Result<Mailbox<'static>, String> {
+    match Mailbox::parse(text) {
+        Ok(mailbox) => Ok(mailbox.into_owned()),
+        Err(_) => Err("not a mail address; write it as anna@example.test".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, String> {
+        Cli::try_parse_from(line.split(' ')).map(|cli| cli.command).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_is_read() {
+        assert!(matches!(parse("mailhost demo --once --dir d"), Ok(Command::Demo(demo)) if demo.once));
+        let Ok(Command::Serve(config)) = parse("mailhost serve") else { panic!("serve") };
+        assert_eq!(config.file, PathBuf::from("mailhost.toml"));
+        assert!(
+            matches!(parse("mailhost check --config x --print"), Ok(Command::Check(check)) if check.print)
+        );
+        assert!(matches!(parse("mailhost verify --config x"), Ok(Command::Verify(_))));
+        let add = "mailhost account add --config x a@b.test --login anna --password-stdin";
+        let Ok(Command::Account(Account::Add { address, login, password, config })) = parse(add) else {
+            panic!("add")
+        };
+        assert_eq!((address.as_str(), login.as_deref(), password.stdin), ("a@b.test", Some("anna"), true));
+        assert_eq!(config.file, PathBuf::from("x"));
+        assert!(matches!(
+            parse("mailhost account remove a@b.test --purge"),
+            Ok(Command::Account(Account::Remove { purge: true, .. }))
+        ));
+        assert!(matches!(parse("mailhost account list"), Ok(Command::Account(Account::List { .. }))));
+        assert!(matches!(
+            parse("mailhost account password a@b.test"),
+            Ok(Command::Account(Account::Password { .. }))
+        ));
+        let Ok(Command::Alias(Alias::Add { targets, .. })) = parse("mailhost alias add a@b c@d e@f") else {
+            panic!("alias add")
+        };
+        assert_eq!(targets.len(), 2);
+        assert!(matches!(parse("mailhost alias list"), Ok(Command::Alias(Alias::List { .. }))));
+        assert!(matches!(parse("mailhost alias remove a@b"), Ok(Command::Alias(Alias::Remove { .. }))));
+    }
+
+    #[test]
+    fn what_is_no_address_is_said_to_be_none() {
+        let error = parse("mailhost account add anna").unwrap_err();
+        assert!(error.contains("not a mail address; write it as anna@example.test"), "{error}");
+        assert!(parse("mailhost alias add a@b").is_err(), "an alias without a target");
+    }
+}

@@ -1,0 +1,263 @@
+//! What each command does.
+
+use std::fmt;
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::runtime;
+use tracing::{Level, info, warn};
+use zeroize::Zeroizing;
+
+use crate::accounts::Accounts;
+use crate::admin::{self, Request, Response};
+use crate::auth::{Authenticator, Password, PasswordHash};
+use crate::cli::{Account, Alias, Check, Cli, Command, Demo, PasswordSource};
+use crate::config::Config;
+use crate::demo;
+use crate::host::Host;
+use crate::listener::{Listeners, Stop};
+use crate::logs::{self, Safe};
+use crate::preflight::{self, DataDir, Severity};
+use crate::store::Store;
+use crate::tls::Identity;
+
+/// Why a command failed: one sentence.
+#[derive(Debug)]
+pub struct Failure(String);
+
+/// A host that has all it needs and has not accepted anything yet.
+#[derive(Debug)]
+pub struct Started {
+    /// What it is to do.
+    pub config: Config,
+    /// Its data directory, locked.
+    pub data_dir: DataDir,
+    /// Its sockets, bound.
+    pub listeners: Listeners,
+    /// Its certificate.
+    pub identity: Identity,
+}
+
+/// A password and where it came from.
+#[derive(Debug)]
+pub struct NewPassword {
+    /// The password.
+    pub password: Password,
+    /// It was made here: it has to be shown, once.
+    pub generated: bool,
+}
+
+/// Does what the command line says.
+pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    match cli.command {
+        Command::Demo(command) => demo(&command),
+        Command::Serve(config) => serve(&config.file),
+        Command::Check(command) => check(&command),
+        Command::Account(command) => account(&command),
+        Command::Alias(command) => alias(&command),
+        Command::Verify(config) => verify(&config.file),
+    }
+}
+
+impl Failure {
+    /// Takes the sentence, without full stop.
+    pub fn new(sentence: impl Into<String>) -> Self {
+        Self(sentence.into())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+// `Failure` is no `Error` itself, which lets it take all that are.
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl Started {
+    /// Takes everything that the configuration names, in an order that changes nothing on disk before all the rest is
+    /// known to be right. Wants a tokio runtime.
+    pub fn new(config: Config) -> Result<Self, Failure> {
+        let cleared = preflight::clear(&config)?;
+        let listeners = Listeners::bind(&config)?;
+        for warning in &cleared.warnings {
+            warn!("{warning}");
+        }
+        let data_dir = cleared.data_dir.claim()?;
+        let identity = cleared.tls.carry_out()?;
+        Ok(Self { config, data_dir, listeners, identity })
+    }
+}
+
+/// Gets a password for an account: from standard input, from the terminal, or made here.
+pub fn new_password(source: PasswordSource) -> Result<NewPassword, Failure> {
+    let typed = |text: Zeroizing<String>| -> Result<NewPassword, Failure> {
+        Ok(NewPassword { password: Password::new(text.to_string())?, generated: false })
+    };
+    if source.stdin {
+        let mut text = Zeroizing::new(String::new());
+        io::stdin().lock().take(4_096).read_line(&mut text)?;
+        // RFC 4616 §2 allows all but NUL in a password; the line end is of the shell.
+        let length = text.trim_end_matches(['\r', '\n']).len();
+        text.truncate(length);
+        return typed(text);
+    }
+    if !io::stdin().is_terminal() {
+        return Ok(NewPassword { password: Password::generate()?, generated: true });
+    }
+    let first = Zeroizing::new(rpassword::prompt_password("Password (empty: one is made): ")?);
+    if first.is_empty() {
+        return Ok(NewPassword { password: Password::generate()?, generated: true });
+    }
+    let second = Zeroizing::new(rpassword::prompt_password("The same again: ")?);
+    if first != second {
+        return Err(Failure::new("the two passwords differ; nothing was changed"));
+    }
+    typed(first)
+}
+
+fn serve(file: &Path) -> Result<ExitCode, Failure> {
+    let config = Config::load(file)?;
+    logs::init(Level::INFO);
+    runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        let started = Started::new(config)?;
+        for (service, address) in started.listeners.addresses() {
+            info!(%service, %address, "listening");
+        }
+        run_host(started).await
+    })
+}
+
+async fn run_host(started: Started) -> Result<ExitCode, Failure> {
+    // The lock on the data directory is held to the end.
+    let Started { config, data_dir: _locked, listeners, identity } = started;
+    let tls = identity.server_config()?;
+    let (store, report) = Store::open(&config.mail_dir(), mailstore::Limits::default()).await?;
+    say_report(&report);
+    let accounts = Accounts::load(store.clone(), config.hostname.clone(), config.domains.clone()).await?;
+    if accounts.accounts().is_empty() {
+        warn!("there is no account yet: all mail is refused until `mailhost account add` makes one");
+    }
+    let host = Arc::new(Host::new(config, tls, store, accounts, Authenticator::new()?));
+    let (stop, stopping) = Stop::new();
+    info!("ready");
+    host.run(listeners, &stop, stopping).await;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn say_report(report: &mailstore::Report) {
+    let mailstore::Report { segments, batches, rewritten, orphans, .. } = report;
+    info!(segments, batches, rewritten, orphans, "the store is open");
+    for damage in &report.damage {
+        let (at, octets) = (damage.at, damage.length);
+        tracing::error!(file = %damage.file, at, octets, "acknowledged mail is damaged; see `mailhost verify`");
+    }
+    if let Some(tail) = &report.tail {
+        info!(file = %tail.file, octets = tail.length, "what a crash has left unfinished is ignored");
+    }
+}
+
+fn check(command: &Check) -> Result<ExitCode, Failure> {
+    let config = Config::load(&command.config.file)?;
+    let mut out = io::stdout().lock();
+    if command.print {
+        out.write_all(config.to_toml().as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let findings = runtime.block_on(async { preflight::check(&config) });
+    for finding in &findings {
+        writeln!(out, "{}", Safe(finding))?;
+    }
+    let failed = findings.iter().any(|finding| finding.severity == Severity::Error);
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn demo(command: &Demo) -> Result<ExitCode, Failure> {
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
+    let good = runtime.block_on(demo::run(command.dir.as_deref(), command.once))?;
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn account(command: &Account) -> Result<ExitCode, Failure> {
+    let config = Config::load(&command.config().file)?;
+    let mut made = None;
+    let mut hash = |source| -> Result<String, Failure> {
+        let NewPassword { password, generated } = new_password(source)?;
+        let hash = PasswordHash::new(&password)?.as_str().to_owned();
+        made = generated.then_some(password);
+        Ok(hash)
+    };
+    let request = match command {
+        Account::Add { address, login, password, .. } => Request::AddAccount {
+            address: address.as_str().to_owned(),
+            login: login.clone(),
+            password: hash(*password)?,
+        },
+        Account::List { .. } => Request::Accounts,
+        Account::Remove { address, purge, .. } => {
+            Request::RemoveAccount { address: address.as_str().to_owned(), purge: *purge }
+        }
+        Account::Password { address, password, .. } => {
+            Request::SetPassword { address: address.as_str().to_owned(), password: hash(*password)? }
+        }
+    };
+    let response = administer(&config, request)?;
+    let mut out = io::stdout().lock();
+    match response {
+        Response::Added(account) => writeln!(out, "{} added, login name {}", account.address, account.login)?,
+        Response::Accounts(accounts) => {
+            for account in accounts {
+                writeln!(out, "{}\tlogin {}", account.address, account.login)?;
+            }
+        }
+        Response::Removed(dangling) => {
+            for alias in dangling {
+                writeln!(
+                    out,
+                    "the alias {alias} leads nowhere now; `mailhost alias remove {alias}` removes it"
+                )?;
+            }
+        }
+        _ => {}
+    }
+    if let Some(password) = made {
+        writeln!(out, "password {}", password.expose())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn alias(command: &Alias) -> Result<ExitCode, Failure> {
+    let config = Config::load(&command.config().file)?;
+    let request = match command {
+        Alias::Add { alias, targets, .. } => Request::AddAlias {
+            alias: alias.as_str().to_owned(),
+            targets: targets.iter().map(|target| target.as_str().to_owned()).collect(),
+        },
+        Alias::List { .. } => Request::Aliases,
+        Alias::Remove { alias, .. } => Request::RemoveAlias { alias: alias.as_str().to_owned() },
+    };
+    if let Response::Aliases(aliases) = administer(&config, request)? {
+        let mut out = io::stdout().lock();
+        for alias in aliases {
+            writeln!(out, "{}\t{}", alias.alias, alias.targets.join(" "))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn administer(config: &Config, request: Request) -> Result<Response, Failure> {
+    runtime::Builder::new_current_thread().enable_all().build()?.block_on(admin::ask(config, request))
+}
+
+fn verify(file: &Path) -> Result<ExitCode, Failure> {
+    let _config = Config::load(file)?;
+    Err(Failure::new("this version cannot verify yet"))
+}

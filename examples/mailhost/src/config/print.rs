@@ -1,0 +1,81 @@
+//! The effective configuration as text.
+
+use std::fmt::Write as _;
+use std::path::{self, Path};
+
+use super::{Config, DiskReserve};
+use crate::listener::Service;
+
+pub(super) fn to_toml(config: &Config) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = write(config, &mut out);
+    out
+}
+
+fn write(config: &Config, out: &mut String) -> std::fmt::Result {
+    writeln!(out, "hostname = {}", quoted(config.hostname.as_str()))?;
+    writeln!(out, "data_dir = {}", path(&config.data_dir))?;
+    let domains: Vec<String> = config.domains.iter().map(|domain| quoted(domain.as_str())).collect();
+    writeln!(out, "domains = [{}]", domains.join(", "))?;
+
+    writeln!(out, "\n[listen]")?;
+    for service in Service::ALL {
+        let addresses: Vec<String> = config
+            .listen
+            .iter()
+            .filter(|listen| listen.service == service)
+            .map(|listen| quoted(&listen.address.to_string()))
+            .collect();
+        if !addresses.is_empty() {
+            writeln!(out, "{} = [{}]", service.key(), addresses.join(", "))?;
+        }
+    }
+
+    writeln!(out, "\n[tls]")?;
+    match &config.tls {
+        Some(files) => {
+            writeln!(out, "certificate = {}", path(&files.certificate))?;
+            writeln!(out, "key = {}", path(&files.key))?;
+        }
+        None => writeln!(out, "# a self-signed certificate in data_dir")?,
+    }
+
+    writeln!(out, "\n[auth]\nallow_plaintext = {}", config.allow_plaintext)?;
+
+    let limits = &config.limits;
+    writeln!(out, "\n[limits]\nmessage_size = {}", limits.message_size)?;
+    writeln!(out, "recipients = {}", limits.recipients)?;
+    writeln!(out, "connections = {}", limits.connections)?;
+    writeln!(out, "connections_per_address = {}", limits.connections_per_address)?;
+    writeln!(out, "errors = {}", limits.errors)?;
+    writeln!(out, "junk_commands = {}", limits.junk_commands)?;
+    match limits.disk_reserve {
+        DiskReserve::Default => writeln!(out, "# disk_reserve = the lesser of \"1 GiB\" and \"5 %\"")?,
+        DiskReserve::Octets(octets) => writeln!(out, "disk_reserve = {octets}")?,
+        DiskReserve::Percent(percent) => writeln!(out, "disk_reserve = \"{percent} %\"")?,
+    }
+    writeln!(out, "stop_timeout = \"{}s\"", limits.stop_timeout.as_secs())
+}
+
+/// Absolute, for what is printed may be read again from elsewhere.
+fn path(path: &Path) -> String {
+    let absolute = path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    quoted(&absolute.to_string_lossy())
+}
+
+/// A basic string of TOML.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04X}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}

@@ -1,0 +1,158 @@
+//! What all sessions share, and the life of the host from start to stop.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use mailstore::mailbox::MailboxId;
+use mailstore::message::UnixTime;
+use rustls::ServerConfig;
+use tokio::net::TcpStream;
+use tracing::{info, warn};
+
+use crate::accounts::Accounts;
+use crate::auth::Authenticator;
+use crate::config::Config;
+use crate::listener::{Listeners, Service, Stop, Stopping};
+use crate::store::Store;
+use crate::wire::Wire;
+use crate::{admin, serve_pop3, serve_smtp};
+
+/// What all sessions share.
+#[derive(Debug)]
+pub struct Host {
+    /// The configuration.
+    pub config: Config,
+    /// For STARTTLS, STLS and implicit TLS.
+    pub tls: Arc<ServerConfig>,
+    /// The mail.
+    pub store: Store,
+    /// Whose it is.
+    pub accounts: Accounts,
+    /// Checks passwords.
+    pub authenticator: Authenticator,
+    /// Mailboxes that a POP3 session holds.
+    pub locks: Locks,
+    ids: Ids,
+}
+
+/// Mailboxes that are open in a POP3 session; each in one at a time.
+#[derive(Clone, Debug, Default)]
+pub struct Locks(Arc<Mutex<BTreeSet<MailboxId>>>);
+
+/// The exclusive lock on a maildrop ([RFC 1939 §4](https://www.rfc-editor.org/rfc/rfc1939#section-4)).
+#[derive(Debug)]
+pub struct Lock {
+    locks: Locks,
+    mailbox: MailboxId,
+}
+
+/// Gives out names for messages.
+#[derive(Debug)]
+struct Ids {
+    start: u64,
+    count: AtomicU64,
+}
+
+impl Host {
+    /// Puts the parts together.
+    pub fn new(
+        config: Config,
+        tls: Arc<ServerConfig>,
+        store: Store,
+        accounts: Accounts,
+        authenticator: Authenticator,
+    ) -> Self {
+        let ids = Ids { start: unix_time().0.unsigned_abs(), count: AtomicU64::new(0) };
+        Self { config, tls, store, accounts, authenticator, locks: Locks::default(), ids }
+    }
+
+    /// A name for a message, which it keeps from MAIL on through all logs.
+    pub fn next_id(&self) -> String {
+        let count = self.ids.count.fetch_add(1, Ordering::Relaxed);
+        format!("{:x}{count:06x}", self.ids.start)
+    }
+
+    /// Whether the disk holds more than is kept free.
+    pub fn has_room(&self) -> bool {
+        match rustix::fs::statvfs(&self.config.data_dir) {
+            Ok(disk) => {
+                let (free, all) = (disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize);
+                free > self.config.limits.disk_reserve.octets(all)
+            }
+            // The commit will tell.
+            Err(_) => true,
+        }
+    }
+
+    /// Serves until it is asked to stop; what is being received then is finished.
+    pub async fn run(self: Arc<Self>, listeners: Listeners, stop: &Stop, stopping: Stopping) {
+        let admin = tokio::spawn(admin::serve(Arc::clone(&self), stopping.clone()));
+        let limits = self.config.limits;
+        let host = Arc::clone(&self);
+        let handler = move |service, stream, peer, stopping| {
+            session(Arc::clone(&host), service, stream, peer, stopping)
+        };
+        let serving = listeners.serve(&limits, stopping, handler);
+        tokio::pin!(serving);
+        let stopped = tokio::select! {
+            stopped = &mut serving => stopped,
+            signal = stop.on_signal() => {
+                if let Err(error) = signal {
+                    warn!(%error, "signals cannot be waited for");
+                }
+                info!("stopping: what is being received is finished");
+                serving.await
+            }
+        };
+        if let Err(error) = admin.await {
+            warn!(%error, "the administration socket has failed");
+        }
+        self.store.close().await;
+        let counters = self.store.counters().await;
+        info!(cut_off = stopped.cut_off, commits = counters.commits, syncs = counters.syncs, "stopped");
+    }
+}
+
+async fn session(host: Arc<Host>, service: Service, stream: TcpStream, peer: SocketAddr, stopping: Stopping) {
+    // Replies are small, and are sent when they are ready to be.
+    let _ = stream.set_nodelay(true);
+    let mut wire = Wire::Plain(stream);
+    if service.implicit_tls()
+        && let Err(error) = wire.start_tls(&host.tls).await
+    {
+        info!(%service, %peer, %error, "no TLS");
+        return;
+    }
+    let ended = if service.is_pop3() {
+        serve_pop3::serve(host, service, wire, peer, stopping).await.map(|reason| format!("{reason:?}"))
+    } else {
+        serve_smtp::serve(host, service, wire, peer, stopping).await.map(|reason| format!("{reason:?}"))
+    };
+    match ended {
+        Ok(reason) => info!(%service, %peer, reason, "session ended"),
+        Err(error) => info!(%service, %peer, %error, "connection lost"),
+    }
+}
+
+impl Locks {
+    /// Takes the mailbox, unless somebody has it.
+    pub fn take(&self, mailbox: MailboxId) -> Option<Lock> {
+        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(mailbox);
+        taken.then(|| Lock { locks: self.clone(), mailbox })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.locks.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.mailbox);
+    }
+}
+
+/// The time of day.
+pub fn unix_time() -> UnixTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixTime(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}

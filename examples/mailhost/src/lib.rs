@@ -1,0 +1,22 @@
+//! The parts of `mailhost`, a complete mail host made of Postrider's libraries, tokio and rustls.
+//!
+//! The program is `main.rs`; this library is there so that tests reach the parts.
+
+pub mod accounts;
+pub mod admin;
+pub mod auth;
+pub mod cli;
+pub mod client;
+pub mod commands;
+pub mod config;
+pub mod demo;
+pub mod host;
+pub mod listener;
+pub mod logs;
+pub mod preflight;
+pub mod serve_pop3;
+pub mod serve_smtp;
+pub mod store;
+pub mod tls;
+pub mod trace;
+pub mod wire;

@@ -1,0 +1,173 @@
+//! The driver of a POP3 session.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::{Buf as _, BytesMut};
+use mailstore::{Commit, Intent};
+use pop3_codec::server::{Login, Reason, Retrieve, Update};
+use pop3_codec::{Event, Maildrop, Reply, ServerConfig, ServerSession, UniqueId};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::auth::{self, Password};
+use crate::host::{Host, Lock};
+use crate::listener::{Service, Stopping};
+use crate::store::Snapshot;
+use crate::wire::{HIGH_WATER, Wire, until};
+
+/// Runs a session to its end.
+pub async fn serve(
+    host: Arc<Host>,
+    service: Service,
+    mut wire: Wire,
+    peer: SocketAddr,
+    mut stopping: Stopping,
+) -> io::Result<Reason> {
+    let (mut buffer, mut out, start) = (BytesMut::new(), BytesMut::new(), Instant::now());
+    let mut session = ServerSession::<Drop>::new(codec_config(&host, service), start.elapsed(), &mut out);
+    loop {
+        wire.send(&mut out).await?;
+        if stopping.is_requested() {
+            session.close(start.elapsed(), &mut out);
+        }
+        if let Some(reason) = session.closed() {
+            wire.finish(&mut out).await;
+            return Ok(reason);
+        }
+        tokio::select! {
+            read = wire.read(&mut buffer) => if read? == 0 { session.handle_eof() },
+            () = until(start, session.poll_timeout()) => session.handle_timeout(start.elapsed(), &mut out),
+            () = stopping.requested(), if !stopping.is_requested() => {}
+        }
+        let mut input = &buffer[..];
+        while let Some(event) = session.receive(start.elapsed(), &mut input, &mut out) {
+            match event {
+                Event::Login(login) => log_in(&host, service, peer, login, &mut out).await,
+                Event::Retrieve(retrieve) => send_message(retrieve, &mut wire, &mut out).await?,
+                Event::Stls(stls) => stls.accept(&mut out),
+                Event::Update(update) => delete(&host, update, &mut out).await,
+                // `Continue` wants no answer; all else that is unanswered is refused.
+                _ => {}
+            }
+            if out.len() > HIGH_WATER {
+                wire.send(&mut out).await?;
+            }
+        }
+        let used = buffer.len() - input.len();
+        buffer.advance(used);
+        if session.wants_tls() && session.closed().is_none() {
+            wire.send(&mut out).await?;
+            wire.start_tls(&host.tls).await?;
+            session.handle_tls_started(start.elapsed());
+        }
+    }
+}
+
+/// A maildrop under its lock.
+struct Drop {
+    mail: Snapshot,
+    _lock: Lock,
+}
+
+impl Maildrop for Drop {
+    fn len(&self) -> usize {
+        self.mail.messages.len()
+    }
+
+    fn size(&self, index: usize) -> u64 {
+        self.mail.messages[index].size()
+    }
+
+    fn unique_id(&self, index: usize) -> UniqueId {
+        let id = format!("{}.{}", self.mail.status.uid_validity, self.mail.messages[index].uid());
+        UniqueId::new(&id).expect("two numbers and a dot")
+    }
+}
+
+fn codec_config(host: &Host, service: Service) -> ServerConfig {
+    let mut config = ServerConfig::new();
+    config = if service.implicit_tls() { config.implicit_tls() } else { config.stls() };
+    if host.config.allow_plaintext {
+        config = config.plaintext_auth();
+    }
+    config
+}
+
+async fn log_in(host: &Host, service: Service, peer: SocketAddr, login: Login<'_, Drop>, out: &mut BytesMut) {
+    let name = login.user().to_owned();
+    match open(host, peer, &name, login.password()).await {
+        Ok(drop) => {
+            info!(%service, %peer, login = ?name, messages = drop.len(), "logged in");
+            login.accept(drop, out);
+        }
+        Err(reply) => {
+            info!(%service, %peer, login = ?name, why = reply.text(), "login refused");
+            login.reject(reply, out);
+        }
+    }
+}
+
+async fn open(host: &Host, peer: SocketAddr, name: &str, password: &str) -> Result<Drop, Reply> {
+    let password = Password::new(password.to_owned()).map_err(|_| Reply::AUTH_FAILED)?;
+    let known = host.accounts.login(name);
+    let account = known.as_ref().map(|(account, _)| *account);
+    let stored = known.map(|(_, hash)| hash);
+    match (host.authenticator.login(peer.ip(), name, stored, password).await, account) {
+        (auth::Login::Accepted, Some(account)) => {
+            let inbox = host.accounts.inbox(account).ok_or(Reply::LOCAL_ERROR)?;
+            let lock = host.locks.take(inbox).ok_or(Reply::IN_USE)?;
+            let mail = host.store.load(inbox).await.ok_or(Reply::LOCAL_ERROR)?;
+            Ok(Drop { mail, _lock: lock })
+        }
+        (auth::Login::Accepted | auth::Login::Rejected, _) => Err(Reply::AUTH_FAILED),
+        (auth::Login::TooMany | auth::Login::Unavailable, _) => Err(Reply::LOCAL_ERROR),
+    }
+}
+
+/// Streams a message; the client sets the pace.
+async fn send_message(retrieve: Retrieve<'_, Drop>, wire: &mut Wire, out: &mut BytesMut) -> io::Result<()> {
+    let drop = retrieve.maildrop();
+    let message = drop.mail.messages[retrieve.index()];
+    let reader = drop.mail.reader();
+    let mut slice = match reader.read(&message, 0).await {
+        Ok(slice) => slice,
+        Err(error) => {
+            warn!(uid = message.uid().get(), %error, "a message cannot be read");
+            retrieve.reject(Reply::LOCAL_ERROR, out);
+            return Ok(());
+        }
+    };
+    let (mut writer, mut at) = (retrieve.accept(out), 0);
+    while !slice.is_empty() && writer.wants_more() {
+        writer.write(&slice, out);
+        at += slice.len() as u64;
+        if out.len() > HIGH_WATER {
+            wire.send(out).await?;
+        }
+        // On an error the message is left unfinished, and the session ends: the client must not take it for whole.
+        slice = reader.read(&message, at).await?;
+    }
+    writer.finish(out);
+    Ok(())
+}
+
+/// RFC 1939 §6: what is marked goes at QUIT, and the answer tells the truth about it.
+async fn delete(host: &Host, update: Update<'_, Drop>, out: &mut BytesMut) {
+    let drop = update.maildrop();
+    let mailbox = drop.mail.status.id;
+    let expunge = |index: usize| Intent::Expunge { mailbox, uid: drop.mail.messages[index].uid() };
+    let intents: Vec<_> = update.deleted().map(expunge).collect();
+    for part in intents.chunks(DELETED_AT_ONCE) {
+        if let Err(failure) = host.store.commit(Commit::of(part.to_vec())).await {
+            warn!(mailbox = mailbox.get(), %failure, "messages could not be deleted");
+            return update.reject(Reply::NOT_DELETED, out);
+        }
+    }
+    info!(mailbox = mailbox.get(), messages = intents.len(), "deleted");
+    update.accept(out);
+}
+
+/// So that a commit fits into a segment of the journal.
+const DELETED_AT_ONCE: usize = 10_000;

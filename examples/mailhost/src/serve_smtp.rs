@@ -1,0 +1,369 @@
+//! The driver of an SMTP session, and what is accepted from whom.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use mailstore::mailbox::MailboxId;
+use mailstore::{Commit, Failure, Intent};
+use smtp_codec::reply::Enhanced;
+use smtp_codec::server::{Auth, AuthResponse, Mail, Rcpt, Reason};
+use smtp_codec::{Domain, Event, ForwardPath, Limits, Reply, ReversePath, ServerConfig, ServerSession};
+use time::OffsetDateTime;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::accounts::Unroutable;
+use crate::auth::{Credentials, Exchange, Login, Step};
+use crate::host::{Host, unix_time};
+use crate::listener::{Service, Stopping};
+use crate::store::Incoming;
+use crate::trace::{HeaderScan, Protocol, Received, delivered_to, missing_fields, return_path};
+use crate::wire::{HIGH_WATER, Wire, until};
+
+/// Runs a session to its end.
+pub async fn serve(
+    host: Arc<Host>,
+    service: Service,
+    mut wire: Wire,
+    peer: SocketAddr,
+    mut stopping: Stopping,
+) -> io::Result<Reason> {
+    let (mut buffer, mut out, start) = (BytesMut::new(), BytesMut::new(), Instant::now());
+    let mut session = ServerSession::new(codec_config(&host, service), start.elapsed(), &mut out);
+    let mut policy = Policy::new(&host, service, peer);
+    loop {
+        wire.send(&mut out).await?;
+        if stopping.is_requested() && !policy.is_receiving() {
+            session.close(start.elapsed(), &mut out);
+        }
+        if let Some(reason) = session.closed() {
+            wire.finish(&mut out).await;
+            return Ok(reason);
+        }
+        tokio::select! {
+            read = wire.read(&mut buffer) => if read? == 0 { session.handle_eof() },
+            () = until(start, session.poll_timeout()) => session.handle_timeout(start.elapsed(), &mut out),
+            () = stopping.requested(), if !stopping.is_requested() => {}
+        }
+        let mut input = &buffer[..];
+        loop {
+            policy.meet(session.client(), session.is_extended());
+            let Some(event) = session.receive(start.elapsed(), &mut input, &mut out) else { break };
+            match event {
+                Event::Auth(auth) => policy.auth(auth, &mut out).await,
+                Event::AuthResponse(response) => policy.auth_response(response, &mut out).await,
+                Event::AuthCancelled => policy.exchange = None,
+                Event::Mail(mail) => policy.mail(mail, &mut out),
+                Event::Rcpt(rcpt) => policy.rcpt(rcpt, &mut out),
+                Event::Data(data) => match policy.begin(matches!(wire, Wire::Tls(_))).await {
+                    Ok(()) => data.accept(&mut out),
+                    Err(reply) => data.reject(reply, &mut out),
+                },
+                Event::Chunk(octets) => policy.chunk(octets).await,
+                Event::End(end) => end.answer(policy.end().await, &mut out),
+                Event::Discarded(fault) => policy.discarded(&format!("{fault:?}")),
+                Event::StartTls(tls) => tls.accept(&mut out),
+                // Unanswered means refused.
+                _ => {}
+            }
+            if out.len() > HIGH_WATER {
+                wire.send(&mut out).await?;
+            }
+        }
+        let used = buffer.len() - input.len();
+        buffer.advance(used);
+        if session.wants_tls() && session.closed().is_none() {
+            wire.send(&mut out).await?;
+            wire.start_tls(&host.tls).await?;
+            session.handle_tls_started(start.elapsed());
+            policy = Policy::new(&host, service, peer);
+        }
+    }
+}
+
+fn codec_config(host: &Host, service: Service) -> ServerConfig {
+    let limits = &host.config.limits;
+    let bounds =
+        Limits::default().message(limits.message_size).errors(limits.errors).junk(limits.junk_commands);
+    let mut config = ServerConfig::new(host.config.hostname.clone()).limits(bounds);
+    config = if service.implicit_tls() { config.implicit_tls() } else { config.starttls() };
+    if service.is_submission() {
+        config = config.mechanisms(&Exchange::MECHANISMS);
+        if host.config.allow_plaintext {
+            config = config.plaintext_auth();
+        }
+    }
+    config
+}
+
+/// What this host decides in one session.
+struct Policy<'h> {
+    host: &'h Host,
+    service: Service,
+    peer: SocketAddr,
+    client: Option<Domain<'static>>,
+    extended: bool,
+    /// A login under way.
+    exchange: Option<Exchange>,
+    /// Who has logged in: the account and the name.
+    login: Option<(u64, String)>,
+    draft: Option<Draft>,
+}
+
+/// A transaction.
+struct Draft {
+    id: String,
+    from: ReversePath<'static>,
+    /// Each mailbox once, with the address it was first named by.
+    to: BTreeMap<MailboxId, String>,
+    /// How many RCPT were accepted.
+    recipients: usize,
+    /// The only recipient, as long as there is but one.
+    only: Option<String>,
+    tls: bool,
+    scan: HeaderScan,
+    incoming: Option<Incoming>,
+    /// What went wrong while the message was still coming in.
+    failure: Option<Reply>,
+}
+
+impl<'h> Policy<'h> {
+    fn new(host: &'h Host, service: Service, peer: SocketAddr) -> Self {
+        Self { host, service, peer, client: None, extended: false, exchange: None, login: None, draft: None }
+    }
+
+    fn meet(&mut self, client: Option<&Domain<'static>>, extended: bool) {
+        self.extended = extended;
+        if self.client.as_ref() != client {
+            self.client = client.cloned();
+        }
+    }
+
+    fn is_receiving(&self) -> bool {
+        self.draft.as_ref().is_some_and(|draft| draft.incoming.is_some())
+    }
+
+    async fn auth(&mut self, auth: Auth<'_>, out: &mut BytesMut) {
+        let Some((exchange, step)) = Exchange::start(auth.mechanism(), auth.initial()) else {
+            return auth.reject(Reply::UNKNOWN_MECHANISM, out);
+        };
+        self.exchange = Some(exchange);
+        match step {
+            Step::Challenge(challenge) => auth.challenge(challenge, out),
+            Step::Credentials(credentials) => match self.log_in(credentials).await {
+                Ok(()) => auth.accept(out),
+                Err(reply) => auth.reject(reply, out),
+            },
+            Step::Failed(_) => auth.reject(Reply::AUTH_FAILED, out),
+        }
+    }
+
+    async fn auth_response(&mut self, response: AuthResponse<'_>, out: &mut BytesMut) {
+        let Some(exchange) = &mut self.exchange else {
+            return response.reject(Reply::AUTH_UNAVAILABLE, out);
+        };
+        match exchange.respond(response.data()) {
+            Step::Challenge(challenge) => response.challenge(challenge, out),
+            Step::Credentials(credentials) => match self.log_in(credentials).await {
+                Ok(()) => response.accept(out),
+                Err(reply) => response.reject(reply, out),
+            },
+            Step::Failed(_) => response.reject(Reply::AUTH_FAILED, out),
+        }
+    }
+
+    async fn log_in(&mut self, credentials: Credentials) -> Result<(), Reply> {
+        self.exchange = None;
+        let Credentials { name, password } = credentials;
+        let known = self.host.accounts.login(&name);
+        let account = known.as_ref().map(|(account, _)| *account);
+        let stored = known.map(|(_, hash)| hash);
+        let outcome = self.host.authenticator.login(self.peer.ip(), &name, stored, password).await;
+        info!(service = %self.service, peer = %self.peer, login = ?name, ?outcome, "login");
+        match (outcome, account) {
+            (Login::Accepted, Some(account)) => {
+                self.login = Some((account, name));
+                Ok(())
+            }
+            (Login::Accepted | Login::Rejected, _) => Err(Reply::AUTH_FAILED),
+            (Login::TooMany | Login::Unavailable, _) => Err(Reply::AUTH_UNAVAILABLE),
+        }
+    }
+
+    fn mail(&mut self, mail: Mail<'_>, out: &mut BytesMut) {
+        self.draft = None;
+        let id = self.host.next_id();
+        match self.may_send(mail.from()) {
+            Ok(()) => {
+                info!(id, service = %self.service, peer = %self.peer, from = ?mail.from().as_str(), "mail");
+                self.draft = Some(Draft::new(id, mail.from().clone().into_owned()));
+                mail.accept(out);
+            }
+            Err(reply) => {
+                info!(id, service = %self.service, peer = %self.peer, from = ?mail.from().as_str(),
+                    code = reply.code(), why = reply.text(), "sender refused");
+                mail.reject(reply, out);
+            }
+        }
+    }
+
+    fn may_send(&self, from: &ReversePath<'_>) -> Result<(), Reply> {
+        if self.service.is_submission() {
+            // RFC 6409 §4.3: submission takes mail from its users alone.
+            let (account, _) = self.login.as_ref().ok_or(Reply::AUTH_REQUIRED)?;
+            if let ReversePath::Mailbox(mailbox) = from
+                && !self.host.accounts.may_send_as(*account, mailbox)
+            {
+                return Err(Reply::SENDER_NOT_YOURS);
+            }
+        }
+        if self.host.has_room() { Ok(()) } else { Err(Reply::STORAGE_FULL) }
+    }
+
+    fn rcpt(&mut self, rcpt: Rcpt<'_>, out: &mut BytesMut) {
+        let Some(draft) = &mut self.draft else {
+            return rcpt.reject(Reply::LOCAL_ERROR, out);
+        };
+        let answer = draft.add(self.host, rcpt.to());
+        match &answer {
+            Ok(()) => info!(id = draft.id, to = ?rcpt.to().as_str(), "recipient"),
+            Err(reply) => {
+                info!(id = draft.id, peer = %self.peer, to = ?rcpt.to().as_str(),
+                    code = reply.code(), why = reply.text(), "recipient refused");
+            }
+        }
+        rcpt.answer(answer, out);
+    }
+
+    async fn begin(&mut self, tls: bool) -> Result<(), Reply> {
+        let draft = self.draft.as_mut().ok_or(Reply::LOCAL_ERROR)?;
+        draft.tls = tls;
+        draft.incoming = Some(self.host.store.receive().await.ok_or(Reply::LOCAL_ERROR)?);
+        Ok(())
+    }
+
+    async fn chunk(&mut self, octets: &[u8]) {
+        let Some(mut draft) = self.draft.take() else { return };
+        if draft.failure.is_none() {
+            draft.scan.push(octets);
+            draft.failure = draft.scan.refusal();
+        }
+        if draft.failure.is_some() {
+            // The rest is taken and dropped: only at the end may anything be said.
+            draft.incoming = draft.incoming.take().map(|incoming| incoming.emptied());
+        } else if let Some(mut incoming) = draft.incoming.take() {
+            let pushed = incoming.push(octets, || self.trace(&draft)).await;
+            draft.failure = pushed.err().map(reply_to);
+            draft.incoming = Some(incoming);
+        }
+        self.draft = Some(draft);
+    }
+
+    async fn end(&mut self) -> Result<Reply, Reply> {
+        let mut draft = self.draft.take().ok_or(Reply::LOCAL_ERROR)?;
+        draft.scan.finish();
+        let result = self.take(&mut draft).await;
+        let client = self.client.as_ref().map(Domain::as_str);
+        match &result {
+            Ok(_) => info!(id = draft.id, peer = %self.peer, ?client, mailboxes = draft.to.len(), "accepted"),
+            Err(reply) => {
+                warn!(id = draft.id, peer = %self.peer, ?client, code = reply.code(), why = reply.text(), "message refused");
+            }
+        }
+        result
+    }
+
+    /// RFC 5321 §6.1: who says 250 has the responsibility. It is said when this commit is on stable storage.
+    async fn take(&self, draft: &mut Draft) -> Result<Reply, Reply> {
+        if let Some(reply) = draft.failure.take().or_else(|| draft.scan.refusal()) {
+            return Err(reply);
+        }
+        let incoming = draft.incoming.take().ok_or(Reply::LOCAL_ERROR)?;
+        let body = incoming.finish(|| self.trace(draft)).await.map_err(reply_to)?;
+        let now = unix_time();
+        let deliver = |(mailbox, address): (&MailboxId, &String)| {
+            let mut prefix = BytesMut::new();
+            return_path(&draft.from, &mut prefix);
+            delivered_to(address, &mut prefix);
+            Intent::Deliver { mailbox: *mailbox, prefix: prefix.freeze(), date: now }
+        };
+        let intents = draft.to.iter().map(deliver).collect();
+        self.host.store.commit(Commit::delivery(body.into(), intents)).await.map_err(reply_to)?;
+        let text = format!("accepted as {}", draft.id);
+        Ok(Reply::new(250, Some(Enhanced { subject: 0, detail: 0 }), text).unwrap_or(Reply::ACCEPTED))
+    }
+
+    fn discarded(&mut self, why: &str) {
+        if let Some(draft) = self.draft.take() {
+            info!(id = draft.id, peer = %self.peer, why, "message refused");
+        }
+    }
+
+    /// What goes above the message: for all of its recipients alike.
+    fn trace(&self, draft: &Draft) -> Bytes {
+        let (mut out, at) = (BytesMut::new(), OffsetDateTime::now_utc());
+        let received = Received {
+            client: self.client.as_ref(),
+            peer: self.peer.ip(),
+            host: &self.host.config.hostname,
+            protocol: Protocol {
+                extended: self.extended,
+                tls: draft.tls,
+                authenticated: self.login.is_some(),
+            },
+            id: &draft.id,
+            recipient: draft.only.as_deref(),
+            at,
+        };
+        received.encode(&mut out);
+        if self.login.is_some() {
+            missing_fields(draft.scan.fields(), &self.host.config.hostname, &draft.id, at, &mut out);
+        }
+        out.freeze()
+    }
+}
+
+impl Draft {
+    fn new(id: String, from: ReversePath<'static>) -> Self {
+        Self {
+            id,
+            from,
+            to: BTreeMap::new(),
+            recipients: 0,
+            only: None,
+            tls: false,
+            scan: HeaderScan::new(),
+            incoming: None,
+            failure: None,
+        }
+    }
+
+    fn add(&mut self, host: &Host, to: &ForwardPath<'_>) -> Result<(), Reply> {
+        if self.recipients >= host.config.limits.recipients {
+            return Err(Reply::TOO_MANY_RECIPIENTS);
+        }
+        let targets = host.accounts.route(to).map_err(|error| match error {
+            Unroutable::NotLocal => Reply::RELAY_DENIED,
+            Unroutable::NoSuchMailbox => Reply::NO_SUCH_MAILBOX,
+        })?;
+        self.recipients += 1;
+        self.only = (self.recipients == 1).then(|| to.as_str().to_owned());
+        for target in targets {
+            // RFC 5321 §4.1.1.3 lets one mailbox be named twice; it gets the message once.
+            self.to.entry(target.mailbox).or_insert_with(|| to.as_str().to_owned());
+        }
+        Ok(())
+    }
+}
+
+fn reply_to(failure: Failure) -> Reply {
+    match failure {
+        Failure::NoSpace => Reply::STORAGE_FULL,
+        // Neither yes nor no would be true: 421 ends the session, and the client asks again later.
+        Failure::Unknown => Reply::SHUTTING_DOWN,
+        Failure::Refused(_) | Failure::Disk => Reply::LOCAL_ERROR,
+    }
+}

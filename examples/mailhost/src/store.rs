@@ -1,0 +1,425 @@
+//! The asynchronous front of the store: one thread writes, everybody asks it.
+//!
+//! Nothing above this file knows of files, segments or a single process.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use mailstore::error::{Dead, Refusal};
+use mailstore::mailbox::{AccountId, MailboxId, View};
+use mailstore::message::{Body, Extent, Message};
+use mailstore::os::Disk;
+use mailstore::store::{Counters, Receipt, Ticket};
+use mailstore::upload::Upload;
+use mailstore::{Commit, Event, Failure, Limits, Report};
+use thiserror::Error;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task;
+
+/// Bodies up to this size go into the journal; larger ones get a file of their own.
+pub const INLINE: usize = 64 << 10;
+
+/// The store, shared by all sessions.
+#[derive(Clone, Debug)]
+pub struct Store(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    requests: mpsc::UnboundedSender<Request>,
+    disk: Disk,
+    /// Octets of messages that may be held in memory at once, in units of [`INLINE`].
+    room: Arc<Semaphore>,
+}
+
+/// A mailbox as it was when it was opened, released when this is dropped.
+#[derive(Debug)]
+pub struct Snapshot {
+    view: Option<View>,
+    store: Store,
+}
+
+/// Reads the messages of a [`Snapshot`].
+#[derive(Clone, Debug)]
+pub struct Reader {
+    store: Store,
+}
+
+/// Why the store could not be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The directory cannot be used.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// There is a store, and it cannot be opened.
+    #[error("{0}")]
+    Dead(Dead),
+    /// Its thread has ended before it was ready.
+    #[error("the thread of the store has ended")]
+    Gone,
+}
+
+/// A message on its way in: in memory as long as it is small, from then on in a file.
+#[derive(Debug)]
+pub struct Incoming {
+    store: Store,
+    held: BytesMut,
+    upload: Option<Upload>,
+    _room: OwnedSemaphorePermit,
+}
+
+/// Where the body of a message has come to lie.
+#[derive(Debug)]
+pub enum Received {
+    /// In memory, to go into the journal with its commit.
+    Small(Bytes),
+    /// In a file, on stable storage.
+    Large(Body),
+}
+
+#[derive(Debug)]
+enum Request {
+    Commit(Commit, oneshot::Sender<Result<Receipt, Failure>>),
+    Load(MailboxId, oneshot::Sender<Option<View>>),
+    Release(View),
+    Find(AccountId, String, oneshot::Sender<Option<MailboxId>>),
+    Mailboxes(Option<AccountId>, oneshot::Sender<Vec<MailboxId>>),
+    Table(u16, oneshot::Sender<Vec<(Bytes, Bytes)>>),
+    BeginBody(oneshot::Sender<Option<Upload>>),
+    Discard(Upload),
+    Counters(oneshot::Sender<Counters>),
+    Close(oneshot::Sender<()>),
+}
+
+impl Store {
+    /// Opens the store in `dir`, on a thread of its own, and waits until it has been recovered.
+    pub async fn open(dir: &Path, limits: Limits) -> Result<(Self, Report), OpenError> {
+        let dir = dir.to_owned();
+        let disk = task::spawn_blocking(move || Disk::open(&dir)).await.map_err(|_| OpenError::Gone)??;
+        let seed = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
+        let (requests, receiver) = mpsc::unbounded_channel();
+        let (ready, opened) = oneshot::channel();
+        let writer = Writer {
+            store: mailstore::Store::new(limits.inline_body(INLINE + TRACE), seed),
+            disk: disk.clone(),
+            requests: receiver,
+            waiting: BTreeMap::new(),
+            ready: Some(ready),
+            closed: None,
+            ended: false,
+        };
+        thread::Builder::new().name("store".to_owned()).spawn(move || writer.run())?;
+        let report = opened.await.map_err(|_| OpenError::Gone)?.map_err(OpenError::Dead)?;
+        let room = Arc::new(Semaphore::new(ROOM / INLINE));
+        Ok((Self(Arc::new(Shared { requests, disk, room })), report))
+    }
+
+    /// Makes everything in the commit durable. Whatever is answered positively because of it has to wait for this.
+    pub async fn commit(&self, commit: Commit) -> Result<Receipt, Failure> {
+        // Whether a commit comes to pass that was sent to a thread which has died since, nobody can say.
+        self.ask(|reply| Request::Commit(commit, reply)).await.unwrap_or(Err(Failure::Unknown))
+    }
+
+    /// Shows a mailbox as it is now.
+    pub async fn load(&self, mailbox: MailboxId) -> Option<Snapshot> {
+        let view = self.ask(|reply| Request::Load(mailbox, reply)).await??;
+        Some(Snapshot { view: Some(view), store: self.clone() })
+    }
+
+    /// The mailbox of this name.
+    pub async fn find(&self, account: AccountId, name: &str) -> Option<MailboxId> {
+        self.ask(|reply| Request::Find(account, name.to_owned(), reply)).await?
+    }
+
+    /// All mailboxes of an account, or of all.
+    pub async fn mailboxes(&self, account: Option<AccountId>) -> Vec<MailboxId> {
+        self.ask(|reply| Request::Mailboxes(account, reply)).await.unwrap_or_default()
+    }
+
+    /// All records of a table.
+    pub async fn table(&self, table: u16) -> Vec<(Bytes, Bytes)> {
+        self.ask(|reply| Request::Table(table, reply)).await.unwrap_or_default()
+    }
+
+    /// How much has been done since the start.
+    pub async fn counters(&self) -> Counters {
+        self.ask(Request::Counters).await.unwrap_or_default()
+    }
+
+    /// Reads a stretch of a message of a [`Snapshot`] that is held.
+    pub async fn read(&self, extent: Extent) -> io::Result<Bytes> {
+        let disk = self.0.disk.clone();
+        task::spawn_blocking(move || disk.read_extent(extent)).await.map_err(io::Error::other)?
+    }
+
+    /// Waits for room in memory, then for a message.
+    pub async fn receive(&self) -> Option<Incoming> {
+        let room = Arc::clone(&self.0.room).acquire_owned().await.ok()?;
+        Some(Incoming { store: self.clone(), held: BytesMut::new(), upload: None, _room: room })
+    }
+
+    /// Writes what has been committed, and a seal; later commits are refused.
+    pub async fn close(&self) {
+        let _ = self.ask(Request::Close).await;
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.0.requests.send(request(reply)).ok()?;
+        answer.await.ok()
+    }
+}
+
+impl Deref for Snapshot {
+    type Target = View;
+
+    fn deref(&self) -> &View {
+        self.view.as_ref().expect("the view is there until this is dropped")
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        if let Some(view) = self.view.take() {
+            // A store that has ended has nothing to free.
+            let _ = self.store.0.requests.send(Request::Release(view));
+        }
+    }
+}
+
+impl Snapshot {
+    /// Reads its messages, as long as the snapshot itself is held somewhere.
+    pub fn reader(&self) -> Reader {
+        Reader { store: self.store.clone() }
+    }
+}
+
+impl Reader {
+    /// Reads a message slice by slice: the next one at `at`, or an empty one at its end.
+    pub async fn read(&self, message: &Message, at: u64) -> io::Result<Bytes> {
+        match message.locate(at..at + SLICE).next() {
+            Some(extent) => self.store.read(extent).await,
+            None => Ok(Bytes::new()),
+        }
+    }
+}
+
+impl Incoming {
+    /// Adds octets. `trace` gives what goes in front of the message; it is asked for once, when the message has turned
+    /// out to be large.
+    pub async fn push(&mut self, octets: &[u8], trace: impl FnOnce() -> Bytes) -> Result<(), Failure> {
+        self.held.extend_from_slice(octets);
+        if self.held.len() <= INLINE {
+            return Ok(());
+        }
+        if self.upload.is_none() {
+            let upload = self.store.ask(Request::BeginBody).await.flatten();
+            self.upload = Some(upload.ok_or(Failure::Refused(Refusal::Closed))?);
+            self.write(trace()).await?;
+        }
+        let slice = self.held.split().freeze();
+        self.write(slice).await
+    }
+
+    /// Gives up what has come so far; the room stays taken.
+    pub fn emptied(mut self) -> Self {
+        self.held.clear();
+        if let Some(upload) = self.upload.take() {
+            let _ = self.store.0.requests.send(Request::Discard(upload));
+        }
+        self
+    }
+
+    /// There is no more. `trace` as with [`Self::push`].
+    pub async fn finish(mut self, trace: impl FnOnce() -> Bytes) -> Result<Received, Failure> {
+        if self.upload.is_none() {
+            let trace = trace();
+            let mut all = BytesMut::with_capacity(trace.len() + self.held.len());
+            all.extend_from_slice(&trace);
+            all.extend_from_slice(&self.held);
+            return Ok(Received::Small(all.freeze()));
+        }
+        let slice = self.held.split().freeze();
+        self.write(slice).await?;
+        if let Some(upload) = &mut self.upload {
+            upload.close();
+        }
+        self.work().await?;
+        match self.upload.take().map(Upload::finish) {
+            Some(Ok(body)) => Ok(Received::Large(body)),
+            Some(Err(upload)) => {
+                self.upload = Some(upload);
+                Err(Failure::Disk)
+            }
+            None => Err(Failure::Disk),
+        }
+    }
+
+    async fn write(&mut self, slice: Bytes) -> Result<(), Failure> {
+        if let Some(upload) = &mut self.upload {
+            // The last slice has been written: `work` returns no earlier.
+            let _ = upload.push(slice);
+        }
+        self.work().await
+    }
+
+    /// Carries out what the upload wants done. Cancelled in between, it leaves an operation with the disk: the file is
+    /// then no longer touched, and goes at the next start.
+    async fn work(&mut self) -> Result<(), Failure> {
+        while let Some(operation) = self.upload.as_mut().and_then(Upload::poll) {
+            let disk = self.store.0.disk.clone();
+            let work = task::spawn_blocking(move || {
+                let result = disk.execute(&operation);
+                (operation, result)
+            });
+            let (operation, result) = work.await.map_err(|_| Failure::Disk)?;
+            if let Some(upload) = &mut self.upload {
+                upload.handle_done(operation, result);
+            }
+        }
+        match self.upload.as_ref().and_then(Upload::error) {
+            None => Ok(()),
+            Some(mailstore::operation::DiskError::NoSpace) => Err(Failure::NoSpace),
+            Some(_) => Err(Failure::Disk),
+        }
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if let Some(upload) = self.upload.take() {
+            let _ = self.store.0.requests.send(Request::Discard(upload));
+        }
+    }
+}
+
+impl From<Received> for mailstore::Source {
+    fn from(received: Received) -> Self {
+        match received {
+            Received::Small(octets) => Self::Inline(octets),
+            Received::Large(body) => Self::Stored(body),
+        }
+    }
+}
+
+/// The thread that owns the store.
+struct Writer {
+    store: mailstore::Store,
+    disk: Disk,
+    requests: mpsc::UnboundedReceiver<Request>,
+    waiting: BTreeMap<Ticket, oneshot::Sender<Result<Receipt, Failure>>>,
+    ready: Option<oneshot::Sender<Result<Report, Dead>>>,
+    closed: Option<oneshot::Sender<()>>,
+    ended: bool,
+}
+
+impl Writer {
+    fn run(mut self) {
+        self.drive();
+        while !self.ended {
+            let Some(request) = self.requests.blocking_recv() else {
+                self.store.close();
+                self.drive();
+                return;
+            };
+            self.take(request);
+            self.drive();
+        }
+    }
+
+    /// Works until the store waits. What is asked while a sync runs is taken before the next batch forms.
+    fn drive(&mut self) {
+        loop {
+            while let Ok(request) = self.requests.try_recv() {
+                self.take(request);
+            }
+            match self.store.poll(Duration::ZERO) {
+                None => return,
+                Some(Event::Operation(operation)) => {
+                    let result = self.disk.execute(&operation);
+                    if let Err(error) = &result {
+                        tracing::error!(?operation, %error, "the disk failed");
+                    }
+                    self.store.handle_done(operation, result);
+                }
+                Some(Event::Durable(ticket, receipt)) => self.tell(ticket, Ok(receipt)),
+                Some(Event::Failed(ticket, failure)) => self.tell(ticket, Err(failure)),
+                Some(Event::Ready(report)) => {
+                    if let Some(ready) = self.ready.take() {
+                        let _ = ready.send(Ok(report));
+                    }
+                }
+                Some(Event::Dead(dead)) => {
+                    self.ended = true;
+                    if let Some(ready) = self.ready.take() {
+                        let _ = ready.send(Err(dead));
+                    }
+                }
+                Some(Event::Closed) => {
+                    self.ended = true;
+                    if let Some(closed) = self.closed.take() {
+                        let _ = closed.send(());
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn take(&mut self, request: Request) {
+        // Whoever has stopped waiting has no use for the answer; a view, though, must come back.
+        match request {
+            Request::Commit(commit, reply) => {
+                let ticket = self.store.commit(commit);
+                self.waiting.insert(ticket, reply);
+            }
+            Request::Load(mailbox, reply) => {
+                let view = self.store.load(mailbox);
+                if let Err(Some(view)) = reply.send(view) {
+                    self.store.release(view);
+                }
+            }
+            Request::Release(view) => self.store.release(view),
+            Request::Find(account, name, reply) => {
+                let _ = reply.send(self.store.find(account, &name));
+            }
+            Request::Mailboxes(account, reply) => {
+                let _ = reply.send(self.store.mailboxes(account));
+            }
+            Request::Table(table, reply) => {
+                let _ = reply.send(self.store.table(table));
+            }
+            Request::BeginBody(reply) => {
+                if let Err(Some(upload)) = reply.send(self.store.begin_body()) {
+                    self.store.discard(upload);
+                }
+            }
+            Request::Discard(upload) => self.store.discard(upload),
+            Request::Counters(reply) => {
+                let _ = reply.send(self.store.counters());
+            }
+            Request::Close(reply) => {
+                self.store.close();
+                self.closed = Some(reply);
+            }
+        }
+    }
+
+    fn tell(&mut self, ticket: Ticket, result: Result<Receipt, Failure>) {
+        if let Some(reply) = self.waiting.remove(&ticket) {
+            let _ = reply.send(result);
+        }
+    }
+}
+
+/// Messages in memory, all sessions together.
+const ROOM: usize = 64 << 20;
+/// Room for the trace block that goes in front of a message that is held whole.
+const TRACE: usize = 8 << 10;
+/// What is read of a message at a time.
+const SLICE: u64 = 64 << 10;

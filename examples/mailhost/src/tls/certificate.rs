@@ -1,0 +1,103 @@
+//! The little that has to be known of a certificate: when it ends, and for whom it is.
+
+use rustls::client::verify_server_name;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::ParsedCertificate;
+use smtp_codec::Domain;
+use time::{Date, Month, OffsetDateTime, Time};
+
+/// From when to when a certificate holds, in UTC.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Validity {
+    /// Not before.
+    pub from: OffsetDateTime,
+    /// Not after.
+    pub until: OffsetDateTime,
+}
+
+impl Validity {
+    /// Walks to the field; the certificate is not judged otherwise.
+    pub(super) fn read(certificate: &CertificateDer<'_>) -> Option<Self> {
+        let (_, certificate, _) = element(certificate)?;
+        let (_, mut fields, _) = element(certificate)?;
+        // TBSCertificate = [0] version OPTIONAL, serialNumber, signature, issuer, validity
+        if element(fields)?.0 == 0xa0 {
+            fields = element(fields)?.2;
+        }
+        for _ in 0..3 {
+            fields = element(fields)?.2;
+        }
+        let (_, validity, _) = element(fields)?;
+        let (tag, from, rest) = element(validity)?;
+        let from = date(tag, from)?;
+        let (tag, until, _) = element(rest)?;
+        Some(Self { from, until: date(tag, until)? })
+    }
+}
+
+pub(super) fn is_for(certificate: &CertificateDer<'_>, hostname: &Domain<'_>) -> bool {
+    let Ok(name) = ServerName::try_from(hostname.as_str()) else {
+        return false;
+    };
+    ParsedCertificate::try_from(certificate).is_ok_and(|parsed| verify_server_name(&parsed, &name).is_ok())
+}
+
+/// The tag of the first element of DER, its content, and what follows it.
+fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&[tag, first], rest) = der.split_first_chunk()?;
+    let (length, rest) = if first < 0x80 {
+        (usize::from(first), rest)
+    } else {
+        let (octets, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+        if octets.len() > 4 {
+            return None;
+        }
+        (octets.iter().fold(0, |length, octet| length << 8 | usize::from(*octet)), rest)
+    };
+    let (content, rest) = rest.split_at_checked(length)?;
+    Some((tag, content, rest))
+}
+
+/// UTCTime (`YYMMDDHHMMSSZ`) or GeneralizedTime (`YYYYMMDDHHMMSSZ`).
+fn date(tag: u8, text: &[u8]) -> Option<OffsetDateTime> {
+    let text = str::from_utf8(text).ok()?.strip_suffix('Z')?;
+    if !text.bytes().all(|octet| octet.is_ascii_digit()) {
+        return None;
+    }
+    let (year, rest) = match (tag, text.len()) {
+        (0x17, 12) => {
+            let year: i32 = text[..2].parse().ok()?;
+            (if year < 50 { 2000 + year } else { 1900 + year }, &text[2..])
+        }
+        (0x18, 14) => (text[..4].parse().ok()?, &text[4..]),
+        _ => return None,
+    };
+    let field = |at: usize| rest[at..at + 2].parse::<u8>().ok();
+    let date = Date::from_calendar_date(year, Month::try_from(field(0)?).ok()?, field(2)?).ok()?;
+    let time = Time::from_hms(field(4)?, field(6)?, field(8)?).ok()?;
+    Some(OffsetDateTime::new_utc(date, time))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_of_a_date_are_read() {
+        let expected = OffsetDateTime::from_unix_timestamp(1_772_323_199).unwrap();
+        assert_eq!(date(0x17, b"260228235959Z"), Some(expected));
+        assert_eq!(date(0x18, b"20260228235959Z"), Some(expected));
+        assert_eq!(date(0x17, b"500101000000Z").map(OffsetDateTime::year), Some(1950));
+        for broken in [&b"260230000000Z"[..], b"2602282359Z", b"26022823595\xffZ", b"+60228235959Z", b""] {
+            assert_eq!(date(0x17, broken), None, "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn der_that_is_cut_short_is_not_read() {
+        for der in [&b""[..], &[0x30], &[0x30, 0x02, 1], &[0x30, 0x85, 0, 0, 0, 0, 1, 1], &[0x30, 0x82, 1]] {
+            assert_eq!(element(der), None, "{der:?}");
+        }
+        assert_eq!(element(&[2, 1, 7, 9]), Some((2, &[7][..], &[9][..])));
+    }
+}

@@ -1,0 +1,143 @@
+//! A connection, in the clear or under TLS, and how its octets are read and written under deadlines.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf as _, BytesMut};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ServerConfig};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time;
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+
+/// A connection, of which we are either side.
+#[derive(Debug)]
+pub enum Wire {
+    /// In the clear.
+    Plain(TcpStream),
+    /// Under TLS.
+    Tls(Box<TlsStream<TcpStream>>),
+    /// Nothing any more: a handshake has failed.
+    Gone,
+}
+
+impl Wire {
+    /// Does the handshake. What the client sent in the clear behind its STARTTLS is not in our buffers any more.
+    pub async fn start_tls(&mut self, config: &Arc<ServerConfig>) -> io::Result<()> {
+        let Self::Plain(stream) = std::mem::replace(self, Self::Gone) else {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        };
+        let accept = TlsAcceptor::from(Arc::clone(config)).accept(stream);
+        let stream = time::timeout(HANDSHAKE, accept).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        *self = Self::Tls(Box::new(stream.into()));
+        Ok(())
+    }
+
+    /// Does the handshake as the client of `name`.
+    pub async fn connect_tls(
+        &mut self,
+        config: &Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> io::Result<()> {
+        let Self::Plain(stream) = std::mem::replace(self, Self::Gone) else {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        };
+        let connect = TlsConnector::from(Arc::clone(config)).connect(name, stream);
+        let stream = time::timeout(HANDSHAKE, connect).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        *self = Self::Tls(Box::new(stream.into()));
+        Ok(())
+    }
+
+    /// Reads what there is into `buffer`; zero at the end. May be dropped at any time without loss.
+    pub async fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
+        // Without room for it a read would take a few octets at a time.
+        buffer.reserve(READ);
+        self.read_buf(buffer).await
+    }
+
+    /// Writes all of `out` and empties it. A client that takes nothing for a while is given up.
+    pub async fn send(&mut self, out: &mut BytesMut) -> io::Result<()> {
+        if out.is_empty() {
+            return Ok(());
+        }
+        time::timeout(WRITE, async {
+            while out.has_remaining() {
+                self.write_buf(out).await?;
+            }
+            self.flush().await
+        })
+        .await
+        .map_err(|_| io::ErrorKind::TimedOut)??;
+        if out.capacity() > HIGH_WATER {
+            // A long answer must not cost memory for the rest of the session.
+            *out = BytesMut::new();
+        }
+        Ok(())
+    }
+
+    /// Writes what is left and says goodbye, in so far as anybody listens.
+    pub async fn finish(&mut self, out: &mut BytesMut) {
+        if self.send(out).await.is_ok() {
+            let _ = time::timeout(GOODBYE, self.shutdown()).await;
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Gone => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, octets),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, octets),
+            Self::Gone => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Gone => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Gone => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+/// Waits until `at` on the scale of `start`; for ever without one.
+pub async fn until(start: time::Instant, at: Option<Duration>) {
+    match at {
+        Some(at) => time::sleep_until(start + at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Output that is sent even while there is input left to look at.
+pub const HIGH_WATER: usize = 64 << 10;
+const READ: usize = 16 << 10;
+const HANDSHAKE: Duration = Duration::from_secs(60);
+const WRITE: Duration = Duration::from_secs(180);
+const GOODBYE: Duration = Duration::from_secs(5);

@@ -1,0 +1,4 @@
+//! Drives the real program.
+
+mod support;
+mod wrong_configuration;

@@ -1,0 +1,71 @@
+//! What the targets share: choices, pieces, and the measure of progress.
+
+/// Numbers that follow from a seed: xorshift, so that each run is the same.
+#[derive(Clone, Debug)]
+pub struct Choices(u64);
+
+impl Choices {
+    /// The same seed gives the same numbers.
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// A number below `end`, which is not zero.
+    pub fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % end
+    }
+}
+
+/// How octets come in.
+#[derive(Clone, Debug)]
+pub enum Pieces {
+    /// All at once.
+    Whole,
+    /// One by one.
+    Octets,
+    /// In pieces of chosen sizes.
+    Chosen(Choices),
+}
+
+impl Pieces {
+    /// The size of the next piece of what is left.
+    pub fn next(&mut self, left: usize) -> usize {
+        match self {
+            Self::Whole => left,
+            Self::Octets => left.min(1),
+            Self::Chosen(choices) => {
+                let most = if choices.below(4) == 0 { 600 } else { 9 };
+                left.min(1 + choices.below(most))
+            }
+        }
+    }
+}
+
+/// Every loop makes progress: at most eight steps for an octet, and a thousand to begin and end with.
+#[derive(Debug)]
+pub struct Steps {
+    left: usize,
+}
+
+impl Steps {
+    /// The steps that so many octets may take.
+    pub fn for_octets(octets: usize) -> Self {
+        Self { left: 8 * octets + 1_000 }
+    }
+
+    /// One step more.
+    pub fn count(&mut self) {
+        self.left = self.left.checked_sub(1).expect("steps are bounded by the octets");
+    }
+}
+
+/// Takes the octets that choose, and gives what follows them.
+pub fn choose<const N: usize>(data: &[u8]) -> ([u8; N], &[u8]) {
+    let mut chosen = [0; N];
+    let taken = data.len().min(N);
+    chosen[..taken].copy_from_slice(&data[..taken]);
+    (chosen, &data[taken..])
+}

@@ -1,0 +1,96 @@
+//! The fuzz targets, one module each, without libFuzzer: `run` takes any octets and panics where a property fails.
+
+pub mod common;
+pub mod pop3_client_split;
+pub mod pop3_command_roundtrip;
+pub mod pop3_server_split;
+pub mod smtp_client_split;
+pub mod smtp_command_roundtrip;
+pub mod smtp_data_split;
+pub mod smtp_reply_roundtrip;
+pub mod smtp_server_split;
+
+/// A target, as the replay needs it.
+pub struct Target {
+    /// Its name, which is also that of its corpus.
+    pub name: &'static str,
+    /// Checks one input.
+    pub run: fn(&[u8]),
+    /// The crate whose transcripts seed it: a folder of `crates/`.
+    pub seeds: &'static str,
+    /// What it takes from a transcript.
+    pub side: Side,
+    /// How many octets in front of the wire choose limits, pieces and answers.
+    pub choices: usize,
+}
+
+/// The half of a transcript that a target reads.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Side {
+    /// What the client said, as one input.
+    Client,
+    /// What the client said, each line an input.
+    ClientLines,
+    /// What the server said, as one input.
+    Server,
+}
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "pop3_client_split",
+        run: pop3_client_split::run,
+        seeds: "pop3-codec",
+        side: Side::Server,
+        choices: 3,
+    },
+    Target {
+        name: "pop3_command_roundtrip",
+        run: pop3_command_roundtrip::run,
+        seeds: "pop3-codec",
+        side: Side::ClientLines,
+        choices: 0,
+    },
+    Target {
+        name: "pop3_server_split",
+        run: pop3_server_split::run,
+        seeds: "pop3-codec",
+        side: Side::Client,
+        choices: 3,
+    },
+    Target {
+        name: "smtp_client_split",
+        run: smtp_client_split::run,
+        seeds: "smtp-codec",
+        side: Side::Server,
+        choices: 3,
+    },
+    Target {
+        name: "smtp_command_roundtrip",
+        run: smtp_command_roundtrip::run,
+        seeds: "smtp-codec",
+        side: Side::ClientLines,
+        choices: 0,
+    },
+    Target {
+        name: "smtp_data_split",
+        run: smtp_data_split::run,
+        seeds: "smtp-codec",
+        side: Side::Client,
+        choices: 3,
+    },
+    Target {
+        name: "smtp_reply_roundtrip",
+        run: smtp_reply_roundtrip::run,
+        seeds: "smtp-codec",
+        side: Side::Server,
+        choices: 0,
+    },
+    Target {
+        name: "smtp_server_split",
+        run: smtp_server_split::run,
+        seeds: "smtp-codec",
+        side: Side::Client,
+        choices: 3,
+    },
+];

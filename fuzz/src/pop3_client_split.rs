@@ -1,0 +1,144 @@
+//! Any octets of a server in any pieces: the same events, the same commands, the same end.
+
+use core::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use pop3_codec::client::{Event, Reason};
+use pop3_codec::command::{Password, UserName};
+use pop3_codec::{ClientConfig, ClientLimits, ClientSession};
+
+use crate::common::{Choices, Pieces, Steps, choose};
+
+/// What came of a session.
+type Seen = (Vec<String>, Vec<u8>, Option<Reason>);
+
+/// What the wire holds where TLS starts, if the session wants it then.
+const TLS_STARTS: &[u8] = b"\xff\xff";
+
+/// One octet chooses the configuration, two the pieces and the commands; the rest is the wire.
+pub fn run(data: &[u8]) {
+    let ([config, low, high], wire) = choose(data);
+    let seed = u64::from(low) << 8 | u64::from(high);
+    let whole = session(config, seed, wire, Pieces::Whole);
+    assert_eq!(session(config, seed, wire, Pieces::Octets), whole);
+    assert_eq!(session(config, seed, wire, Pieces::Chosen(Choices::new(seed))), whole);
+}
+
+fn config(chosen: u8) -> ClientConfig {
+    let mut limits = ClientLimits::default();
+    if chosen & 1 != 0 {
+        limits = limits.response_line(0).queue(3);
+    }
+    let mut config = ClientConfig::new().limits(limits);
+    if chosen & 2 != 0 {
+        config = config.implicit_tls();
+    }
+    if chosen & 12 != 0 {
+        config = config.plaintext_auth();
+    }
+    config
+}
+
+fn session(chosen: u8, seed: u64, wire: &[u8], mut pieces: Pieces) -> Seen {
+    let now = Duration::ZERO;
+    let mut out = BytesMut::new();
+    let mut session = ClientSession::new(config(chosen), now, &mut out);
+    let mut answers = Choices::new(seed);
+    let mut steps = Steps::for_octets(wire.len());
+    let (mut events, mut chunks) = (Vec::new(), Vec::new());
+    let mut buffer = BytesMut::new();
+    let mut rest = wire;
+    loop {
+        let boundary = rest.windows(2).position(|octets| octets == TLS_STARTS).unwrap_or(rest.len());
+        let (mut plain, behind) = rest.split_at(boundary);
+        loop {
+            let (piece, left) = plain.split_at(pieces.next(plain.len()));
+            buffer.extend_from_slice(piece);
+            plain = left;
+            let mut input = &buffer[..];
+            loop {
+                steps.count();
+                let Some(event) = session.receive(now, &mut input, &mut out) else {
+                    break;
+                };
+                answer(event, &mut answers, &mut events, &mut chunks, &mut out);
+            }
+            assert!(input.len() < 2_048 || session.closed().is_some() || session.wants_tls());
+            let used = buffer.len() - input.len();
+            buffer.advance(used);
+            if plain.is_empty() {
+                break;
+            }
+        }
+        if behind.is_empty() {
+            break;
+        }
+        if session.wants_tls() {
+            session.handle_tls_started(now);
+        }
+        rest = &behind[TLS_STARTS.len()..];
+    }
+    session.handle_eof();
+    if !chunks.is_empty() {
+        events.push(format!("unfinished {chunks:?}"));
+    }
+    assert!(session.closed().is_some() && session.poll_timeout().is_none());
+    (events, out.to_vec(), session.closed())
+}
+
+fn answer(
+    event: Event<'_>,
+    answers: &mut Choices,
+    events: &mut Vec<String>,
+    chunks: &mut Vec<u8>,
+    out: &mut BytesMut,
+) {
+    match event {
+        // Chunks follow the pieces: only what they make together has to be the same.
+        Event::Chunk(chunk) => {
+            assert!(!chunk.is_empty());
+            chunks.extend_from_slice(chunk);
+        }
+        Event::MessageEnd => events.push(format!("message {:?}", core::mem::take(chunks))),
+        Event::Login(login) => {
+            events.push(format!("login {:?}", login.capabilities()));
+            match answers.below(16) {
+                0 => {}
+                1 => login.quit(out),
+                2 | 3 => login.stls(out),
+                _ => login.user(UserName::new("ann").expect("a name"), out),
+            }
+        }
+        Event::Password(wanted) => {
+            events.push("password".to_owned());
+            match answers.below(16) {
+                0 => {}
+                1 => wanted.quit(out),
+                _ => wanted.pass(Password::new("secret").expect("a password"), out),
+            }
+        }
+        Event::Mailbox(mut mailbox) => {
+            events.push("mailbox".to_owned());
+            for _ in 0..answers.below(5) {
+                let number = answers.below(4) as u32;
+                let one = (number > 0).then_some(number);
+                let taken = match answers.below(16) {
+                    0 => return mailbox.quit(out),
+                    1 => mailbox.capa(out),
+                    2 => mailbox.stat(out),
+                    3 => mailbox.noop(out),
+                    4 => mailbox.rset(out),
+                    5 => mailbox.dele(number, out),
+                    6 | 7 => mailbox.uidl(one, out),
+                    8 | 9 => mailbox.top(number, u64::from(number), out),
+                    10 | 11 => mailbox.list(one, out),
+                    _ => mailbox.retr(number, out),
+                };
+                if taken.is_err() {
+                    events.push("full".to_owned());
+                }
+            }
+        }
+        other => events.push(format!("{other:?}")),
+    }
+}
