@@ -1,5 +1,6 @@
-//! The project's own commands: `cargo xtask check` and `cargo xtask test`.
+//! The project's own commands: `cargo xtask check`, `cargo xtask test`, `cargo xtask bench`.
 
+mod bench;
 mod check;
 mod command;
 mod peers;
@@ -23,11 +24,12 @@ commands:
                             ends with a list of what could not be run and why
     test --install-peers    installs the foreign programs first (Debian, root); a test that
                             is skipped after that is a failure
+    bench accept            how many messages a second mailhost accepts durably
     help                    prints this text
 ";
 
 /// The first words that `cargo xtask` takes; README.md may name no others.
-pub(crate) const COMMANDS: &[&str] = &["check", "test", "help"];
+pub(crate) const COMMANDS: &[&str] = &["bench", "check", "test", "help"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         ["check"] => check::run,
         ["test"] => |project| test::run(project, false),
         ["test", "--install-peers"] => |project| test::run(project, true),
+        ["bench", "accept"] => bench::accept,
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;

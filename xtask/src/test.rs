@@ -36,6 +36,11 @@ pub(crate) fn run(project: &Project, install_peers: bool) -> Result<bool, String
     stages.run("release build of mailhost", || {
         command::run(cargo(project).args(["build", "--release", "--package", "mailhost"]))
     });
+    stages.run("the demo", || {
+        command::run(
+            cargo(project).args(["run", "--release", "--package", "mailhost", "--", "demo", "--once"]),
+        )
+    });
     stages.run("documentation", || {
         command::run(
             cargo(project).args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),

@@ -65,6 +65,8 @@ pub enum Request {
         /// The address.
         alias: String,
     },
+    /// Reads everything that is stored and compares it with its checksums.
+    Verify,
 }
 
 /// What came of it.
@@ -81,14 +83,23 @@ pub enum Response {
     Accounts(Vec<Account>),
     /// To [`Request::Aliases`].
     Aliases(Vec<Alias>),
+    /// To [`Request::Verify`].
+    Verified {
+        /// How many files were read.
+        files: usize,
+        /// What is damaged, a line each.
+        damage: Vec<String>,
+    },
     /// It was not done: one sentence.
     Failed(String),
 }
 
 /// Has a request carried out: by the host if it runs, or else here.
 pub async fn ask(config: &Config, request: Request) -> Result<Response, Failure> {
+    // To read a large store takes as long as it takes.
+    let patience = if matches!(request, Request::Verify) { Duration::MAX } else { ANSWER };
     let response = match UnixStream::connect(config.admin_socket()).await {
-        Ok(stream) => time::timeout(ANSWER, ask_host(stream, &request)).await.map_err(|_| {
+        Ok(stream) => time::timeout(patience, ask_host(stream, &request)).await.map_err(|_| {
             Failure::new("the host runs, but does not answer on its administration socket; look at its log")
         })??,
         Err(error) if is_nobody(&error) => ask_store(config, request).await?,
@@ -121,7 +132,7 @@ pub async fn serve(host: Arc<Host>, mut stopping: Stopping) {
                 Ok((stream, _)) => {
                     let host = Arc::clone(&host);
                     requests.spawn(async move {
-                        if let Ok(Err(error)) = time::timeout(ANSWER, answer(&host, stream)).await {
+                        if let Err(error) = answer(&host, stream).await {
                             info!(%error, "an administration request was not finished");
                         }
                     });
@@ -148,9 +159,11 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
 async fn answer(host: &Host, mut stream: UnixStream) -> io::Result<()> {
     let (reader, mut writer) = stream.split();
     let mut line = String::new();
-    BufReader::new(reader.take(LONGEST)).read_line(&mut line).await?;
+    time::timeout(ANSWER, BufReader::new(reader.take(LONGEST)).read_line(&mut line))
+        .await
+        .map_err(|_| io::ErrorKind::TimedOut)??;
     let response = match serde_json::from_str(&line) {
-        Ok(request) => perform(&host.accounts, request).await,
+        Ok(request) => perform(&host.accounts, &host.store, request).await,
         Err(error) => {
             Response::Failed(format!("this version of the host does not understand the request: {error}"))
         }
@@ -173,13 +186,28 @@ async fn ask_store(config: &Config, request: Request) -> Result<Response, Failur
     let _claimed = Unclaimed::probe(&config.data_dir)?.claim()?;
     let (store, _) = Store::open(&config.mail_dir(), mailstore::Limits::default()).await?;
     let accounts = Accounts::load(store.clone(), config.hostname.clone(), config.domains.clone()).await?;
-    let response = perform(&accounts, request).await;
+    let response = perform(&accounts, &store, request).await;
     store.close().await;
     Ok(response)
 }
 
-async fn perform(accounts: &Accounts, request: Request) -> Response {
-    change(accounts, request).await.unwrap_or_else(|error| Response::Failed(error.to_string()))
+async fn perform(accounts: &Accounts, store: &Store, request: Request) -> Response {
+    match request {
+        Request::Verify => verify(store).await,
+        request => {
+            change(accounts, request).await.unwrap_or_else(|error| Response::Failed(error.to_string()))
+        }
+    }
+}
+
+async fn verify(store: &Store) -> Response {
+    let Some((files, damage)) = store.verify().await else {
+        return Response::Failed("the store is closing".to_owned());
+    };
+    let line = |damage: &mailstore::Damage| {
+        format!("{}: {} octets from {} on cannot be read", damage.file, damage.length, damage.at)
+    };
+    Response::Verified { files, damage: damage.iter().map(line).collect() }
 }
 
 async fn change(accounts: &Accounts, request: Request) -> Result<Response, ChangeError> {
@@ -212,6 +240,8 @@ async fn change(accounts: &Accounts, request: Request) -> Result<Response, Chang
             info!(alias, "alias removed");
             Response::Done
         }
+        // It changes nothing: see `perform`.
+        Request::Verify => Response::Done,
     })
 }
 

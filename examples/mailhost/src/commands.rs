@@ -258,6 +258,14 @@ fn administer(config: &Config, request: Request) -> Result<Response, Failure> {
 }
 
 fn verify(file: &Path) -> Result<ExitCode, Failure> {
-    let _config = Config::load(file)?;
-    Err(Failure::new("this version cannot verify yet"))
+    let config = Config::load(file)?;
+    let Response::Verified { files, damage } = administer(&config, Request::Verify)? else {
+        return Err(Failure::new("the host does not answer the question that was asked"));
+    };
+    let mut out = io::stdout().lock();
+    for line in &damage {
+        writeln!(out, "{line}")?;
+    }
+    writeln!(out, "{files} files read, {} damaged places", damage.len())?;
+    Ok(if damage.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

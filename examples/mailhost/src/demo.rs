@@ -47,7 +47,7 @@ async fn tour(dir: &Path, once: bool) -> Result<bool, Failure> {
     let file = write_config(dir)?;
     let config = Config::load(&file)?;
 
-    tour.step("The host starts, and makes itself a certificate.");
+    step("The host starts, and makes itself a certificate.");
     let mut host = Process::start(&file, dir)?;
     let pem = config.data_dir.join("self-signed.pem");
     let certificate = CertificateDer::from_pem_file(&pem)
@@ -56,12 +56,12 @@ async fn tour(dir: &Path, once: bool) -> Result<bool, Failure> {
     let at = |service| server(&config, &tls, service);
     tour.observed(true, format!("process {} listens; certificate {}", host.child.id(), pem.display()));
 
-    tour.step("Two accounts are added while it runs.");
+    step("Two accounts are added while it runs.");
     let anna = add_account(&config, ANNA).await?;
     let ben = add_account(&config, BEN).await?;
     tour.observed(true, format!("{} and {}", anna.name, ben.name));
 
-    tour.step("Anna logs in under TLS and submits a message to Ben.");
+    step("Anna logs in under TLS and submits a message to Ben.");
     let submitted = message("Lunch?", "Dear Ben,\r\n.and a line that begins with a dot.\r\n");
     let to_ben = || envelope(ANNA, BEN);
     let sent = at(Service::Submissions)?
@@ -69,14 +69,14 @@ async fn tour(dir: &Path, once: bool) -> Result<bool, Failure> {
         .await?;
     tour.accepted(&sent);
 
-    tour.step("Another host delivers a message for Ben over SMTP and STARTTLS.");
+    step("Another host delivers a message for Ben over SMTP and STARTTLS.");
     let outside = message("From far away", "Hello from another host.\r\n");
     let sent = at(Service::Smtp)?
         .send(name("mx.far.test")?, None, envelope("carla@far.test", BEN)?, &outside)
         .await?;
     tour.accepted(&sent);
 
-    tour.step("Ben collects both over POP3 and TLS.");
+    step("Ben collects both over POP3 and TLS.");
     let before = at(Service::Pop3s)?.collect(&ben).await?;
     for message in &before {
         tour.observed(true, format!("{}, {} octets", subject(message), message.octets.len()));
@@ -86,24 +86,24 @@ async fn tour(dir: &Path, once: bool) -> Result<bool, Failure> {
         "both are octet for octet what was sent, under the host's trace fields",
     );
 
-    tour.step("Mail for somebody who does not exist is refused at once.");
+    step("Mail for somebody who does not exist is refused at once.");
     let sent = at(Service::Smtp)?
         .send(name("mx.far.test")?, None, envelope("carla@far.test", "nobody@example.test")?, &outside)
         .await?;
     tour.refused(&sent, 550);
 
-    tour.step("A stranger who wants mail relayed to a third place is refused.");
+    step("A stranger who wants mail relayed to a third place is refused.");
     let sent = at(Service::Smtp)?
         .send(name("mx.far.test")?, None, envelope("carla@far.test", "dora@elsewhere.test")?, &outside)
         .await?;
     tour.refused(&sent, 550);
 
-    tour.step("Who submits without a login is refused.");
+    step("Who submits without a login is refused.");
     let sent =
         at(Service::Submission)?.send(name("laptop.example.test")?, None, to_ben()?, &submitted).await?;
     tour.refused(&sent, 530);
 
-    tour.step("One more message, and at the moment it is accepted the host is killed (SIGKILL).");
+    step("One more message, and at the moment it is accepted the host is killed (SIGKILL).");
     let last = message("Just before the crash", "Accepted is accepted.\r\n");
     let sent =
         at(Service::Submissions)?.send(name("laptop.example.test")?, Some(&anna), to_ben()?, &last).await?;
@@ -111,7 +111,7 @@ async fn tour(dir: &Path, once: bool) -> Result<bool, Failure> {
     let killed = host.kill()?;
     tour.observed(true, format!("process {} ended: {killed}", host.child.id()));
 
-    tour.step("It starts again, and nothing is lost.");
+    step("It starts again, and nothing is lost.");
     host = Process::start(&file, dir)?;
     let after = at(Service::Pop3s)?.collect(&ben).await?;
     for message in &after {
@@ -148,16 +148,16 @@ async fn tour(dir: &Path, once: bool) -> Result<bool, Failure> {
     Ok(good)
 }
 
+fn step(what: &str) {
+    say(&format!("* {what}"));
+}
+
 /// Counts what went wrong.
 struct Tour {
     failed: usize,
 }
 
 impl Tour {
-    fn step(&mut self, what: &str) {
-        say(&format!("* {what}"));
-    }
-
     fn observed(&mut self, good: bool, what: impl Display) {
         self.failed += usize::from(!good);
         say(&format!("    {} {what}", if good { "ok  " } else { "BAD " }));

@@ -110,8 +110,8 @@ impl Host {
         if let Err(error) = admin.await {
             warn!(%error, "the administration socket has failed");
         }
-        self.store.close().await;
         let counters = self.store.counters().await;
+        self.store.close().await;
         info!(cut_off = stopped.cut_off, commits = counters.commits, syncs = counters.syncs, "stopped");
     }
 }

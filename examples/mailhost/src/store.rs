@@ -17,7 +17,8 @@ use mailstore::message::{Body, Extent, Message};
 use mailstore::os::Disk;
 use mailstore::store::{Counters, Receipt, Ticket};
 use mailstore::upload::Upload;
-use mailstore::{Commit, Event, Failure, Limits, Report};
+use mailstore::verify::Verification;
+use mailstore::{Commit, Damage, Event, Failure, Limits, Report};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task;
@@ -92,6 +93,8 @@ enum Request {
     Table(u16, oneshot::Sender<Vec<(Bytes, Bytes)>>),
     BeginBody(oneshot::Sender<Option<Upload>>),
     Discard(Upload),
+    Verify(oneshot::Sender<Option<Verification>>),
+    Verified(Verification, oneshot::Sender<Vec<Damage>>),
     Counters(oneshot::Sender<Counters>),
     Close(oneshot::Sender<()>),
 }
@@ -149,6 +152,24 @@ impl Store {
     /// How much has been done since the start.
     pub async fn counters(&self) -> Counters {
         self.ask(Request::Counters).await.unwrap_or_default()
+    }
+
+    /// Reads everything and compares it with its checksums, beside whatever else goes on. How many files were read, and
+    /// what in them is damaged.
+    pub async fn verify(&self) -> Option<(usize, Vec<Damage>)> {
+        let mut verification = self.ask(Request::Verify).await??;
+        while let Some(operation) = verification.poll() {
+            let disk = self.0.disk.clone();
+            let work = task::spawn_blocking(move || {
+                let result = disk.execute(&operation);
+                (operation, result)
+            });
+            let (operation, result) = work.await.ok()?;
+            verification.handle_done(operation, result);
+        }
+        let (files, _) = verification.progress();
+        let damage = self.ask(|reply| Request::Verified(verification, reply)).await?;
+        Some((files, damage))
     }
 
     /// Reads a stretch of a message of a [`Snapshot`] that is held.
@@ -400,6 +421,14 @@ impl Writer {
                 }
             }
             Request::Discard(upload) => self.store.discard(upload),
+            Request::Verify(reply) => {
+                if let Err(Some(verification)) = reply.send(self.store.verify()) {
+                    let _ = self.store.verified(verification);
+                }
+            }
+            Request::Verified(verification, reply) => {
+                let _ = reply.send(self.store.verified(verification));
+            }
             Request::Counters(reply) => {
                 let _ = reply.send(self.store.counters());
             }
