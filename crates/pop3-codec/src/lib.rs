@@ -86,7 +86,7 @@
 //! ```
 //!
 //! With tokio it is the same loop around `select!`; [`client`] has one for the other side.
-//! `examples/driver.rs` is a server on a socket.
+//! `examples/pop3_driver.rs` is a server on a socket.
 //!
 //! ## Limits
 //!

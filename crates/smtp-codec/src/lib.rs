@@ -76,7 +76,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! A driver over a socket is in `examples/driver.rs`.
+//! A driver over a socket is in `examples/smtp_driver.rs`.
 //!
 //! # Limits
 //!

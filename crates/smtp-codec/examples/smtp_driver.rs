@@ -1,6 +1,6 @@
 //! A server on loopback that takes mail for anybody and prints how much came: one thread per connection, std alone.
 //!
-//! `cargo run -p smtp-codec --example driver`, then point a mail program at 127.0.0.1:2525.
+//! `cargo run -p smtp-codec --example smtp_driver`, then point a mail program at 127.0.0.1:2525.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,

@@ -1,4 +1,4 @@
-//! A POP3 server on loopback over two messages in memory: `cargo run -p pop3-codec --example driver`, then
+//! A POP3 server on loopback over two messages in memory: `cargo run -p pop3-codec --example pop3_driver`, then
 //! `telnet 127.0.0.1 2110` with the user "ann" and the password "secret".
 #![allow(
     clippy::disallowed_macros,
