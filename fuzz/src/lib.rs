@@ -1,6 +1,8 @@
 //! The fuzz targets, one module each, without libFuzzer: `run` takes any octets and panics where a property fails.
 
 pub mod common;
+pub mod mailstore_crash;
+pub mod mailstore_journal_recovery;
 pub mod pop3_client_split;
 pub mod pop3_command_roundtrip;
 pub mod pop3_server_split;
@@ -37,6 +39,20 @@ pub enum Side {
 
 /// All targets.
 pub const TARGETS: &[Target] = &[
+    Target {
+        name: "mailstore_crash",
+        run: mailstore_crash::run,
+        seeds: "mailstore",
+        side: Side::Client,
+        choices: 2,
+    },
+    Target {
+        name: "mailstore_journal_recovery",
+        run: mailstore_journal_recovery::run,
+        seeds: "mailstore",
+        side: Side::Client,
+        choices: 3,
+    },
     Target {
         name: "pop3_client_split",
         run: pop3_client_split::run,

@@ -1,5 +1,10 @@
 //! Keeps messages in a directory: `cargo run -p mailstore --features os --example embed -- DIR`.
-#![allow(clippy::disallowed_macros, clippy::disallowed_methods, reason = "an example is a program")]
+#![allow(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "an example is a program"
+)]
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};

@@ -125,6 +125,12 @@ pub enum Change {
         /// The value.
         value: Bytes,
     },
+    /// Damage has taken this many records at most, of whatever mailboxes and kinds. No number that may have stood in them
+    /// is to be given out again.
+    Lost {
+        /// How many.
+        records: u32,
+    },
     /// A record of the caller's is gone.
     Removed {
         /// The table.

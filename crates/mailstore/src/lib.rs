@@ -1,4 +1,153 @@
 //! Mailboxes without I/O: a store as a state machine over a crash-safe journal.
+//!
+//! **It does no I/O.** [`Store`] asks for disk [operations](Operation) and takes their outcomes; what carries them out, on how
+//! many threads and on what kind of disk, is the driver's business. One driver is here, by name and behind the
+//! feature `os`: `mailstore::os`, over `std::fs`. It is no protocol: it knows mailboxes, unique identifiers and modification
+//! sequences, and nothing of IMAP or POP3; nor does it read what is in a message.
+//!
+//! ```text
+//!            commit ──▶ ┌───────┐ ──▶ Operation: create, write, sync ──▶ ┌──────┐
+//!  sessions             │ Store │                                       │ disk │
+//!            event  ◀── └───────┘ ◀── handle_done: done, or an error ◀── └──────┘
+//!       Durable, Failed, Changed                                            │
+//!            load ──▶ View: messages, each a few stretches of files ────────┘ read by whoever wants to
+//! ```
+//!
+//! A [`Commit`] is one body and any number of [intents](Intent), and comes to pass as a whole or not at all. Commits that come
+//! while a sync runs share the next one. [`Event::Durable`] is told when everything is on stable storage, names included, and
+//! nothing is shown before; [`Event::Failed`] with [`Failure::Disk`] only when the commit cannot come back.
+//!
+//! # A driver
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//! use std::time::Duration;
+//!
+//! use bytes::Bytes;
+//! use mailstore::mailbox::AccountId;
+//! use mailstore::message::UnixTime;
+//! use mailstore::operation::{DiskError, Done, File, Operation};
+//! use mailstore::{Commit, Event, Intent, Limits, Source, Store};
+//!
+//! /// A disk for as long as it lasts: syncs have nothing to do.
+//! #[derive(Default)]
+//! struct Memory(BTreeMap<File, Vec<u8>>);
+//!
+//! impl Memory {
+//!     fn execute(&mut self, operation: &Operation) -> Result<Done, DiskError> {
+//!         match operation {
+//!             Operation::List => {
+//!                 let files = self.0.iter().map(|(file, octets)| (*file, octets.len() as u64));
+//!                 return Ok(Done::Listed(files.collect()));
+//!             }
+//!             Operation::Create { file, reserve } => {
+//!                 self.0.insert(*file, vec![0; *reserve as usize]);
+//!             }
+//!             Operation::Write { file, at, data, .. } => {
+//!                 let (at, data) = (*at as usize, data.concat());
+//!                 let octets = self.0.get_mut(file).ok_or(DiskError::Io(None))?;
+//!                 octets.resize(octets.len().max(at + data.len()), 0);
+//!                 octets[at..at + data.len()].copy_from_slice(&data);
+//!             }
+//!             Operation::Read { file, at, length } => {
+//!                 let octets = &self.0[file];
+//!                 let (at, end) = (*at as usize, octets.len().min((at + length) as usize));
+//!                 return Ok(Done::Data(Bytes::copy_from_slice(&octets[at.min(end)..end])));
+//!             }
+//!             Operation::Unlink { file } => {
+//!                 self.0.remove(file);
+//!             }
+//!             Operation::Sync { .. } | Operation::SyncDir { .. } => {}
+//!         }
+//!         Ok(Done::Nothing)
+//!     }
+//! }
+//!
+//! /// Does what there is to do, and gives what was told.
+//! fn drive(store: &mut Store, disk: &mut Memory) -> Vec<Event> {
+//!     let mut told = Vec::new();
+//!     while let Some(event) = store.poll(Duration::ZERO) {
+//!         match event {
+//!             Event::Operation(operation) => {
+//!                 let result = disk.execute(&operation);
+//!                 store.handle_done(operation, result);
+//!             }
+//!             event => told.push(event),
+//!         }
+//!     }
+//!     told
+//! }
+//!
+//! let (mut disk, seed) = (Memory::default(), 4); // from a random source, fresh at each start
+//! let mut store = Store::new(Limits::default(), seed);
+//! assert!(matches!(drive(&mut store, &mut disk)[..], [Event::Ready(_)]));
+//!
+//! let (account, now) = (AccountId(1), UnixTime(1_700_000_000));
+//! store.commit(Commit::of(vec![Intent::CreateMailbox { account, name: "INBOX".to_owned(), now }]));
+//! drive(&mut store, &mut disk);
+//! let mailbox = store.find(account, "INBOX").expect("it was made");
+//!
+//! let body = Source::from(Bytes::from_static(b"Subject: hello\r\n\r\nworld\r\n"));
+//! let prefix = Bytes::from_static(b"Return-Path: <>\r\n");
+//! let ticket = store.commit(Commit::delivery(body, vec![Intent::Deliver { mailbox, prefix, date: now }]));
+//! let told = drive(&mut store, &mut disk);
+//! assert!(matches!(&told[..], [Event::Durable(of, _), Event::Changed(..)] if *of == ticket));
+//!
+//! let view = store.load(mailbox).expect("it is there");
+//! let octets: Vec<u8> = view.messages[0]
+//!     .locate(0..u64::MAX)
+//!     .flat_map(|part| disk.0[&part.file][part.at as usize..][..part.length as usize].to_vec())
+//!     .collect();
+//! assert_eq!(octets, b"Return-Path: <>\r\nSubject: hello\r\n\r\nworld\r\n");
+//! store.release(view);
+//!
+//! store.close();
+//! assert!(matches!(drive(&mut store, &mut disk)[..], [Event::Closed]));
+//! ```
+//!
+//! Bodies over [`Limits::inline_body`] are streamed into files of their own by an [`Upload`](upload::Upload), beside the store.
+//! With the feature `os`, `mailstore::os::{Disk, drive}` are all of the above over a directory. With the feature `simulation`,
+//! `mailstore::sim::Disk` is a disk that loses in a crash whatever a real one may lose, and fails when it is told to.
+//!
+//! # Limits
+//!
+//! | what | default | who bounds it |
+//! |---|---|---|
+//! | a body in the journal | 64 KiB | [`Limits::inline_body`] |
+//! | a prefix | 16 KiB | fixed |
+//! | a mailbox name, a key; a value | 1,024 octets; 64 KiB | fixed |
+//! | a segment, and so a commit without its uploaded body | 8 MiB | [`Limits::segment`] |
+//! | a batch | 1 MiB | [`Limits::batch`] |
+//! | commits that wait | 10,000 | [`Limits::staged`] |
+//! | live segments | about 65,000, then `NoSpace` | the format |
+//!
+//! Memory, at most: about 150 octets for a message, 100 for a body and the caller's records (the index); what waits to be
+//! committed, once more while its batch is written; one slice for each upload; one file for each body that was removed while a
+//! view of before is held. Recovery adds one segment twice over.
+//!
+//! # Standards
+//!
+//! | RFC | what of it |
+//! |---|---|
+//! | [RFC 9051 §2.3.1.1](https://www.rfc-editor.org/rfc/rfc9051#section-2.3.1.1) | unique identifiers rise and are never used again; UIDVALIDITY |
+//! | [RFC 7162 §3.1](https://www.rfc-editor.org/rfc/rfc7162#section-3.1) | modification sequences of messages and mailboxes |
+//! | [RFC 5321 §6.1](https://www.rfc-editor.org/rfc/rfc5321#section-6.1) | what was accepted is not lost: `Durable` is what a 250 may say |
+//!
+//! # Modules
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`store`] | the state machine: commits in, operations and facts out |
+//! | [`operation`] | what a disk is asked for |
+//! | [`upload`] | a large body on its way to stable storage |
+//! | [`mailbox`], [`message`] | what is shown |
+//! | [`verify`] | everything compared with its checksums |
+//! | [`index`] | what is known without reading the journal |
+//! | [`limits`], [`error`] | every bound; what can go wrong, by whose fault |
+//! | `os` | the driver over `std::fs`, behind a feature |
+//! | `sim` | the simulated disk, behind a feature |
+//!
+//! `docs/format.md` gives the files octet by octet.
 #![forbid(unsafe_code)]
 
 pub mod error;
@@ -22,3 +171,7 @@ pub use limits::Limits;
 pub use mailbox::View;
 pub use operation::Operation;
 pub use store::{Commit, Event, Intent, Source, Store};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

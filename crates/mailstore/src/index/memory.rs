@@ -83,6 +83,7 @@ impl Index for MemoryIndex {
                     self.let_go(message.body);
                 }
             }
+            Change::Lost { records } => self.skip(*records),
             Change::Put { table, key, value } => {
                 self.tables.insert((*table, key.clone()), value.clone());
             }
@@ -179,6 +180,19 @@ impl MemoryIndex {
         mailbox.messages.insert(uid, message);
         held.deliveries += 1;
         self.unused.remove(&body);
+    }
+
+    /// Goes on as if so many of everything had come. A delivery behind the damage says better what the next one is.
+    fn skip(&mut self, records: u32) {
+        let number = u64::from(records);
+        self.highest.body += number;
+        self.highest.mailbox += number;
+        self.highest.uid_validity = self.highest.uid_validity.saturating_add(records);
+        for mailbox in self.mailboxes.values_mut() {
+            let next = mailbox.uid_next.and_then(|uid| uid.get().checked_add(records));
+            mailbox.uid_next = next.and_then(Uid::new);
+            mailbox.touch(ModSeq(mailbox.highest_mod_seq.0 + number));
+        }
     }
 
     fn let_go(&mut self, body: BodyId) {

@@ -67,9 +67,8 @@ impl Segment {
 
     /// The first record at `from` or behind it, below `to`.
     pub(crate) fn search(&self, from: u64, to: u64) -> Option<Entry> {
-        (from.next_multiple_of(ALIGN as u64)..to.min(self.length()))
-            .step_by(ALIGN)
-            .find_map(|at| self.entry(at))
+        let from = from.checked_next_multiple_of(ALIGN as u64)?;
+        (from..to.min(self.length())).step_by(ALIGN).find_map(|at| self.entry(at))
     }
 
     /// The batch that begins at `at`, if all of it is there.

@@ -142,7 +142,12 @@ impl Recovery {
     ) -> Result<bool, Dead> {
         self.busy = false;
         match (self.step, result.map_err(Dead::Open)?) {
-            (Step::List, Done::Listed(files)) => {
+            (Step::List, Done::Listed(mut files)) => {
+                // The store does not get that far; somebody else has put it there.
+                files.retain(|(file, _)| match file {
+                    File::Segment(number) => *number <= HIGHEST,
+                    File::Body(id) => id.0 <= HIGHEST,
+                });
                 self.untried = files
                     .iter()
                     .filter_map(|(file, _)| match file {
@@ -251,7 +256,12 @@ impl Recovery {
     fn proven(&mut self, live: Live, segment: &Segment, index: &mut impl Index) {
         let file = File::Segment(live.number);
         segment.acknowledged(live, |found| match found {
-            Err((at, length)) => self.damage(file, at, length),
+            Err((at, length)) => {
+                self.damage(file, at, length);
+                // RFC 9051 §2.3.1.1: what is lost may have been seen, and its identifier must not come to mean something else.
+                let records = u32::try_from(length.div_ceil(LEAST)).unwrap_or(u32::MAX);
+                index.apply(&Change::Lost { records });
+            }
             Ok((_, Record::Batch { .. })) => self.report.batches += 1,
             Ok((part, record)) => {
                 if let Some(change) = change(&record, file, part) {
@@ -357,3 +367,8 @@ pub(crate) fn rewrite(tail: &[Vec<Record>], number: u64, salt: u64, start: u64) 
     }
     (octets, changes)
 }
+
+/// The framed length of the smallest record that gives out a number.
+const LEAST: u64 = 40;
+/// The highest number that a file of the store may have.
+const HIGHEST: u64 = u64::MAX >> 1;

@@ -85,7 +85,7 @@ fn crashes_at_every_operation_of_the_first_start_leave_a_store_that_opens() {
                 world.step(&mut |_, _| ());
             }
             let operations = world.disk.operations();
-            if operations % 2 == 0 {
+            if operations.is_multiple_of(2) {
                 // The middle of the creation of a segment, with whatever number comes next.
                 let listed: Vec<_> = world.disk.files().collect();
                 let file = mailstore::operation::File::Segment(listed.len() as u64 + 1);

@@ -115,3 +115,68 @@ fn what_was_told_to_have_failed_does_not_come_back_in_a_crash_straight_after() {
     at_every_operation(IO, 2, true, 1);
     at_every_operation(DiskError::NoSpace, 3, true, 1);
 }
+
+/// The header of a segment that could not be made may be on the disk all the same, and says where the last one ends.
+#[test]
+fn what_is_acknowledged_after_a_segment_could_not_be_made_survives() {
+    for step in 0..3 {
+        for seed in 0..40 {
+            let mut world = World::new(seed, small());
+            world.drain(&mut |_, _| ());
+            let mailbox = world.mailbox("INBOX");
+            for length in [60_000, 60_000, 60_000, 40_000] {
+                let body = world.body(length);
+                let intents = vec![world.deliver(mailbox)];
+                world.commit(Some(body), intents);
+                world.drain(&mut |_, _| ());
+            }
+            let at = world.disk.operations() + step;
+            world.disk.fail(at..at + 1, IO);
+            // Does not fit any more; what comes next does.
+            for length in [60_000, 3_000] {
+                let body = world.body(length);
+                let intents = vec![world.deliver(mailbox)];
+                world.commit(Some(body), intents);
+                world.drain(&mut |_, _| ());
+            }
+            assert_eq!((world.told.durable, world.told.disk), (6, 1));
+            world.check();
+            world.crash(seed);
+        }
+    }
+}
+
+/// After a crash the commit may be there; without one it cannot come back once another segment counts.
+#[test]
+fn a_body_stays_as_long_as_a_commit_of_unknown_outcome_may_come_back() {
+    let (mut unknown, mut back) = (0, 0);
+    for step in 3..10 {
+        for seed in 0..40 {
+            let mut world = World::new(seed, small());
+            world.drain(&mut |_, _| ());
+            let mailbox = world.mailbox("INBOX");
+            let at = world.disk.operations() + step;
+            world.disk.fail(at..at + 2, IO);
+            let body = world.body(30_000);
+            let intents = vec![world.deliver(mailbox)];
+            world.upload(body, intents);
+            world.drain(&mut |_, _| ());
+            world.disk.heal();
+            if world.told.unknown == 0 {
+                continue;
+            }
+            unknown += 1;
+            if seed % 4 == 0 {
+                world.commit(None, vec![]);
+                world.drain(&mut |_, _| ());
+            } else {
+                world.crash(seed);
+                back += world.state.messages();
+            }
+            world.check();
+            world.check_files();
+        }
+    }
+    println!("{unknown} outcomes unknown, {back} came back");
+    assert!(unknown > 20 && back > 5);
+}

@@ -1,6 +1,9 @@
 //! The store against a simulated disk that crashes and fails, and against a real one.
 #![allow(clippy::disallowed_macros, reason = "tests tell how much they have tried")]
 
+mod compat;
 mod crash;
 mod faults;
+mod recovery;
+mod store;
 mod world;

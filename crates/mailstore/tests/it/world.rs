@@ -7,7 +7,7 @@ use bytes::Bytes;
 use mailstore::error::Dead;
 use mailstore::mailbox::{AccountId, MailboxId, Uid, UidValidity};
 use mailstore::message::UnixTime;
-use mailstore::operation::{File, Operation};
+use mailstore::operation::{DiskError, Done, File, Operation};
 use mailstore::sim::{Begun, Disk, Random};
 use mailstore::store::{Outcome, Receipt, Ticket};
 use mailstore::upload::Upload;
@@ -15,7 +15,7 @@ use mailstore::{Commit, Event, Failure, Intent, Limits, Report, Source, Store, V
 
 /// What a store holds.
 #[derive(Clone, Debug, Default)]
-pub struct State {
+pub(crate) struct State {
     boxes: BTreeMap<(u64, String), Held>,
     values: BTreeMap<(u16, Bytes), Bytes>,
 }
@@ -40,7 +40,7 @@ struct Mail {
 
 /// A commit, as the model keeps it.
 #[derive(Clone, Debug)]
-pub struct Planned {
+pub(crate) struct Planned {
     body: Option<Bytes>,
     intents: Vec<Intent>,
 }
@@ -56,56 +56,61 @@ struct Uploading {
 }
 
 /// The store, its disk, and what is known of both.
-#[derive(Debug)]
-pub struct World {
-    pub limits: Limits,
-    pub random: Random,
-    pub disk: Disk,
-    pub store: Store,
+pub(crate) struct World {
+    pub(crate) limits: Limits,
+    pub(crate) random: Random,
+    pub(crate) disk: Disk,
+    pub(crate) store: Store,
     /// What the store has told to be durable.
-    pub state: State,
+    pub(crate) state: State,
     /// Commits that were not told of, in order.
-    pub pending: VecDeque<(Ticket, Planned)>,
+    pub(crate) pending: VecDeque<(Ticket, Planned)>,
     /// Commits of which the store has told that it does not know.
-    pub doubtful: Vec<Planned>,
+    pub(crate) doubtful: Vec<Planned>,
+    /// What may be there since before an opening that failed.
+    carried: Vec<State>,
     begun: Vec<(Option<u64>, Begun)>,
     uploads: BTreeMap<u64, Uploading>,
     next_upload: u64,
     views: Vec<(View, Vec<Mail>)>,
-    pub ready: Option<Report>,
-    pub dead: Option<Dead>,
-    pub closed: bool,
+    pub(crate) ready: Option<Report>,
+    pub(crate) dead: Option<Dead>,
+    pub(crate) closed: bool,
     /// The largest life of a mailbox that was told, which no later one may repeat.
     highest_validity: u32,
-    pub told: Told,
+    pub(crate) told: Told,
     clock: i64,
     /// Largest number of octets of bodies that uploads have held at once, each.
-    pub most_held: usize,
+    pub(crate) most_held: usize,
+    /// Is told of every operation that has ended.
+    pub(crate) mirror: Option<Box<Mirror>>,
 }
+
+type Mirror = dyn FnMut(&Operation, &Result<Done, DiskError>);
 
 /// How often what was told.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Told {
-    pub durable: u64,
-    pub refused: u64,
-    pub no_space: u64,
-    pub disk: u64,
-    pub unknown: u64,
+pub(crate) struct Told {
+    pub(crate) durable: u64,
+    pub(crate) refused: u64,
+    pub(crate) no_space: u64,
+    pub(crate) disk: u64,
+    pub(crate) unknown: u64,
 }
 
 /// The smallest segments there are.
-pub fn small() -> Limits {
+pub(crate) fn small() -> Limits {
     Limits::default().segment(0)
 }
 
 impl World {
     /// A store that is not open yet, on an empty disk.
-    pub fn new(seed: u64, limits: Limits) -> Self {
+    pub(crate) fn new(seed: u64, limits: Limits) -> Self {
         Self::on(Disk::new(seed), State::default(), seed, limits)
     }
 
     /// A store that is not open yet, on a disk that holds `state`.
-    pub fn on(disk: Disk, state: State, seed: u64, limits: Limits) -> Self {
+    pub(crate) fn on(disk: Disk, state: State, seed: u64, limits: Limits) -> Self {
         let mut random = Random::new(seed);
         let store = Store::new(limits, random.below(usize::MAX) as u64);
         Self {
@@ -116,6 +121,7 @@ impl World {
             state,
             pending: VecDeque::new(),
             doubtful: Vec::new(),
+            carried: Vec::new(),
             begun: Vec::new(),
             uploads: BTreeMap::new(),
             next_upload: 0,
@@ -127,11 +133,12 @@ impl World {
             told: Told::default(),
             clock: 1_000,
             most_held: 0,
+            mirror: None,
         }
     }
 
     /// Opens the store again, as after the end of its process: what was not told is gone or not.
-    pub fn reopen(&mut self) {
+    pub(crate) fn reopen(&mut self) {
         let candidates = self.candidates();
         self.store = Store::new(self.limits, self.random.below(usize::MAX) as u64);
         self.begun.clear();
@@ -143,6 +150,8 @@ impl World {
         self.drain(&mut |_, _| ());
         if self.dead.is_none() {
             self.adopt(candidates);
+        } else {
+            self.carried = candidates;
         }
     }
 
@@ -154,6 +163,7 @@ impl World {
             panic!("the store holds nothing that it may hold: {reasons:#?}");
         };
         self.state = state;
+        self.carried.clear();
         for id in self.store.mailboxes(None) {
             let status = self.store.status(id).expect("it is listed");
             let held = self.state.boxes.get_mut(&(status.account.0, status.name)).expect("compared");
@@ -166,7 +176,7 @@ impl World {
     }
 
     /// A power cut now, and the store opened again.
-    pub fn crash(&mut self, seed: u64) {
+    pub(crate) fn crash(&mut self, seed: u64) {
         self.disk = self.disk.crash(seed);
         self.reopen();
         assert_eq!(self.dead, None);
@@ -174,14 +184,15 @@ impl World {
     }
 
     /// A crash loses nothing that was acknowledged, and the store must not say that it did.
-    pub fn check_report(&self) {
+    pub(crate) fn check_report(&self) {
         let report = self.ready.as_ref().expect("the store is open");
         assert_eq!(report.damage, [], "a crash is no damage");
     }
 
     /// Everything that may be there after a crash at this moment.
-    pub fn candidates(&self) -> Vec<State> {
+    pub(crate) fn candidates(&self) -> Vec<State> {
         let mut candidates = vec![self.state.clone()];
+        candidates.extend(self.carried.iter().cloned());
         let pending: Vec<_> = self.pending.iter().map(|(_, planned)| planned).collect();
         for commits in [pending, self.doubtful.iter().collect()] {
             let mut state = self.state.clone();
@@ -197,7 +208,7 @@ impl World {
 
     /// One operation, from its end to all that follows from it. `hook` sees the disk as it is when a crash hits the
     /// middle of the operation, and as it is before the store knows that it has ended. False if there is nothing to do.
-    pub fn step(&mut self, hook: &mut impl FnMut(&Self, &Disk)) -> bool {
+    pub(crate) fn step(&mut self, hook: &mut impl FnMut(&Self, &Disk)) -> bool {
         self.collect();
         if self.begun.is_empty() {
             return false;
@@ -213,6 +224,9 @@ impl World {
         if changes(&operation) {
             hook(self, &self.disk);
         }
+        if let Some(mirror) = &mut self.mirror {
+            mirror(&operation, &result);
+        }
         match owner {
             None => self.store.handle_done(operation, result),
             Some(id) => {
@@ -226,7 +240,7 @@ impl World {
     }
 
     /// Steps until there is nothing to do.
-    pub fn drain(&mut self, hook: &mut impl FnMut(&Self, &Disk)) {
+    pub(crate) fn drain(&mut self, hook: &mut impl FnMut(&Self, &Disk)) {
         let mut steps = 0;
         while self.step(hook) {
             steps += 1;
@@ -333,7 +347,7 @@ impl World {
     }
 
     /// Commits a body, if there is one, inline.
-    pub fn commit(&mut self, body: Option<Bytes>, intents: Vec<Intent>) {
+    pub(crate) fn commit(&mut self, body: Option<Bytes>, intents: Vec<Intent>) {
         let source = body.clone().map_or(Source::None, Source::Inline);
         let commit = Commit { body: source, intents: intents.clone() };
         self.commit_as(commit, Planned { body, intents });
@@ -345,7 +359,7 @@ impl World {
     }
 
     /// Begins to upload a body, which is committed when it is there.
-    pub fn upload(&mut self, body: Bytes, intents: Vec<Intent>) {
+    pub(crate) fn upload(&mut self, body: Bytes, intents: Vec<Intent>) {
         if let Some(upload) = self.store.begin_body() {
             let (busy, abandoned) = (false, false);
             self.uploads
@@ -355,7 +369,7 @@ impl World {
     }
 
     /// Makes a mailbox at once, and tells which.
-    pub fn mailbox(&mut self, name: &str) -> MailboxId {
+    pub(crate) fn mailbox(&mut self, name: &str) -> MailboxId {
         let intent = self.create(1, name.to_owned());
         self.commit(None, vec![intent]);
         self.drain(&mut |_, _| ());
@@ -363,7 +377,7 @@ impl World {
     }
 
     /// A delivery of something unlike all others.
-    pub fn deliver(&mut self, mailbox: MailboxId) -> Intent {
+    pub(crate) fn deliver(&mut self, mailbox: MailboxId) -> Intent {
         self.clock += 1;
         let prefix = Bytes::from(format!("Delivered-To: {}-{}\r\n", mailbox.get(), self.clock));
         Intent::Deliver { mailbox, prefix, date: UnixTime(self.clock) }
@@ -376,7 +390,7 @@ impl World {
     }
 
     /// Octets that look like nothing else.
-    pub fn body(&mut self, length: usize) -> Bytes {
+    pub(crate) fn body(&mut self, length: usize) -> Bytes {
         let mut octets = Vec::with_capacity(length + 8);
         while octets.len() < length {
             octets.extend_from_slice(&(self.random.below(usize::MAX) as u64).to_le_bytes());
@@ -386,7 +400,7 @@ impl World {
     }
 
     /// Does something that a host may do, chosen by the seed.
-    pub fn act(&mut self) {
+    pub(crate) fn act(&mut self) {
         let known: Vec<MailboxId> = self.state.boxes.values().filter_map(|held| held.id).collect();
         if known.is_empty() {
             let intent = self.create(1, "INBOX".to_owned());
@@ -467,7 +481,7 @@ impl World {
     }
 
     /// Holds a view, in which everything has to be readable until it is let go.
-    pub fn hold(&mut self, mailbox: MailboxId) {
+    pub(crate) fn hold(&mut self, mailbox: MailboxId) {
         if let Some(view) = self.store.load(mailbox) {
             let held = self.state.by_id(mailbox).expect("shown, so durable");
             self.views.push((view, held.messages.values().cloned().collect()));
@@ -475,7 +489,7 @@ impl World {
     }
 
     /// Reads all that the oldest view shows, and gives it back.
-    pub fn let_go(&mut self) {
+    pub(crate) fn let_go(&mut self) {
         if self.views.is_empty() {
             return;
         }
@@ -485,7 +499,7 @@ impl World {
     }
 
     /// No upload, no view, nothing in flight.
-    pub fn rest(&mut self) {
+    pub(crate) fn rest(&mut self) {
         self.drain(&mut |_, _| ());
         while !self.views.is_empty() {
             self.let_go();
@@ -494,7 +508,7 @@ impl World {
     }
 
     /// Ends in order, and opens again.
-    pub fn close_and_reopen(&mut self, hook: &mut impl FnMut(&Self, &Disk)) {
+    pub(crate) fn close_and_reopen(&mut self, hook: &mut impl FnMut(&Self, &Disk)) {
         self.drain(hook);
         while !self.views.is_empty() {
             self.let_go();
@@ -506,7 +520,7 @@ impl World {
     }
 
     /// The store shows this state, and every octet can be read.
-    pub fn compare(&mut self, state: &State) -> Result<(), String> {
+    pub(crate) fn compare(&mut self, state: &State) -> Result<(), String> {
         let ids = self.store.mailboxes(None);
         if ids.len() != state.boxes.len() {
             return Err(format!("{} mailboxes, not {}", ids.len(), state.boxes.len()));
@@ -514,8 +528,10 @@ impl World {
         for id in ids {
             let status = self.store.status(id).ok_or("no status")?;
             let of = format!("{}/{}", status.account.0, status.name);
-            let held =
-                state.boxes.get(&(status.account.0, status.name.clone())).ok_or(format!("{of} is there"))?;
+            let held = state
+                .boxes
+                .get(&(status.account.0, status.name.clone()))
+                .ok_or_else(|| format!("{of} is there"))?;
             let numbers = (
                 status.uid_next.map_or(0, Uid::get),
                 status.highest_mod_seq.get(),
@@ -598,14 +614,14 @@ impl World {
     }
 
     /// The store shows what it has told.
-    pub fn check(&mut self) {
+    pub(crate) fn check(&mut self) {
         let state = std::mem::take(&mut self.state);
         self.compare(&state).expect("the store shows what it has told");
         self.state = state;
     }
 
     /// There is a file for each large body that has a delivery, and no other. Only at rest, and without faults.
-    pub fn check_files(&mut self) {
+    pub(crate) fn check_files(&mut self) {
         let mut referenced = BTreeSet::new();
         for id in self.store.mailboxes(None) {
             let view = self.store.load(id).expect("listed");
@@ -630,12 +646,12 @@ impl State {
     }
 
     /// How many messages there are.
-    pub fn messages(&self) -> usize {
+    pub(crate) fn messages(&self) -> usize {
         self.boxes.values().map(|held| held.messages.len()).sum()
     }
 
     /// What a commit leads to; `None` if it cannot be. The receipt, if there is one, has to say the same.
-    pub fn apply(&mut self, planned: &Planned, receipt: Option<&Receipt>) -> Option<()> {
+    pub(crate) fn apply(&mut self, planned: &Planned, receipt: Option<&Receipt>) -> Option<()> {
         for (index, intent) in planned.intents.iter().enumerate() {
             let told = receipt.map(|receipt| receipt.outcomes[index]);
             match intent {
@@ -692,7 +708,7 @@ impl State {
 
 /// Opens a store that a crash at `world` has left as `disk`, and compares. With `deep`, crashes again after every
 /// operation of the opening, opens twice, and puts the store to work. Gives how many disks were opened.
-pub fn check_image(world: &World, disk: &Disk, seed: u64, deep: bool) -> u64 {
+pub(crate) fn check_image(world: &World, disk: &Disk, seed: u64, deep: bool) -> u64 {
     let mut images = 1;
     let mut after = World::on(disk.clone(), State::default(), seed, world.limits);
     (after.highest_validity, after.clock) = (world.highest_validity, world.clock);

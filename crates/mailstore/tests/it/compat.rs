@@ -1,0 +1,89 @@
+//! Stores that earlier versions have written are opened for ever. `examples/fixture.rs` has written them.
+#![allow(clippy::disallowed_methods, reason = "fixtures are files")]
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mailstore::mailbox::{AccountId, Uid};
+use mailstore::os::{Disk, drive};
+use mailstore::{Event, Store};
+
+use crate::world::small;
+
+/// What the fixture holds: whose, which mailbox, its next identifier and its last change, and its messages.
+type Mailbox = (u64, &'static str, u32, u64, &'static [(u32, &'static str)]);
+
+const V1: &[Mailbox] = &[
+    (1, "INBOX", 3, 4, &[(1, ONE)]),
+    (1, "Büro", 3, 3, &[(1, ONE), (2, LARGE)]),
+    (2, "INBOX", 2, 2, &[(1, ONE)]),
+];
+const ONE: &str = "Return-Path: <a@example.test>\r\nSubject: one\r\n\r\none body for three\r\n";
+const LARGE: &str = "Return-Path: <>\r\nSubject: large\r\n\r\n";
+const LINE: &str = "a body in a file of its own\r\n";
+
+#[test]
+fn a_store_of_version_1_is_opened() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1");
+    let root = std::env::temp_dir().join(format!("mailstore-v1-{}", std::process::id()));
+    let disk = Disk::open(&root).expect("a temporary directory");
+    for dir in ["journal", "bodies"] {
+        for entry in fixture.join(dir).read_dir().expect("the fixture is there") {
+            let entry = entry.expect("readable");
+            std::fs::copy(entry.path(), root.join(dir).join(entry.file_name())).expect("copied");
+        }
+    }
+    // Twice: as it was written, and as the first opening has left it.
+    for opening in 0..2 {
+        let mut store = Store::new(small(), 5 + opening);
+        let mut report = None;
+        drive(&mut store, &disk, Duration::ZERO, |_, event| match event {
+            Event::Ready(ready) => report = Some(ready),
+            other => panic!("{other:?}"),
+        });
+        let report = report.expect("it opens");
+        assert_eq!((report.damage.len(), report.tail), (0, None));
+        assert_eq!(store.mailboxes(None).len(), V1.len());
+        for (account, name, uid_next, mod_seq, messages) in V1 {
+            let mailbox = store.find(AccountId(*account), name).expect("it was made");
+            let view = store.load(mailbox).expect("found");
+            assert_eq!(view.status.uid_next, Uid::new(*uid_next));
+            assert_eq!(view.status.highest_mod_seq.get(), *mod_seq);
+            assert_eq!(view.messages.len(), messages.len());
+            for (message, (uid, text)) in view.messages.iter().zip(*messages) {
+                let octets: Vec<u8> = message
+                    .locate(0..u64::MAX)
+                    .flat_map(|extent| disk.read_extent(extent).expect("readable"))
+                    .collect();
+                assert_eq!((message.uid().get(), message.date().0), (*uid, 1_700_000_100));
+                if *text == LARGE {
+                    assert_eq!(String::from_utf8_lossy(&octets), format!("{LARGE}{}", LINE.repeat(14)));
+                } else {
+                    assert_eq!(String::from_utf8_lossy(&octets), *text);
+                }
+            }
+            store.release(view);
+        }
+        let life = |account, name| {
+            let mailbox = store.find(AccountId(account), name)?;
+            Some(store.status(mailbox)?.uid_validity.get())
+        };
+        let first = 1_700_000_000;
+        assert_eq!(
+            [life(1, "INBOX"), life(1, "Büro"), life(2, "INBOX")],
+            [0, 1, 2].map(|next| Some(first + next))
+        );
+        let kept = (Bytes::from_static(b"kept"), Bytes::from_static(b"value"));
+        assert_eq!(store.table(7), [kept]);
+        let mut verification = store.verify().expect("the store is ready");
+        while let Some(operation) = verification.poll() {
+            let result = disk.execute(&operation);
+            verification.handle_done(operation, result);
+        }
+        assert_eq!(store.verified(verification), []);
+        store.close();
+        drive(&mut store, &disk, Duration::ZERO, |_, _| ());
+    }
+    std::fs::remove_dir_all(&root).expect("removed");
+}
