@@ -34,8 +34,8 @@ pub enum Refusal {
     /// A mailbox name is empty, too long, or holds a control character.
     #[error("bad mailbox name")]
     BadName,
-    /// A delivery in a commit without a body.
-    #[error("a delivery needs a body")]
+    /// A delivery or a hold in a commit without a body.
+    #[error("a delivery or a hold needs a body")]
     NoBody,
     /// A body, prefix, key or value beyond its limit, or a commit that does not fit into a segment.
     #[error("too large")]

@@ -18,7 +18,7 @@ pub trait Index {
     /// Takes one change.
     fn apply(&mut self, change: &Change);
 
-    /// A body that has no delivery left, taken out; called until there is none.
+    /// A body that nothing holds, taken out; called until there is none.
     fn take_unused_body(&mut self) -> Option<(BodyId, Extent)>;
 
     /// Whether a body of this identifier is known.
@@ -44,6 +44,9 @@ pub trait Index {
 
     /// A record of the caller's.
     fn value(&self, table: u16, key: &[u8]) -> Option<Bytes>;
+
+    /// The body that a record of the caller's holds.
+    fn held(&self, table: u16, key: &[u8]) -> Option<Extent>;
 
     /// All records of a table, by rising key.
     fn table(&self, table: u16) -> Vec<(Bytes, Bytes)>;
@@ -131,7 +134,16 @@ pub enum Change {
         /// How many.
         records: u32,
     },
-    /// A record of the caller's is gone.
+    /// A record of the caller's holds a body.
+    Held {
+        /// The body.
+        body: BodyId,
+        /// The table.
+        table: u16,
+        /// The key.
+        key: Bytes,
+    },
+    /// A record of the caller's is gone, and holds nothing any more.
     Removed {
         /// The table.
         table: u16,

@@ -30,7 +30,7 @@ use crate::journal::segment::{HEADER_READ, Header, Live};
 use crate::journal::writer::{BATCH_END, SEAL, Writer};
 use crate::limits::Limits;
 use crate::mailbox::{AccountId, MailboxId, MailboxStatus, ModSeq, Uid, UidValidity, View};
-use crate::message::{Body, BodyId, UnixTime};
+use crate::message::{Body, BodyId, Extent, UnixTime};
 use crate::operation::{DiskError, Done, File, Operation};
 use crate::upload::Upload;
 use crate::verify::Verification;
@@ -98,7 +98,15 @@ pub enum Intent {
         /// The value, up to 64 KiB.
         value: Bytes,
     },
-    /// Removes a record of the caller's.
+    /// Lets a record of the caller's hold the body of the commit: as long as the record is not removed, the body stays,
+    /// delivered or not. What the record held before is let go.
+    Hold {
+        /// The table.
+        table: u16,
+        /// The key.
+        key: Bytes,
+    },
+    /// Removes a record of the caller's; the body that it holds is let go.
     Remove {
         /// The table.
         table: u16,
@@ -147,6 +155,8 @@ pub enum Outcome {
     },
     /// To [`Intent::Put`].
     Put,
+    /// To [`Intent::Hold`].
+    Held,
     /// To [`Intent::Remove`].
     Removed,
 }
@@ -439,6 +449,12 @@ impl<I: Index> Store<I> {
     /// A record of the caller's.
     pub fn value(&self, table: u16, key: &[u8]) -> Option<Bytes> {
         self.is_ready().then(|| self.index.value(table, key)).flatten()
+    }
+
+    /// Where the body lies that a record of the caller's holds. It stays there until the record is removed, and until
+    /// views that were opened before are released.
+    pub fn held(&self, table: u16, key: &[u8]) -> Option<Extent> {
+        self.is_ready().then(|| self.index.held(table, key)).flatten()
     }
 
     /// All records of a table, by rising key.

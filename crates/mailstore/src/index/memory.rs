@@ -17,6 +17,8 @@ pub struct MemoryIndex {
     bodies: BTreeMap<BodyId, Held>,
     unused: BTreeSet<BodyId>,
     tables: BTreeMap<(u16, Bytes), Bytes>,
+    /// The bodies that records of the caller's hold.
+    holds: BTreeMap<(u16, Bytes), BodyId>,
     highest: Highest,
 }
 
@@ -37,14 +39,14 @@ struct Mailbox {
 struct Held {
     content: Extent,
     crc: Option<u32>,
-    deliveries: u64,
+    holders: u64,
 }
 
 impl Index for MemoryIndex {
     fn apply(&mut self, change: &Change) {
         match change {
             Change::Body { id, content, crc } => {
-                self.bodies.insert(*id, Held { content: *content, crc: *crc, deliveries: 0 });
+                self.bodies.insert(*id, Held { content: *content, crc: *crc, holders: 0 });
                 self.unused.insert(*id);
                 self.highest.body = self.highest.body.max(id.0);
             }
@@ -87,8 +89,21 @@ impl Index for MemoryIndex {
             Change::Put { table, key, value } => {
                 self.tables.insert((*table, key.clone()), value.clone());
             }
+            Change::Held { body, table, key } => {
+                self.highest.body = self.highest.body.max(body.0);
+                let Some(held) = self.bodies.get_mut(body) else { return };
+                held.holders += 1;
+                self.unused.remove(body);
+                if let Some(before) = self.holds.insert((*table, key.clone()), *body) {
+                    self.let_go(before);
+                }
+            }
             Change::Removed { table, key } => {
-                self.tables.remove(&(*table, key.clone()));
+                let key = (*table, key.clone());
+                self.tables.remove(&key);
+                if let Some(body) = self.holds.remove(&key) {
+                    self.let_go(body);
+                }
             }
         }
     }
@@ -144,6 +159,11 @@ impl Index for MemoryIndex {
         self.tables.get(&(table, Bytes::copy_from_slice(key))).cloned()
     }
 
+    fn held(&self, table: u16, key: &[u8]) -> Option<Extent> {
+        let body = self.holds.get(&(table, Bytes::copy_from_slice(key)))?;
+        Some(self.bodies.get(body)?.content)
+    }
+
     fn table(&self, table: u16) -> Vec<(Bytes, Bytes)> {
         self.tables
             .range((table, Bytes::new())..)
@@ -178,7 +198,7 @@ impl MemoryIndex {
         let message = Message { uid, mod_seq, date, body, prefix, content: held.content };
         mailbox.octets += message.size();
         mailbox.messages.insert(uid, message);
-        held.deliveries += 1;
+        held.holders += 1;
         self.unused.remove(&body);
     }
 
@@ -197,8 +217,8 @@ impl MemoryIndex {
 
     fn let_go(&mut self, body: BodyId) {
         if let Some(held) = self.bodies.get_mut(&body) {
-            held.deliveries -= 1;
-            if held.deliveries == 0 {
+            held.holders -= 1;
+            if held.holders == 0 {
                 self.unused.insert(body);
             }
         }

@@ -63,6 +63,12 @@ pub(crate) enum Record {
     Seal {
         synced: u64,
     },
+    /// A record of the caller's holds a body.
+    Hold {
+        body: BodyId,
+        table: u16,
+        key: Bytes,
+    },
 }
 
 impl Record {
@@ -78,6 +84,7 @@ impl Record {
             Self::Remove { .. } => 8,
             Self::Batch { .. } => 9,
             Self::Seal { .. } => 10,
+            Self::Hold { .. } => 11,
         }
     }
 
@@ -133,6 +140,10 @@ impl Record {
                 out.put_u64_le(*synced);
             }
             Self::Seal { synced } => out.put_u64_le(*synced),
+            Self::Hold { body, table, key } => {
+                out.put_u64_le(body.0);
+                put_key(*table, key, out);
+            }
         }
     }
 
@@ -179,6 +190,11 @@ impl Record {
                 synced: payload.try_get_u64_le().ok()?,
             },
             10 => Self::Seal { synced: payload.try_get_u64_le().ok()? },
+            11 => {
+                let body = body(&mut payload)?;
+                let (table, key) = get_key(&mut payload)?;
+                Self::Hold { body, table, key }
+            }
             _ => return None,
         };
         payload.is_empty().then_some(record)
@@ -239,6 +255,7 @@ pub(crate) mod tests {
             Record::Remove { table: 1, key: Bytes::from_static(b"k") },
             Record::Batch { first: 8_192, records: 8, synced: 8_192 },
             Record::Seal { synced: 9_000 },
+            Record::Hold { body, table: 1, key: Bytes::from_static(b"k") },
         ]
     }
 

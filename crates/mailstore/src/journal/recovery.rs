@@ -350,6 +350,7 @@ pub(crate) fn change(record: &Record, file: File, part: u64) -> Option<Change> {
             Change::Put { table: *table, key: key.clone(), value: value.clone() }
         }
         Record::Remove { table, key } => Change::Removed { table: *table, key: key.clone() },
+        Record::Hold { body, table, key } => Change::Held { body: *body, table: *table, key: key.clone() },
         Record::Batch { .. } | Record::Seal { .. } => return None,
     })
 }

@@ -106,6 +106,15 @@ impl Overlay {
                     }
                     framed_length(4 + key.len() + value.len())
                 }
+                Intent::Hold { key, .. } => {
+                    if matches!(commit.body, Source::None) {
+                        return Err(Refusal::NoBody);
+                    }
+                    if key.len() > MAX_KEY {
+                        return Err(Refusal::TooLarge);
+                    }
+                    framed_length(12 + key.len())
+                }
                 Intent::Remove { key, .. } => {
                     if key.len() > MAX_KEY {
                         return Err(Refusal::TooLarge);
@@ -189,6 +198,11 @@ impl Overlay {
             Intent::Put { table, key, value } => {
                 push(Record::Put { table, key, value });
                 Outcome::Put
+            }
+            Intent::Hold { table, key } => {
+                let body = body.expect("holds without a body were refused");
+                push(Record::Hold { body, table, key });
+                Outcome::Held
             }
             Intent::Remove { table, key } => {
                 push(Record::Remove { table, key });

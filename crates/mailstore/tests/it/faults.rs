@@ -12,7 +12,7 @@ fn run(seed: u64, at: u64, length: u64, error: DiskError, crash: bool) -> Option
     let mut world = World::new(seed, small());
     world.disk.fail(at..at + length, error);
     world.drain(&mut |_, _| ());
-    for action in 0..90 {
+    for action in 0..120 {
         if world.dead.is_some() {
             // What could not be opened is opened once more.
             world.reopen();

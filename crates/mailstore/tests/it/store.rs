@@ -172,6 +172,11 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
         (Commit::of(vec![put(2_000, 1)]), Refusal::TooLarge),
         (Commit::of(vec![put(1, 70_000)]), Refusal::TooLarge),
         (Commit::of(vec![Intent::Remove { table: 1, key: Bytes::from(vec![0; 2_000]) }]), Refusal::TooLarge),
+        (Commit::of(vec![Intent::Hold { table: 1, key: Bytes::new() }]), Refusal::NoBody),
+        (
+            Commit::delivery(body(1), vec![Intent::Hold { table: 1, key: Bytes::from(vec![0; 2_000]) }]),
+            Refusal::TooLarge,
+        ),
         (Commit::of(many), Refusal::TooLarge),
     ] {
         let what = format!("{:?}", commit.intents.iter().map(std::mem::discriminant).collect::<Vec<_>>());

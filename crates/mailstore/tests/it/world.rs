@@ -18,6 +18,8 @@ use mailstore::{Commit, Event, Failure, Intent, Limits, Report, Source, Store, V
 pub(crate) struct State {
     boxes: BTreeMap<(u64, String), Held>,
     values: BTreeMap<(u16, Bytes), Bytes>,
+    /// The bodies that records hold.
+    holds: BTreeMap<(u16, Bytes), Bytes>,
 }
 
 #[derive(Clone, Debug)]
@@ -461,9 +463,15 @@ impl World {
     fn deliveries(&mut self, known: &[MailboxId]) -> Vec<Intent> {
         let count = 1 + self.random.below(3);
         (0..count)
-            .map(|_| {
-                let mailbox = known[self.random.below(known.len())];
-                self.deliver(mailbox)
+            .map(|_| match self.random.below(6) {
+                0 => {
+                    let (table, key) = (self.random.below(2) as u16, self.random.below(5) as u8);
+                    Intent::Hold { table, key: Bytes::copy_from_slice(&[key]) }
+                }
+                _ => {
+                    let mailbox = known[self.random.below(known.len())];
+                    self.deliver(mailbox)
+                }
             })
             .collect()
     }
@@ -582,6 +590,15 @@ impl World {
                 }
             }
         }
+        for (table, key) in
+            (0..2).flat_map(|table| (0..5).map(move |key| (table, Bytes::copy_from_slice(&[key]))))
+        {
+            let held = self.store.held(table, &key).map(|extent| self.disk.read_extent(extent));
+            let expected = state.holds.get(&(table, key)).map(|body| Some(&body[..]));
+            if held != expected {
+                return Err(format!("what table {table} holds differs"));
+            }
+        }
         Ok(())
     }
 
@@ -629,6 +646,9 @@ impl World {
                 referenced.extend(message.locate(0..u64::MAX).map(|extent| extent.file));
             }
             self.store.release(view);
+        }
+        for (table, key) in (0..3).flat_map(|table| (0..=u8::MAX).map(move |key| (table, [key]))) {
+            referenced.extend(self.store.held(table, &key).map(|extent| extent.file));
         }
         let there: Vec<_> = self.disk.files().filter(|file| matches!(file, File::Body(_))).collect();
         referenced.retain(|file| matches!(file, File::Body(_)));
@@ -698,6 +718,10 @@ impl State {
                 }
                 Intent::Remove { table, key } => {
                     self.values.remove(&(*table, key.clone()));
+                    self.holds.remove(&(*table, key.clone()));
+                }
+                Intent::Hold { table, key } => {
+                    self.holds.insert((*table, key.clone()), planned.body.clone()?);
                 }
                 _ => return None,
             }
