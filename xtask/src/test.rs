@@ -37,9 +37,15 @@ pub(crate) fn run(project: &Project, install_peers: bool) -> Result<bool, String
         command::run(cargo(project).args(["build", "--release", "--package", "mailhost"]))
     });
     stages.run("the demo", || {
-        command::run(
-            cargo(project).args(["run", "--release", "--package", "mailhost", "--", "demo", "--once"]),
-        )
+        command::run(cargo(project).args([
+            "run",
+            "--release",
+            "--package",
+            "mailhost",
+            "--",
+            "demo",
+            "--once",
+        ]))
     });
     stages.run("documentation", || {
         command::run(

@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::host::{Host, unix_time};
 use crate::listener::Stopping;
 use crate::preflight::Unclaimed;
+use crate::relay::{Ordered, Relay, Shown};
 use crate::store::Store;
 
 /// What an operator can ask for. Passwords come hashed: the words themselves go no further than the command line.
@@ -67,6 +68,22 @@ pub enum Request {
     },
     /// Reads everything that is stored and compares it with its checksums.
     Verify,
+    /// Shows the queue.
+    Queue {
+        /// One message of it.
+        message: Option<String>,
+        /// With all that is known of each recipient.
+        why: bool,
+    },
+    /// Does something to messages of the queue.
+    Order {
+        /// A message, a domain, or all.
+        what: String,
+        /// One recipient of the message.
+        recipient: Option<String>,
+        /// What.
+        order: Ordered,
+    },
 }
 
 /// What came of it.
@@ -90,6 +107,10 @@ pub enum Response {
         /// What is damaged, a line each.
         damage: Vec<String>,
     },
+    /// To [`Request::Queue`].
+    Queue(Vec<Shown>),
+    /// To [`Request::Order`]: for how many recipients it was done.
+    Ordered(usize),
     /// It was not done: one sentence.
     Failed(String),
 }
@@ -113,16 +134,20 @@ pub async fn ask(config: &Config, request: Request) -> Result<Response, Failure>
     }
 }
 
-/// Answers requests until the host stops.
-pub async fn serve(host: Arc<Host>, mut stopping: Stopping) {
-    let path = host.config.admin_socket();
-    let listener = match bind(&path) {
-        Ok(listener) => listener,
+/// Makes the socket, unless that cannot be done. Wants a tokio runtime.
+pub fn listen(config: &Config) -> Option<UnixListener> {
+    let path = config.admin_socket();
+    match bind(&path) {
+        Ok(listener) => Some(listener),
         Err(error) => {
             warn!(path = %path.display(), %error, "no administration socket: accounts can be changed only while the host is stopped");
-            return;
+            None
         }
-    };
+    }
+}
+
+/// Answers requests until the host stops.
+pub async fn serve(host: Arc<Host>, listener: UnixListener, mut stopping: Stopping) {
     let mut requests = JoinSet::new();
     loop {
         tokio::select! {
@@ -145,7 +170,7 @@ pub async fn serve(host: Arc<Host>, mut stopping: Stopping) {
         }
     }
     requests.join_all().await;
-    let _ = std::fs::remove_file(path);
+    let _ = std::fs::remove_file(host.config.admin_socket());
 }
 
 /// The process that holds the lock on the data directory is this one: a socket that is there is a dead one's.
@@ -163,7 +188,7 @@ async fn answer(host: &Host, mut stream: UnixStream) -> io::Result<()> {
         .await
         .map_err(|_| io::ErrorKind::TimedOut)??;
     let response = match serde_json::from_str(&line) {
-        Ok(request) => perform(&host.accounts, &host.store, request).await,
+        Ok(request) => perform(&host.accounts, &host.store, &host.relay, request).await,
         Err(error) => {
             Response::Failed(format!("this version of the host does not understand the request: {error}"))
         }
@@ -186,14 +211,23 @@ async fn ask_store(config: &Config, request: Request) -> Result<Response, Failur
     let _claimed = Unclaimed::probe(&config.data_dir)?.claim()?;
     let (store, _) = Store::open(&config.mail_dir(), mailstore::Limits::default()).await?;
     let accounts = Accounts::load(store.clone(), config.hostname.clone(), config.domains.clone()).await?;
-    let response = perform(&accounts, &store, request).await;
+    let relay = Relay::open(store.clone(), config).await?;
+    let response = perform(&accounts, &store, &relay, request).await;
+    relay.settle(&accounts).await;
     store.close().await;
     Ok(response)
 }
 
-async fn perform(accounts: &Accounts, store: &Store, request: Request) -> Response {
+async fn perform(accounts: &Accounts, store: &Store, relay: &Relay, request: Request) -> Response {
     match request {
         Request::Verify => verify(store).await,
+        Request::Queue { message, why } => {
+            relay.show(message.as_deref(), why).map_or_else(Response::Failed, Response::Queue)
+        }
+        Request::Order { what, recipient, order } => {
+            info!(what, ?recipient, ?order, "an order for the queue");
+            relay.order(&what, recipient.as_deref(), &order).map_or_else(Response::Failed, Response::Ordered)
+        }
         request => {
             change(accounts, request).await.unwrap_or_else(|error| Response::Failed(error.to_string()))
         }
@@ -240,8 +274,8 @@ async fn change(accounts: &Accounts, request: Request) -> Result<Response, Chang
             info!(alias, "alias removed");
             Response::Done
         }
-        // It changes nothing: see `perform`.
-        Request::Verify => Response::Done,
+        // Nothing of accounts: see `perform`.
+        Request::Verify | Request::Queue { .. } | Request::Order { .. } => Response::Done,
     })
 }
 

@@ -29,6 +29,9 @@ pub enum Command {
     /// Add, list and remove further addresses of accounts.
     #[command(subcommand)]
     Alias(Alias),
+    /// Look at mail that waits for other hosts, and decide about it.
+    #[command(subcommand)]
+    Queue(Queue),
     /// Read everything that is stored and see whether it is sound.
     Verify(ConfigFile),
 }
@@ -151,6 +154,71 @@ pub enum Alias {
         #[command(flatten)]
         config: ConfigFile,
     },
+}
+
+/// The queue.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Queue {
+    /// List what waits.
+    List {
+        /// Which configuration.
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Show one message.
+    Show {
+        /// Its name, as `list` or a log line has it.
+        message: String,
+        /// Which configuration.
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Say why a message is still here: what DNS has said, what each host has said, when the next try comes, and when it
+    /// goes back.
+    Why {
+        /// Its name, as `list` or a log line has it.
+        message: String,
+        /// Which configuration.
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Try now.
+    Retry(QueueOrder),
+    /// Do nothing with it until told otherwise. What is held does not expire.
+    Hold(QueueOrder),
+    /// Go on with what was held.
+    Release(QueueOrder),
+    /// Give up, and tell the sender.
+    Bounce(QueueOrder),
+    /// Give up, and tell nobody.
+    Drop(QueueOrder),
+}
+
+/// What to do something to.
+#[derive(Args, Clone, Debug)]
+pub struct QueueOrder {
+    /// The name of a message, a domain, or `all`.
+    pub what: String,
+    /// One recipient of the message.
+    #[arg(value_parser = address)]
+    pub recipient: Option<Mailbox<'static>>,
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+impl Queue {
+    /// Which configuration it works on.
+    pub const fn config(&self) -> &ConfigFile {
+        match self {
+            Self::List { config } | Self::Show { config, .. } | Self::Why { config, .. } => config,
+            Self::Retry(order)
+            | Self::Hold(order)
+            | Self::Release(order)
+            | Self::Bounce(order)
+            | Self::Drop(order) => &order.config,
+        }
+    }
 }
 
 impl Account {

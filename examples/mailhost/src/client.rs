@@ -80,6 +80,13 @@ pub enum ClientError {
     InDoubt,
 }
 
+impl Credentials {
+    /// `[authzid] NUL authcid NUL passwd` ([RFC 4616 §2](https://www.rfc-editor.org/rfc/rfc4616#section-2))
+    pub fn plain(&self) -> Vec<u8> {
+        [b"\0", self.name.as_bytes(), b"\0", self.password.expose().as_bytes()].concat()
+    }
+}
+
 impl Server {
     /// Trusts one certificate and no other.
     pub fn trusting(certificate: &CertificateDer<'static>) -> Result<Arc<ClientConfig>, rustls::Error> {
@@ -127,7 +134,7 @@ impl Server {
                         (Some(credentials), kept) => {
                             envelope = kept;
                             ready
-                                .auth(Mechanism::PLAIN, Some(&plain(credentials)), &mut out)
+                                .auth(Mechanism::PLAIN, Some(&credentials.plain()), &mut out)
                                 .map_err(|_| ClientError::NotOffered("AUTH PLAIN"))?;
                         }
                         (None, Some(envelope)) => {
@@ -253,9 +260,4 @@ pub fn shown(reply: &Reply) -> String {
     let mut wire = BytesMut::new();
     reply.encode(&mut wire);
     String::from_utf8_lossy(&wire).trim_end().replace("\r\n", " / ")
-}
-
-/// `[authzid] NUL authcid NUL passwd` ([RFC 4616 §2](https://www.rfc-editor.org/rfc/rfc4616#section-2))
-fn plain(credentials: &Credentials) -> Vec<u8> {
-    [b"\0", credentials.name.as_bytes(), b"\0", credentials.password.expose().as_bytes()].concat()
 }

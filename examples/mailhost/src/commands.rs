@@ -13,13 +13,14 @@ use zeroize::Zeroizing;
 use crate::accounts::Accounts;
 use crate::admin::{self, Request, Response};
 use crate::auth::{Authenticator, Password, PasswordHash};
-use crate::cli::{Account, Alias, Check, Cli, Command, Demo, PasswordSource};
+use crate::cli::{Account, Alias, Check, Cli, Command, Demo, PasswordSource, Queue, QueueOrder};
 use crate::config::Config;
 use crate::demo;
 use crate::host::Host;
 use crate::listener::{Listeners, Stop};
 use crate::logs::{self, Safe};
 use crate::preflight::{self, DataDir, Severity};
+use crate::relay::{Ordered, Relay, Shown};
 use crate::store::Store;
 use crate::tls::Identity;
 
@@ -57,6 +58,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Check(command) => check(&command),
         Command::Account(command) => account(&command),
         Command::Alias(command) => alias(&command),
+        Command::Queue(command) => queue(&command),
         Command::Verify(config) => verify(&config.file),
     }
 }
@@ -145,9 +147,13 @@ async fn run_host(started: Started) -> Result<ExitCode, Failure> {
     if accounts.accounts().is_empty() {
         warn!("there is no account yet: all mail is refused until `mailhost account add` makes one");
     }
-    let host = Arc::new(Host::new(config, tls, store, accounts, Authenticator::new()?));
+    let relay = Relay::open(store.clone(), &config).await?;
+    if !relay.is_empty() {
+        info!(messages = relay.len(), "mail for others waits");
+    }
+    let authenticator = Authenticator::new()?;
+    let host = Arc::new(Host::new(config, tls, store, Arc::new(accounts), Arc::new(relay), authenticator));
     let (stop, stopping) = Stop::new();
-    info!("ready");
     host.run(listeners, &stop, stopping).await;
     Ok(ExitCode::SUCCESS)
 }
@@ -251,6 +257,52 @@ fn alias(command: &Alias) -> Result<ExitCode, Failure> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn queue(command: &Queue) -> Result<ExitCode, Failure> {
+    let config = Config::load(&command.config().file)?;
+    let order = |order: &QueueOrder, what| Request::Order {
+        what: order.what.clone(),
+        recipient: order.recipient.as_ref().map(|recipient| recipient.as_str().to_owned()),
+        order: what,
+    };
+    let request = match command {
+        Queue::List { .. } => Request::Queue { message: None, why: false },
+        Queue::Show { message, .. } => Request::Queue { message: Some(message.clone()), why: false },
+        Queue::Why { message, .. } => Request::Queue { message: Some(message.clone()), why: true },
+        Queue::Retry(which) => order(which, Ordered::Retry),
+        Queue::Hold(which) => order(which, Ordered::Hold),
+        Queue::Release(which) => order(which, Ordered::Release),
+        Queue::Bounce(which) => order(which, Ordered::Bounce),
+        Queue::Drop(which) => order(which, Ordered::Drop),
+    };
+    let mut out = io::stdout().lock();
+    match administer(&config, request)? {
+        Response::Queue(messages) if messages.is_empty() => writeln!(out, "the queue is empty")?,
+        Response::Queue(messages) => {
+            for message in &messages {
+                print_message(message, &mut out)?;
+            }
+        }
+        Response::Ordered(count) => writeln!(out, "done for {count} recipients")?,
+        _ => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_message(message: &Shown, out: &mut impl io::Write) -> io::Result<()> {
+    let Shown { message: name, id, from, size, accepted, expires, recipients } = message;
+    writeln!(
+        out,
+        "{id}  from {}, {size} octets, accepted {accepted}, expires {expires} (message {name})",
+        Safe(from)
+    )?;
+    for lines in recipients {
+        for (index, line) in lines.iter().enumerate() {
+            writeln!(out, "{}{}", if index == 0 { "    " } else { "        " }, Safe(line))?;
+        }
+    }
+    Ok(())
 }
 
 fn administer(config: &Config, request: Request) -> Result<Response, Failure> {

@@ -5,6 +5,7 @@
 
 mod keys;
 mod print;
+mod relay;
 mod table;
 mod value;
 
@@ -17,6 +18,7 @@ use std::time::Duration;
 use smtp_codec::Domain;
 use thiserror::Error;
 
+pub use self::relay::{Network, NextHop, Queue, Relay, Smarthost};
 use self::table::Table;
 use crate::listener::Service;
 
@@ -40,6 +42,12 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// Whether logins are offered without TLS.
     pub allow_plaintext: bool,
+    /// The DNS servers to ask.
+    pub dns: Vec<SocketAddr>,
+    /// Mail for others.
+    pub relay: Relay,
+    /// Mail that waits.
+    pub queue: Queue,
     /// Bounds.
     pub limits: Limits,
 }
@@ -153,6 +161,9 @@ impl Config {
                 Some(entry) => value::boolean(&entry)?,
                 None => false,
             },
+            dns: relay::dns(&top)?,
+            relay: relay::relay(&top)?,
+            queue: relay::queue(&top)?,
             limits: limits(&top)?,
         };
         if config.listen.is_empty() {

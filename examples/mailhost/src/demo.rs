@@ -1,29 +1,32 @@
-//! A guided tour: a host on loopback, mail in, mail out, refusals, a crash. What is printed is what was observed.
+//! A guided tour: two hosts on loopback with DNS between them. What is printed is what was observed.
+
+mod dns;
+mod process;
 
 use std::fmt::Display;
 use std::fs;
-use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::io::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver};
-use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
 use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use smtp_codec::client::{Envelope, Outcome};
 use smtp_codec::{Domain, ForwardPath, Mailbox, ReversePath};
+use tokio::time::{Instant, sleep};
 
-use crate::admin::{self, Request};
+use self::dns::Zone;
+use self::process::Process;
+use crate::admin::{self, Request, Response};
 use crate::auth::{Password, PasswordHash};
 use crate::client::{Collected, Credentials, Sent, Server, shown};
 use crate::commands::Failure;
 use crate::config::Config;
 use crate::listener::{Service, Stop};
+use crate::relay::{Ordered, Shown};
 
 /// Shows the host at work. With `once` it ends after the tour; otherwise it stays up for real mail programs.
 pub async fn run(dir: Option<&Path>, once: bool) -> Result<bool, Failure> {
@@ -42,109 +45,140 @@ pub async fn run(dir: Option<&Path>, once: bool) -> Result<bool, Failure> {
 
 async fn tour(dir: &Path, once: bool) -> Result<bool, Failure> {
     let mut tour = Tour { failed: 0 };
-    say("This is mailhost's tour: one host on loopback, no root, no DNS, no certificate of an authority.");
+    say(
+        "This is mailhost's tour: two hosts on loopback, no root, no certificate of an authority, and DNS of their own.",
+    );
     say(&format!("Everything it makes is in {}.\n", dir.display()));
-    let file = write_config(dir)?;
-    let config = Config::load(&file)?;
 
-    step("The host starts, and makes itself a certificate.");
-    let mut host = Process::start(&file, dir)?;
-    let pem = config.data_dir.join("self-signed.pem");
-    let certificate = CertificateDer::from_pem_file(&pem)
-        .map_err(|error| Failure::new(format!("{}: {error}", pem.display())))?;
-    let tls = Server::trusting(&certificate)?;
-    let at = |service| server(&config, &tls, service);
-    tour.observed(true, format!("process {} listens; certificate {}", host.child.id(), pem.display()));
-
-    step("Two accounts are added while it runs.");
-    let anna = add_account(&config, ANNA).await?;
-    let ben = add_account(&config, BEN).await?;
-    tour.observed(true, format!("{} and {}", anna.name, ben.name));
-
-    step("Anna logs in under TLS and submits a message to Ben.");
-    let submitted = message("Lunch?", "Dear Ben,\r\n.and a line that begins with a dot.\r\n");
-    let to_ben = || envelope(ANNA, BEN);
-    let sent = at(Service::Submissions)?
-        .send(name("laptop.example.test")?, Some(&anna), to_ben()?, &submitted)
-        .await?;
-    tour.accepted(&sent);
-
-    step("Another host delivers a message for Ben over SMTP and STARTTLS.");
-    let outside = message("From far away", "Hello from another host.\r\n");
-    let sent = at(Service::Smtp)?
-        .send(name("mx.far.test")?, None, envelope("carla@far.test", BEN)?, &outside)
-        .await?;
-    tour.accepted(&sent);
-
-    step("Ben collects both over POP3 and TLS.");
-    let before = at(Service::Pop3s)?.collect(&ben).await?;
-    for message in &before {
-        tour.observed(true, format!("{}, {} octets", subject(message), message.octets.len()));
+    step("A DNS server starts, which knows two domains.");
+    let dns = dns::Server::start(&ZONES)?;
+    for Zone { domain, host, address } in ZONES {
+        tour.observed(true, format!("{domain} MX 10 {host}, {host} A {address}"));
     }
+    let [near, far] = write_configs(dir, dns.address)?;
+
+    step("Two hosts start, and make themselves certificates.");
+    let mut near_process = Process::start(&near.file)?;
+    let mut far_process = Process::start(&far.file)?;
+    let (near, far) = (Site::new(near)?, Site::new(far)?);
+    tour.observed(true, format!("{} is process {}", near.config.hostname, near_process.id()));
+    tour.observed(true, format!("{} is process {}", far.config.hostname, far_process.id()));
+
+    step("Accounts are added while they run.");
+    let anna = near.add_account(ANNA).await?;
+    let carla = far.add_account(CARLA).await?;
+    tour.observed(true, format!("{ANNA} on the first, {CARLA} on the second"));
+
+    step("Anna logs in under TLS and submits a message to Carla, whose mail is on the other host.");
+    let first = message("Lunch?", "Dear Carla,\r\n.and a line that begins with a dot.\r\n");
+    let submit = near.server(Service::Submissions)?;
+    let sent = submit.send(laptop()?, Some(&anna), envelope(ANNA, CARLA)?, &first).await?;
+    tour.accepted(&sent);
+    let line = near_process.wait_for(is_attempt)?;
+    for asked in dns.take_asked() {
+        tour.observed(true, format!("DNS was asked: {asked}"));
+    }
+    tour.observed(line.contains("250 "), format!("the first host relayed it: {}", fields(&line)));
+
+    step("Carla collects it over POP3 and TLS.");
+    let collect = far.server(Service::Pop3s)?;
+    let mail = until(&collect, &carla, 1).await?;
     tour.observed(
-        before.len() == 2 && ends_with(&before, 0, &submitted) && ends_with(&before, 1, &outside),
-        "both are octet for octet what was sent, under the host's trace fields",
+        ends_with(&mail, 0, &first),
+        "octet for octet what Anna sent, under the trace fields of two hosts",
     );
 
-    step("Mail for somebody who does not exist is refused at once.");
-    let sent = at(Service::Smtp)?
-        .send(name("mx.far.test")?, None, envelope("carla@far.test", "nobody@example.test")?, &outside)
-        .await?;
-    tour.refused(&sent, 550);
+    step("A third host delivers a message for Anna over SMTP and STARTTLS, and she collects it.");
+    let second = message("From far away", "Hello from another host.\r\n");
+    let outside = near.server(Service::Smtp)?;
+    let sent = outside.send(third()?, None, envelope(DORA, ANNA)?, &second).await?;
+    tour.accepted(&sent);
+    let inbox = near.server(Service::Pop3s)?;
+    let mail = until(&inbox, &anna, 1).await?;
+    tour.observed(ends_with(&mail, 0, &second), "octet for octet what was sent");
 
-    step("A stranger who wants mail relayed to a third place is refused.");
-    let sent = at(Service::Smtp)?
-        .send(name("mx.far.test")?, None, envelope("carla@far.test", "dora@elsewhere.test")?, &outside)
-        .await?;
+    step("That host may not send to somebody who does not exist, nor through us to a third place.");
+    let sent = outside.send(third()?, None, envelope(DORA, "nobody@example.test")?, &second).await?;
+    tour.refused(&sent, 550);
+    let sent = outside.send(third()?, None, envelope(DORA, CARLA)?, &second).await?;
     tour.refused(&sent, 550);
 
     step("Who submits without a login is refused.");
-    let sent =
-        at(Service::Submission)?.send(name("laptop.example.test")?, None, to_ben()?, &submitted).await?;
+    let open = near.server(Service::Submission)?;
+    let sent = open.send(laptop()?, None, envelope(ANNA, CARLA)?, &first).await?;
     tour.refused(&sent, 530);
 
-    step("One more message, and at the moment it is accepted the host is killed (SIGKILL).");
-    let last = message("Just before the crash", "Accepted is accepted.\r\n");
-    let sent =
-        at(Service::Submissions)?.send(name("laptop.example.test")?, Some(&anna), to_ben()?, &last).await?;
+    step("Anna writes to somebody whom the other host does not know, and gets a report.");
+    let sent = submit.send(laptop()?, Some(&anna), envelope(ANNA, "nobody@far.test")?, &first).await?;
     tour.accepted(&sent);
-    let killed = host.kill()?;
-    tour.observed(true, format!("process {} ended: {killed}", host.child.id()));
-
-    step("It starts again, and nothing is lost.");
-    host = Process::start(&file, dir)?;
-    let after = at(Service::Pop3s)?.collect(&ben).await?;
-    for message in &after {
-        tour.observed(
-            true,
-            format!("{}, {} octets, unique id {}", subject(message), message.octets.len(), message.unique_id),
-        );
+    let mail = until(&inbox, &anna, 2).await?;
+    for line in lines_of(mail.get(1), &["Subject:", "Action:", "Status:", "Diagnostic-Code:"]) {
+        tour.observed(true, line);
     }
     tour.observed(
-        after.len() == 3 && after[..2] == before[..] && ends_with(&after, 2, &last),
-        "the first two are unchanged under their old ids, the third is there",
+        lines_of(mail.get(1), &["Status: 5.1.1"]).len() == 1,
+        "the report says why, in words and for programs",
     );
+
+    step("The other host is taken down. Anna's next message to Carla is accepted all the same, and waits.");
+    far_process.stop()?;
+    let third_message = message("Are you there?", "Accepted is accepted.\r\n");
+    let sent = submit.send(laptop()?, Some(&anna), envelope(ANNA, CARLA)?, &third_message).await?;
+    tour.accepted(&sent);
+    near_process.wait_for(|line| line.contains("deferred"))?;
+    for line in near.why().await? {
+        tour.observed(true, line);
+    }
+
+    step("The first host is killed (SIGKILL) while the message waits, and starts again.");
+    let killed = near_process.kill()?;
+    tour.observed(true, format!("process {} ended: {killed}", near_process.id()));
+    near_process = Process::start(&near.config.file)?;
+    let waiting = near.queue().await?.len();
+    tour.observed(waiting == 1, format!("{waiting} message in its queue"));
+    let after = inbox.collect(&anna).await?;
+    tour.observed(
+        after == mail,
+        format!("{} messages in Anna's inbox, unchanged under their old ids", after.len()),
+    );
+
+    step("The other host comes back, and the queue is told not to wait for its next turn.");
+    far_process = Process::start(&far.config.file)?;
+    let order = Request::Order { what: "all".to_owned(), recipient: None, order: Ordered::Retry };
+    admin::ask(&near.config, order).await?;
+    let line = near_process.wait_for(is_attempt)?;
+    tour.observed(line.contains("250 "), fields(&line));
+    let mail = until(&collect, &carla, 2).await?;
+    tour.observed(ends_with(&mail, 1, &third_message), "Carla has it, once, octet for octet");
+    let waiting = near.queue().await?.len();
+    tour.observed(waiting == 0, format!("{waiting} messages in the queue"));
 
     say("");
     let good = tour.failed == 0;
     if good {
         say("Every step did what it should.");
     } else {
+        let (near, far) = (near_process.log().display(), far_process.log().display());
         say(&format!(
-            "{} of the observations are not what they should be; the host's log is {}.",
-            tour.failed,
-            log(dir).display()
+            "{} of the observations are not what they should be; the logs are {near} and {far}.",
+            tour.failed
         ));
     }
     if !once {
-        table(&config, &pem, &[&anna, &ben], &log(dir));
+        say("\nThe hosts stay up. Point a mail program at either:");
+        near.print(&anna, near_process.log());
+        far.print(&carla, far_process.log());
+        say("\nCtrl-C ends it.");
         let (stop, _) = Stop::new();
+        let signal = stop.on_signal()?;
         tokio::select! {
-            signal = stop.on_signal() => signal?,
-            () = host.ended() => say("The host has ended by itself; see its log."),
+            () = signal => {}
+            () = near_process.ended() => say("The first host has ended by itself; see its log."),
+            () = far_process.ended() => say("The second host has ended by itself; see its log."),
         }
     }
-    host.stop()?;
+    near_process.stop()?;
+    far_process.stop()?;
     Ok(good)
 }
 
@@ -178,122 +212,140 @@ impl Tour {
     }
 }
 
-/// The host as a process of its own, so that it can be killed.
-struct Process {
-    child: Child,
-    /// Closed when the process has ended.
-    ended: Receiver<()>,
+/// One of the two hosts, before it has run.
+struct Planned {
+    file: PathBuf,
 }
 
-impl Process {
-    /// Starts it and waits until it is ready.
-    fn start(file: &Path, dir: &Path) -> Result<Self, Failure> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .args(["serve".as_ref(), "--config".as_ref(), file.as_os_str()])
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let stderr = child.stderr.take().ok_or_else(|| Failure::new("the host has no standard error"))?;
-        let mut log = fs::OpenOptions::new().create(true).append(true).open(log(dir))?;
-        let (tell, told) = mpsc::channel();
-        let (alive, ended) = mpsc::channel();
-        thread::spawn(move || {
-            let _alive = alive;
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                let _ = writeln!(log, "{line}");
-                if line.contains(READY) || line.starts_with("mailhost:") {
-                    let _ = tell.send(line);
-                }
-            }
-        });
-        match told.recv_timeout(START) {
-            Ok(line) if line.contains(READY) => Ok(Self { child, ended }),
-            Ok(line) => Err(Failure::new(line.trim_start_matches("mailhost: "))),
-            Err(_) => {
-                Err(Failure::new(format!("the host did not get ready; see {}", self::log(dir).display())))
-            }
+/// One of the two hosts.
+struct Site {
+    config: Config,
+    certificate: PathBuf,
+    tls: Arc<ClientConfig>,
+}
+
+impl Site {
+    fn new(planned: Planned) -> Result<Self, Failure> {
+        let config = Config::load(&planned.file)?;
+        let certificate = config.data_dir.join("self-signed.pem");
+        let pem = CertificateDer::from_pem_file(&certificate)
+            .map_err(|error| Failure::new(format!("{}: {error}", certificate.display())))?;
+        Ok(Self { tls: Server::trusting(&pem)?, certificate, config })
+    }
+
+    fn server(&self, service: Service) -> Result<Server, Failure> {
+        let listen = self.config.listen.iter().find(|listen| listen.service == service);
+        let address = listen.ok_or_else(|| Failure::new(format!("the demo has no {service}")))?.address;
+        let name = ServerName::try_from(self.config.hostname.as_str().to_owned())?;
+        Ok(Server { address, implicit_tls: service.implicit_tls(), name, tls: Arc::clone(&self.tls) })
+    }
+
+    async fn add_account(&self, address: &str) -> Result<Credentials, Failure> {
+        let password = Password::generate()?;
+        let hash = PasswordHash::new(&password)?.as_str().to_owned();
+        let request = Request::AddAccount { address: address.to_owned(), login: None, password: hash };
+        admin::ask(&self.config, request).await?;
+        Ok(Credentials { name: address.to_owned(), password })
+    }
+
+    async fn queue(&self) -> Result<Vec<Shown>, Failure> {
+        match admin::ask(&self.config, Request::Queue { message: None, why: true }).await? {
+            Response::Queue(messages) => Ok(messages),
+            _ => Err(Failure::new("the host does not answer the question that was asked")),
         }
     }
 
-    /// SIGKILL: it gets no chance to do anything any more.
-    fn kill(&mut self) -> io::Result<std::process::ExitStatus> {
-        self.child.kill()?;
-        self.child.wait()
+    /// What the host says of the mail that waits.
+    async fn why(&self) -> Result<Vec<String>, Failure> {
+        Ok(self.queue().await?.into_iter().flat_map(|message| message.recipients).flatten().collect())
     }
 
-    /// SIGTERM, and waits until it has ended.
-    fn stop(&mut self) -> io::Result<()> {
-        if self.child.try_wait()?.is_none() {
-            kill_process(Pid::from_child(&self.child), Signal::TERM)?;
-            self.child.wait()?;
+    /// What a person needs to point a mail program at the host.
+    fn print(&self, account: &Credentials, log: &Path) {
+        say(&format!("\n  {:<13} {:<17} {:<20} for", self.config.hostname.as_str(), "address", "security"));
+        for listen in &self.config.listen {
+            let (service, address) = (listen.service, listen.address.to_string());
+            let (security, purpose) = match service {
+                Service::Smtp => ("STARTTLS", "mail from other hosts"),
+                Service::Submission => ("STARTTLS", "sending, with login"),
+                Service::Submissions => ("TLS from the start", "sending, with login"),
+                Service::Pop3 => ("STLS", "collecting"),
+                Service::Pop3s => ("TLS from the start", "collecting"),
+            };
+            say(&format!("  {service:<17} {address:<17} {security:<20} {purpose}"));
         }
-        Ok(())
-    }
-
-    async fn ended(&self) {
-        while !matches!(self.ended.try_recv(), Err(mpsc::TryRecvError::Disconnected)) {
-            tokio::time::sleep(Duration::from_millis(250)).await;
-        }
+        say(&format!("  login and address {}, password {}", account.name, account.password.expose()));
+        say(&format!("  certificate       {} (self-signed)", self.certificate.display()));
+        say(&format!("  log               {}", log.display()));
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        // After an error nobody has stopped it.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+/// Collects until so many messages are there.
+async fn until(server: &Server, login: &Credentials, count: usize) -> Result<Vec<Collected>, Failure> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let mail = server.collect(login).await?;
+        if mail.len() >= count || Instant::now() > deadline {
+            return Ok(mail);
+        }
+        sleep(Duration::from_millis(100)).await;
     }
 }
 
-fn write_config(dir: &Path) -> Result<PathBuf, Failure> {
+fn write_configs(dir: &Path, dns: SocketAddr) -> Result<[Planned; 2], Failure> {
     fs::create_dir_all(dir)?;
     let dir = dir.canonicalize()?;
-    let file = dir.join("mailhost.toml");
-    if file.exists() {
-        return Err(Failure::new(format!("{} exists; name an empty folder with --dir", file.display())));
+    // Both have to listen on the same port, for MX records name none.
+    let smtp = free(&ZONES.map(|zone| zone.address.into()), 2525)?;
+    let mut planned = Vec::new();
+    for Zone { domain, host, address } in ZONES {
+        let file = dir.join(format!("{domain}.toml"));
+        if file.exists() {
+            return Err(Failure::new(format!("{} exists; name an empty folder with --dir", file.display())));
+        }
+        let mut listen = String::new();
+        for service in Service::ALL {
+            let port = match service {
+                Service::Smtp => smtp,
+                Service::Submission => free(&[address.into()], 2587)?,
+                Service::Submissions => free(&[address.into()], 2465)?,
+                Service::Pop3 => free(&[address.into()], 2110)?,
+                Service::Pop3s => free(&[address.into()], 2995)?,
+            };
+            listen.push_str(&format!("{} = [\"{address}:{port}\"]\n", service.key()));
+        }
+        let text = format!(
+            "# Written by `mailhost demo`.\nhostname = \"{host}\"\ndata_dir = \"{domain}\"\ndomains = [\"{domain}\"]\n\n\
+             [listen]\n{listen}\n[dns]\nservers = [\"{dns}\"]\n\n\
+             [relay]\nport = {smtp}\nallow_private_addresses = true\n"
+        );
+        fs::write(&file, text)?;
+        planned.push(Planned { file });
     }
-    let mut listen = String::new();
-    for service in Service::ALL {
-        let preferred = match service {
-            Service::Smtp => 2525,
-            Service::Submission => 2587,
-            Service::Submissions => 2465,
-            Service::Pop3 => 2110,
-            Service::Pop3s => 2995,
-        };
-        listen.push_str(&format!("{} = [\"{}\"]\n", service.key(), free(preferred)?));
+    planned.try_into().map_err(|_| Failure::new("there are two zones"))
+}
+
+/// The port that people expect, or another one if it is taken on any of the addresses.
+fn free(addresses: &[IpAddr], preferred: u16) -> io::Result<u16> {
+    let all = |port| addresses.iter().all(|address| TcpListener::bind((*address, port)).is_ok());
+    if all(preferred) {
+        return Ok(preferred);
     }
-    let text = format!(
-        "# Written by `mailhost demo`.\nhostname = \"mail.example.test\"\ndata_dir = \"data\"\ndomains = [\"example.test\"]\n\n[listen]\n{listen}"
-    );
-    fs::write(&file, text)?;
-    Ok(file)
+    for _ in 0..100 {
+        let port = TcpListener::bind((addresses[0], 0))?.local_addr()?.port();
+        if all(port) {
+            return Ok(port);
+        }
+    }
+    Err(io::ErrorKind::AddrInUse.into())
 }
 
-/// The address that people expect, or another one if it is taken.
-fn free(preferred: u16) -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, preferred))
-        .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
-    listener.local_addr()
+fn laptop() -> Result<Domain<'static>, Failure> {
+    Ok(Domain::parse("laptop.example.test")?)
 }
 
-fn server(config: &Config, tls: &Arc<ClientConfig>, service: Service) -> Result<Server, Failure> {
-    let listen = config.listen.iter().find(|listen| listen.service == service);
-    let address = listen.ok_or_else(|| Failure::new(format!("the demo has no {service}")))?.address;
-    let name = ServerName::try_from(config.hostname.as_str().to_owned())?;
-    Ok(Server { address, implicit_tls: service.implicit_tls(), name, tls: Arc::clone(tls) })
-}
-
-async fn add_account(config: &Config, address: &str) -> Result<Credentials, Failure> {
-    let password = Password::generate()?;
-    let hash = PasswordHash::new(&password)?.as_str().to_owned();
-    let request = Request::AddAccount { address: address.to_owned(), login: None, password: hash };
-    admin::ask(config, request).await?;
-    Ok(Credentials { name: address.to_owned(), password })
-}
-
-fn name(text: &'static str) -> Result<Domain<'static>, Failure> {
-    Ok(Domain::parse(text)?)
+fn third() -> Result<Domain<'static>, Failure> {
+    Ok(Domain::parse("mx.elsewhere.test")?)
 }
 
 fn envelope(from: &str, to: &str) -> Result<Envelope, Failure> {
@@ -306,47 +358,27 @@ fn message(subject: &str, text: &str) -> Vec<u8> {
 }
 
 fn ends_with(messages: &[Collected], index: usize, sent: &[u8]) -> bool {
-    messages.get(index).is_some_and(|message| message.octets.ends_with(sent))
+    messages.get(index).is_some_and(|message| message.octets.ends_with(sent)) && messages.len() == index + 1
 }
 
-fn subject(message: &Collected) -> String {
-    let text = String::from_utf8_lossy(&message.octets);
-    text.lines().find(|line| line.starts_with("Subject: ")).unwrap_or("no subject").to_owned()
+/// Those lines of a message that begin so.
+fn lines_of(message: Option<&Collected>, beginnings: &[&str]) -> Vec<String> {
+    let text = message.map(|message| String::from_utf8_lossy(&message.octets)).unwrap_or_default();
+    let wanted = |line: &&str| beginnings.iter().any(|beginning| line.starts_with(beginning));
+    text.lines()
+        .take_while(|line| !line.starts_with("Content-Type: text/rfc822"))
+        .filter(wanted)
+        .map(str::to_owned)
+        .collect()
 }
 
-/// What a person needs to point a mail program at the host.
-fn table(config: &Config, certificate: &Path, accounts: &[&Credentials], log: &Path) {
-    let security = |service: Service| match service {
-        Service::Smtp | Service::Submission => "STARTTLS",
-        Service::Pop3 => "STLS",
-        Service::Submissions | Service::Pop3s => "TLS from the start",
-    };
-    let purpose = |service: Service| match service {
-        Service::Smtp => "mail from other hosts",
-        Service::Submission | Service::Submissions => "sending, with login",
-        Service::Pop3 | Service::Pop3s => "collecting",
-    };
-    say("\nThe host stays up. Point a mail program at it:\n");
-    say(&format!("  {:<13} {:<17} {:<20} {}", "service", "address", "security", "for"));
-    for listen in &config.listen {
-        let (service, address) = (listen.service, listen.address);
-        say(&format!("  {service:<13} {address:<17} {:<20} {}", security(service), purpose(service)));
-    }
-    say(&format!("\n  {:<24} password", "login and address"));
-    for account in accounts {
-        say(&format!("  {:<24} {}", account.name, account.password.expose()));
-    }
-    say(&format!(
-        "\n  certificate (self-signed, for {} and localhost): {}",
-        config.hostname,
-        certificate.display()
-    ));
-    say(&format!("  log of the host: {}", log.display()));
-    say("\nCtrl-C ends it.");
+fn is_attempt(line: &str) -> bool {
+    line.contains(" attempt id=")
 }
 
-fn log(dir: &Path) -> PathBuf {
-    dir.join("mailhost.log")
+/// A line of a log without its time and place.
+fn fields(line: &str) -> &str {
+    line.split_once(" attempt ").map_or(line, |(_, fields)| fields)
 }
 
 fn say(line: &str) {
@@ -354,7 +386,11 @@ fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
+const ZONES: [Zone; 2] = [
+    Zone { domain: "example.test", host: "mail.example.test", address: Ipv4Addr::new(127, 0, 0, 1) },
+    Zone { domain: "far.test", host: "mail.far.test", address: Ipv4Addr::new(127, 0, 0, 2) },
+];
 const ANNA: &str = "anna@example.test";
-const BEN: &str = "ben@example.test";
-const READY: &str = " ready";
-const START: Duration = Duration::from_secs(60);
+const CARLA: &str = "carla@far.test";
+const DORA: &str = "dora@elsewhere.test";
+const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,8 +1,8 @@
 //! What all sessions share, and the life of the host from start to stop.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,6 +16,7 @@ use crate::accounts::Accounts;
 use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::listener::{Listeners, Service, Stop, Stopping};
+use crate::relay::Relay;
 use crate::store::Store;
 use crate::wire::Wire;
 use crate::{admin, serve_pop3, serve_smtp};
@@ -30,12 +31,13 @@ pub struct Host {
     /// The mail.
     pub store: Store,
     /// Whose it is.
-    pub accounts: Accounts,
+    pub accounts: Arc<Accounts>,
+    /// Mail for others.
+    pub relay: Arc<Relay>,
     /// Checks passwords.
     pub authenticator: Authenticator,
     /// Mailboxes that a POP3 session holds.
     pub locks: Locks,
-    ids: Ids,
 }
 
 /// Mailboxes that are open in a POP3 session; each in one at a time.
@@ -49,30 +51,17 @@ pub struct Lock {
     mailbox: MailboxId,
 }
 
-/// Gives out names for messages.
-#[derive(Debug)]
-struct Ids {
-    start: u64,
-    count: AtomicU64,
-}
-
 impl Host {
     /// Puts the parts together.
     pub fn new(
         config: Config,
         tls: Arc<ServerConfig>,
         store: Store,
-        accounts: Accounts,
+        accounts: Arc<Accounts>,
+        relay: Arc<Relay>,
         authenticator: Authenticator,
     ) -> Self {
-        let ids = Ids { start: unix_time().0.unsigned_abs(), count: AtomicU64::new(0) };
-        Self { config, tls, store, accounts, authenticator, locks: Locks::default(), ids }
-    }
-
-    /// A name for a message, which it keeps from MAIL on through all logs.
-    pub fn next_id(&self) -> String {
-        let count = self.ids.count.fetch_add(1, Ordering::Relaxed);
-        format!("{:x}{count:06x}", self.ids.start)
+        Self { config, tls, store, accounts, relay, authenticator, locks: Locks::default() }
     }
 
     /// Whether the disk holds more than is kept free.
@@ -89,7 +78,14 @@ impl Host {
 
     /// Serves until it is asked to stop; what is being received then is finished.
     pub async fn run(self: Arc<Self>, listeners: Listeners, stop: &Stop, stopping: Stopping) {
-        let admin = tokio::spawn(admin::serve(Arc::clone(&self), stopping.clone()));
+        // Whoever reads "ready" may send a signal or a request the moment after.
+        let signal = stop.on_signal();
+        let admin = admin::listen(&self.config)
+            .map(|listener| tokio::spawn(admin::serve(Arc::clone(&self), listener, stopping.clone())));
+        let relay = Arc::clone(&self.relay);
+        let patience = self.config.limits.stop_timeout;
+        let relay = tokio::spawn(relay.run(Arc::clone(&self.accounts), stopping.clone(), patience));
+        info!("ready");
         let limits = self.config.limits;
         let host = Arc::clone(&self);
         let handler = move |service, stream, peer, stopping| {
@@ -99,20 +95,32 @@ impl Host {
         tokio::pin!(serving);
         let stopped = tokio::select! {
             stopped = &mut serving => stopped,
-            signal = stop.on_signal() => {
-                if let Err(error) = signal {
-                    warn!(%error, "signals cannot be waited for");
-                }
+            () = requested(signal) => {
                 info!("stopping: what is being received is finished");
                 serving.await
             }
         };
-        if let Err(error) = admin.await {
+        if let Some(admin) = admin
+            && let Err(error) = admin.await
+        {
             warn!(%error, "the administration socket has failed");
+        }
+        if let Err(error) = relay.await {
+            warn!(%error, "the queue has failed");
         }
         let counters = self.store.counters().await;
         self.store.close().await;
         info!(cut_off = stopped.cut_off, commits = counters.commits, syncs = counters.syncs, "stopped");
+    }
+}
+
+async fn requested(signal: io::Result<impl Future<Output = ()>>) {
+    match signal {
+        Ok(signal) => signal.await,
+        Err(error) => {
+            warn!(%error, "signals cannot be waited for");
+            std::future::pending().await
+        }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod host;
 pub mod listener;
 pub mod logs;
 pub mod preflight;
+pub mod relay;
 pub mod serve_pop3;
 pub mod serve_smtp;
 pub mod store;

@@ -126,17 +126,20 @@ impl Stop {
         self.0.send_replace(true);
     }
 
-    /// Waits for SIGTERM or SIGINT, then asks.
-    pub async fn on_signal(&self) -> io::Result<()> {
+    /// Waits for SIGTERM or SIGINT, then asks. From this call on, and not only from the first poll, neither of them ends
+    /// the process by itself. Wants a tokio runtime.
+    pub fn on_signal(&self) -> io::Result<impl Future<Output = ()> + use<>> {
         use tokio::signal::unix::{SignalKind, signal};
         let (mut terminate, mut interrupt) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        self.request();
-        Ok(())
+        let stop = self.clone();
+        Ok(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            stop.request();
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The driver of an SMTP session, and what is accepted from whom.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::{Buf as _, Bytes, BytesMut};
 use mailstore::mailbox::MailboxId;
 use mailstore::{Commit, Failure, Intent};
+use relay_queue::Address;
 use smtp_codec::reply::Enhanced;
 use smtp_codec::server::{Auth, AuthResponse, Mail, Rcpt, Reason};
 use smtp_codec::{Domain, Event, ForwardPath, Limits, Reply, ReversePath, ServerConfig, ServerSession};
@@ -19,6 +20,7 @@ use crate::accounts::Unroutable;
 use crate::auth::{Credentials, Exchange, Login, Step};
 use crate::host::{Host, unix_time};
 use crate::listener::{Service, Stopping};
+use crate::relay::{self, Accepted};
 use crate::store::Incoming;
 use crate::trace::{HeaderScan, Protocol, Received, delivered_to, missing_fields, return_path};
 use crate::wire::{HIGH_WATER, Wire, until};
@@ -119,6 +121,8 @@ struct Draft {
     from: ReversePath<'static>,
     /// Each mailbox once, with the address it was first named by.
     to: BTreeMap<MailboxId, String>,
+    /// Recipients elsewhere, each once.
+    remote: BTreeSet<Address>,
     /// How many RCPT were accepted.
     recipients: usize,
     /// The only recipient, as long as there is but one.
@@ -195,7 +199,7 @@ impl<'h> Policy<'h> {
 
     fn mail(&mut self, mail: Mail<'_>, out: &mut BytesMut) {
         self.draft = None;
-        let id = self.host.next_id();
+        let id = self.host.relay.next_id();
         match self.may_send(mail.from()) {
             Ok(()) => {
                 info!(id, service = %self.service, peer = %self.peer, from = ?mail.from().as_str(), "mail");
@@ -227,7 +231,11 @@ impl<'h> Policy<'h> {
         let Some(draft) = &mut self.draft else {
             return rcpt.reject(Reply::LOCAL_ERROR, out);
         };
-        let answer = draft.add(self.host, rcpt.to());
+        // DESIGN: mail for others is taken from those who have logged in, and from networks that the configuration names.
+        let networks = &self.host.config.relay.networks;
+        let may_relay =
+            self.login.is_some() || networks.iter().any(|network| network.contains(self.peer.ip()));
+        let answer = draft.add(self.host, rcpt.to(), may_relay);
         match &answer {
             Ok(()) => info!(id = draft.id, to = ?rcpt.to().as_str(), "recipient"),
             Err(reply) => {
@@ -266,11 +274,11 @@ impl<'h> Policy<'h> {
         let mut draft = self.draft.take().ok_or(Reply::LOCAL_ERROR)?;
         draft.scan.finish();
         let result = self.take(&mut draft).await;
-        let client = self.client.as_ref().map(Domain::as_str);
+        let client = self.client.as_ref().map(Domain::as_str).unwrap_or_default();
         match &result {
-            Ok(_) => info!(id = draft.id, peer = %self.peer, ?client, mailboxes = draft.to.len(), "accepted"),
+            Ok(_) => info!(id = draft.id, peer = %self.peer, client, mailboxes = draft.to.len(), "accepted"),
             Err(reply) => {
-                warn!(id = draft.id, peer = %self.peer, ?client, code = reply.code(), why = reply.text(), "message refused");
+                warn!(id = draft.id, peer = %self.peer, client, code = reply.code(), why = reply.text(), "message refused");
             }
         }
         result
@@ -283,6 +291,7 @@ impl<'h> Policy<'h> {
         }
         let incoming = draft.incoming.take().ok_or(Reply::LOCAL_ERROR)?;
         let body = incoming.finish(|| self.trace(draft)).await.map_err(reply_to)?;
+        let queued = self.queue(draft, body.size())?;
         let now = unix_time();
         let deliver = |(mailbox, address): (&MailboxId, &String)| {
             let mut prefix = BytesMut::new();
@@ -290,10 +299,38 @@ impl<'h> Policy<'h> {
             delivered_to(address, &mut prefix);
             Intent::Deliver { mailbox: *mailbox, prefix: prefix.freeze(), date: now }
         };
-        let intents = draft.to.iter().map(deliver).collect();
-        self.host.store.commit(Commit::delivery(body.into(), intents)).await.map_err(reply_to)?;
+        let mut intents: Vec<_> = draft.to.iter().map(deliver).collect();
+        intents.extend(queued.iter().flat_map(|queued| queued.intents.clone()));
+        // The body once, the mailboxes and the queue: one commit, so that nothing of it is ever there alone.
+        let result = self.host.store.commit(Commit::delivery(body.into(), intents)).await;
+        if let Some(queued) = &queued {
+            self.host.relay.committed(queued, &result);
+        }
+        result.map_err(reply_to)?;
         let text = format!("accepted as {}", draft.id);
         Ok(Reply::new(250, Some(Enhanced { subject: 0, detail: 0 }), text).unwrap_or(Reply::ACCEPTED))
+    }
+
+    /// Hands the recipients elsewhere to the queue.
+    fn queue(&self, draft: &Draft, size: u64) -> Result<Option<Accepted>, Reply> {
+        if draft.remote.is_empty() {
+            return Ok(None);
+        }
+        let from = match &draft.from {
+            ReversePath::Null => None,
+            ReversePath::Mailbox(mailbox) => {
+                Some(Address::new(mailbox.as_str()).map_err(|_| Reply::BAD_SENDER_SYNTAX)?)
+            }
+        };
+        let body = relay::handle(&draft.id);
+        let envelope = relay_queue::Envelope::new(from, body).size(size);
+        let envelope = draft.remote.iter().cloned().fold(envelope, relay_queue::Envelope::to);
+        let accepted = self.host.relay.accept(envelope, body).map_err(|refusal| {
+            warn!(id = draft.id, %refusal, "the queue takes nothing more");
+            Reply::STORAGE_FULL
+        })?;
+        info!(id = draft.id, queue_id = %accepted.message, recipients = draft.remote.len(), "queued");
+        Ok(Some(accepted))
     }
 
     fn discarded(&mut self, why: &str) {
@@ -332,6 +369,7 @@ impl Draft {
             id,
             from,
             to: BTreeMap::new(),
+            remote: BTreeSet::new(),
             recipients: 0,
             only: None,
             tls: false,
@@ -341,14 +379,20 @@ impl Draft {
         }
     }
 
-    fn add(&mut self, host: &Host, to: &ForwardPath<'_>) -> Result<(), Reply> {
+    fn add(&mut self, host: &Host, to: &ForwardPath<'_>, may_relay: bool) -> Result<(), Reply> {
         if self.recipients >= host.config.limits.recipients {
             return Err(Reply::TOO_MANY_RECIPIENTS);
         }
-        let targets = host.accounts.route(to).map_err(|error| match error {
-            Unroutable::NotLocal => Reply::RELAY_DENIED,
-            Unroutable::NoSuchMailbox => Reply::NO_SUCH_MAILBOX,
-        })?;
+        let targets = match host.accounts.route(to) {
+            Ok(targets) => targets,
+            Err(Unroutable::NotLocal) if may_relay => {
+                let address = Address::new(to.as_str()).map_err(|_| Reply::BAD_RECIPIENT_SYNTAX)?;
+                self.remote.insert(address);
+                Vec::new()
+            }
+            Err(Unroutable::NotLocal) => return Err(Reply::RELAY_DENIED),
+            Err(Unroutable::NoSuchMailbox) => return Err(Reply::NO_SUCH_MAILBOX),
+        };
         self.recipients += 1;
         self.only = (self.recipients == 1).then(|| to.as_str().to_owned());
         for target in targets {

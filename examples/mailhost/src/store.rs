@@ -90,6 +90,7 @@ enum Request {
     Release(View),
     Find(AccountId, String, oneshot::Sender<Option<MailboxId>>),
     Mailboxes(Option<AccountId>, oneshot::Sender<Vec<MailboxId>>),
+    Held(u16, Bytes, oneshot::Sender<Option<Extent>>),
     Table(u16, oneshot::Sender<Vec<(Bytes, Bytes)>>),
     BeginBody(oneshot::Sender<Option<Upload>>),
     Discard(Upload),
@@ -142,6 +143,11 @@ impl Store {
     /// All mailboxes of an account, or of all.
     pub async fn mailboxes(&self, account: Option<AccountId>) -> Vec<MailboxId> {
         self.ask(|reply| Request::Mailboxes(account, reply)).await.unwrap_or_default()
+    }
+
+    /// Where the body lies that a record holds.
+    pub async fn held(&self, table: u16, key: Bytes) -> Option<Extent> {
+        self.ask(|reply| Request::Held(table, key, reply)).await?
     }
 
     /// All records of a table.
@@ -319,6 +325,16 @@ impl Drop for Incoming {
     }
 }
 
+impl Received {
+    /// Its size in octets.
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Small(octets) => octets.len() as u64,
+            Self::Large(body) => body.size(),
+        }
+    }
+}
+
 impl From<Received> for mailstore::Source {
     fn from(received: Received) -> Self {
         match received {
@@ -411,6 +427,9 @@ impl Writer {
             }
             Request::Mailboxes(account, reply) => {
                 let _ = reply.send(self.store.mailboxes(account));
+            }
+            Request::Held(table, key, reply) => {
+                let _ = reply.send(self.store.held(table, &key));
             }
             Request::Table(table, reply) => {
                 let _ = reply.send(self.store.table(table));

@@ -1,5 +1,6 @@
 //! A connection, in the clear or under TLS, and how its octets are read and written under deadlines.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -77,6 +78,39 @@ impl Wire {
             *out = BytesMut::new();
         }
         Ok(())
+    }
+
+    /// Writes from `out` and reads into `buffer`, whichever can go on; true when the peer will send nothing more.
+    ///
+    /// A client needs both at once: a server that gives up on a message says so while the message is still being sent.
+    /// May be dropped at any time without loss.
+    pub async fn exchange(&mut self, buffer: &mut BytesMut, out: &mut BytesMut) -> io::Result<bool> {
+        poll_fn(|cx| {
+            let mut moved = false;
+            while !out.is_empty() {
+                match Pin::new(&mut *self).poll_write(cx, out)? {
+                    Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    Poll::Ready(count) => out.advance(count),
+                    Poll::Pending => break,
+                }
+                moved = true;
+            }
+            if moved {
+                // What the flush has still to do, it does at the next call.
+                let _ = Pin::new(&mut *self).poll_flush(cx)?;
+            }
+            let mut octets = [0; READ];
+            let mut read = ReadBuf::new(&mut octets);
+            match Pin::new(&mut *self).poll_read(cx, &mut read)? {
+                Poll::Ready(()) => {
+                    buffer.extend_from_slice(read.filled());
+                    Poll::Ready(Ok(read.filled().is_empty()))
+                }
+                Poll::Pending if moved => Poll::Ready(Ok(false)),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
     }
 
     /// Writes what is left and says goodbye, in so far as anybody listens.

@@ -4,11 +4,17 @@ use super::ConfigError;
 use super::table::{Entry, Table};
 
 /// The sections and their keys; the first one is the top of the file.
-const KEYS: [(&str, &[&str]); 5] = [
+const KEYS: [(&str, &[&str]); 8] = [
     ("", &["hostname", "data_dir", "domains"]),
     ("listen", &["smtp", "submission", "submissions", "pop3", "pop3s"]),
     ("tls", &["certificate", "key"]),
     ("auth", &["allow_plaintext"]),
+    ("dns", &["servers"]),
+    (
+        "relay",
+        &["networks", "port", "allow_private_addresses", "smarthost", "user", "password_file", "routes"],
+    ),
+    ("queue", &["retry", "expire", "warn"]),
     (
         "limits",
         &[
@@ -25,10 +31,7 @@ const KEYS: [(&str, &[&str]); 5] = [
 ];
 
 /// What is planned. To take these silently would mean to promise what is not done.
-const LATER: [(&str, &str, &str); 8] = [
-    ("", "dns", "look up where mail for others goes"),
-    ("", "relay", "relay mail to other hosts"),
-    ("", "queue", "queue mail for other hosts"),
+const LATER: [(&str, &str, &str); 5] = [
     ("listen", "lmtp", "serve LMTP"),
     ("listen", "imap", "serve IMAP"),
     ("listen", "imaps", "serve IMAP"),

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::{self, Path};
+use std::time::Duration;
 
 use super::{Config, DiskReserve};
 use crate::listener::Service;
@@ -43,6 +44,39 @@ fn write(config: &Config, out: &mut String) -> std::fmt::Result {
 
     writeln!(out, "\n[auth]\nallow_plaintext = {}", config.allow_plaintext)?;
 
+    let servers: Vec<String> = config.dns.iter().map(|server| quoted(&server.to_string())).collect();
+    writeln!(out, "\n[dns]")?;
+    if servers.is_empty() {
+        writeln!(out, "# servers = [\"127.0.0.1:53\"], for the system names none")?;
+    } else {
+        writeln!(out, "servers = [{}]", servers.join(", "))?;
+    }
+
+    let relay = &config.relay;
+    writeln!(out, "\n[relay]")?;
+    if !relay.networks.is_empty() {
+        let networks: Vec<String> = relay.networks.iter().map(|network| quoted(&network.text())).collect();
+        writeln!(out, "networks = [{}]", networks.join(", "))?;
+    }
+    writeln!(out, "port = {}\nallow_private_addresses = {}", relay.port, relay.allow_private_addresses)?;
+    if let Some(smarthost) = &relay.smarthost {
+        writeln!(out, "smarthost = {}", quoted(&smarthost.hop.text()))?;
+        if let (Some(user), Some(file)) = (&smarthost.user, &smarthost.password_file) {
+            writeln!(out, "user = {}\npassword_file = {}", quoted(user), path(file))?;
+        }
+    }
+    if !relay.routes.is_empty() {
+        writeln!(out, "\n[relay.routes]")?;
+        for (domain, hop) in &relay.routes {
+            writeln!(out, "{} = {}", quoted(domain), quoted(&hop.text()))?;
+        }
+    }
+
+    let queue = &config.queue;
+    let retry: Vec<String> = queue.retry.iter().map(|time| seconds(*time)).collect();
+    writeln!(out, "\n[queue]\nretry = [{}]", retry.join(", "))?;
+    writeln!(out, "expire = {}\nwarn = {}", seconds(queue.expire), seconds(queue.warn.unwrap_or_default()))?;
+
     let limits = &config.limits;
     writeln!(out, "\n[limits]\nmessage_size = {}", limits.message_size)?;
     writeln!(out, "recipients = {}", limits.recipients)?;
@@ -56,6 +90,10 @@ fn write(config: &Config, out: &mut String) -> std::fmt::Result {
         DiskReserve::Percent(percent) => writeln!(out, "disk_reserve = \"{percent} %\"")?,
     }
     writeln!(out, "stop_timeout = \"{}s\"", limits.stop_timeout.as_secs())
+}
+
+fn seconds(time: Duration) -> String {
+    format!("\"{}s\"", time.as_secs())
 }
 
 /// Absolute, for what is printed may be read again from elsewhere.

@@ -126,14 +126,24 @@ pub(super) fn reserve(entry: &Entry<'_>) -> Result<DiskReserve, ConfigError> {
     })
 }
 
+/// A time of up to a month.
+pub(super) fn long_duration(entry: &Entry<'_>) -> Result<Duration, ConfigError> {
+    time(entry, 31 * 86_400, "a month")
+}
+
+/// A time of up to a day.
 pub(super) fn duration(entry: &Entry<'_>) -> Result<Duration, ConfigError> {
+    time(entry, 86_400, "a day")
+}
+
+fn time(entry: &Entry<'_>, most: u64, name: &str) -> Result<Duration, ConfigError> {
     let seconds = match entry.value {
         DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
         DeValue::String(text) => with_unit(text, &TIMES),
         other => return Err(wrong_type(entry, "a time, such as \"30s\"", other)),
     };
-    seconds.filter(|seconds| *seconds <= 86_400).map(Duration::from_secs).ok_or_else(|| {
-        entry.error(format!("{} must be a time of at most a day, such as \"30s\" or \"5m\"", entry.key))
+    seconds.filter(|seconds| *seconds <= most).map(Duration::from_secs).ok_or_else(|| {
+        entry.error(format!("{} must be a time of at most {name}, such as \"30s\" or \"5m\"", entry.key))
     })
 }
 

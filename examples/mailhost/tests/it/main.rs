@@ -1,4 +1,14 @@
 //! Drives the real program.
 
+mod delivery;
+mod demo;
+mod graceful;
+mod kill;
+mod memory;
+mod peers;
+mod policy;
+mod python;
+mod second_process;
+mod strace;
 mod support;
 mod wrong_configuration;

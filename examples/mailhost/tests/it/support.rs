@@ -1,7 +1,10 @@
-//! Folders that go away, and runs of the program that end.
+//! Folders that go away, runs of the program that end, hosts that run, and connections to them.
+
+mod site;
+mod wire;
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -10,6 +13,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 use std::{env, process, thread};
+
+pub(crate) use self::site::{Host, PASSWORD, Site, field};
+pub(crate) use self::wire::{Wire, base64, stuffed};
 
 /// How long anything may take before the test fails.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -61,6 +67,11 @@ impl Folder {
         list(&self.0, &mut listing);
         listing
     }
+
+    /// How many entries it has.
+    pub(crate) fn len(&self) -> usize {
+        fs::read_dir(&self.0).unwrap().count()
+    }
 }
 
 impl Drop for Folder {
@@ -104,6 +115,23 @@ pub(crate) fn run(command: &mut Command, stdin: &str) -> Run {
     let output = output.expect("the output can be read");
     let text = |octets| String::from_utf8(octets).expect("the output is UTF-8");
     Run { status: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// Says that a test cannot be run for want of something foreign; fails if that was asked for.
+pub(crate) fn skip(name: &str, reason: &str) {
+    let line = format!("SKIPPED: {name}: {reason}");
+    println!("{line}");
+    if let Some(file) = env::var_os("POSTRIDER_SKIPS") {
+        let written = File::options().append(true).create(true).open(&file);
+        written.and_then(|mut file| writeln!(file, "{line}")).expect("the file of skips can be written");
+    }
+    assert!(env::var_os("POSTRIDER_NO_SKIPS").is_none_or(|value| value != "1"), "{line}");
+}
+
+/// Whether a foreign program is there.
+pub(crate) fn is_installed(name: &str, version: &str) -> bool {
+    let run = Command::new(name).arg(version).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    run.is_ok_and(|status| status.success())
 }
 
 fn list(folder: &Path, listing: &mut BTreeMap<PathBuf, (u32, Vec<u8>)>) {

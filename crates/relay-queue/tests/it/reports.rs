@@ -1,0 +1,160 @@
+//! What senders are told: RFC 3464.
+
+use relay_queue::envelope::Notify;
+use relay_queue::{
+    Address, Answer, BodyHandle, Envelope, Event, Outcome, Queue, Recipient, Report, Route, Status,
+};
+
+use crate::world::{Manner, SEED, START, World, address, at, config, envelope};
+
+/// The report on a message of which every recipient gets the outcome.
+fn report(envelope: Envelope, outcome: &Outcome) -> Report {
+    let mut queue = Queue::new(config(), SEED);
+    let commit = queue.accept(at(START), envelope).expect("room");
+    queue.handle_durable(commit.id);
+    while let Some(event) = queue.poll(at(START)) {
+        match event {
+            Event::Resolve(domain) => {
+                queue.handle_route(
+                    at(START),
+                    &domain,
+                    Route::Site { site: "mx".to_owned(), until: at(START + 60) },
+                );
+            }
+            Event::Attempt(mut attempt) => {
+                attempt.settle_rest(outcome);
+                while queue.next_delivery(at(START + 2), &mut attempt) {}
+                queue.handle_outcome(at(START + 2), attempt, relay_queue::Ending::Closed);
+            }
+            Event::Commit(commit) => {
+                if let Some(report) = commit.report {
+                    return report;
+                }
+            }
+            _ => {}
+        }
+    }
+    panic!("no report")
+}
+
+fn whole(report: &Report) -> String {
+    let text = [&report.head[..], b"From: alice@a.test\r\nSubject: hello\r\n", &report.tail].concat();
+    String::from_utf8(text).expect("text")
+}
+
+/// What RFC 5322 and RFC 2046 ask of any of them.
+fn check(report: &Report) {
+    let text = whole(report);
+    assert!(text.split("\r\n").all(|line| line.len() <= 998 && !line.contains(['\r', '\n', '\0'])), "{text}");
+    let boundary =
+        text.split("boundary=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a boundary");
+    assert_eq!(text.matches(boundary).count(), 5);
+    assert_eq!(text.matches(&format!("\r\n--{boundary}\r\n")).count(), 3);
+    assert!(text.ends_with(&format!("\r\n--{boundary}--\r\n")));
+    let status = text.split("Content-Type: message/delivery-status\r\n\r\n").nth(1).expect("a part");
+    let status = status.split(&format!("\r\n--{boundary}")).next().expect("its end");
+    assert!(status.is_ascii());
+    for group in status.trim_end().split("\r\n\r\n") {
+        assert!(!group.is_empty());
+        for line in group.split("\r\n") {
+            let field = line.split_once(": ").is_some_and(|(name, _)| {
+                name.bytes().all(|octet| octet.is_ascii_alphabetic() || octet == b'-')
+            });
+            assert!(field || line.starts_with('\t') && !line.trim().is_empty(), "{line:?}");
+        }
+    }
+}
+
+#[test]
+fn a_report_reads_as_it_should() {
+    let to = Recipient::new(address("bob@b.test")).original("rfc822;Robert@b.test").expect("good");
+    let envelope =
+        Envelope::new(Some(address("alice@a.test")), BodyHandle(42)).to(to).id("QQ314159").expect("good");
+    let answer = Answer::reply(550, Some(Status::new(5, 1, 1)), "no such mailbox here").by("mx.b.test");
+    let report = report(envelope, &Outcome::Refused(answer));
+    check(&report);
+    assert_eq!((report.original, report.to.as_str()), (BodyHandle(42), "alice@a.test"));
+    let text = whole(&report);
+    let boundary =
+        text.split("boundary=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a boundary");
+    let name = text.split("Message-ID: <").nth(1).and_then(|rest| rest.split('@').next()).expect("a name");
+    let text = text.replace(boundary, "BOUNDARY").replace(name, "NAME");
+    assert_eq!(text, include_str!("../fixtures/report.eml").replace('\n', "\r\n"));
+}
+
+#[test]
+fn nothing_in_an_answer_can_add_a_field_or_a_part() {
+    let hostile = format!(
+        "no\r\nAction: delivered\r\n\r\n--=_{:032x}--\r\n.\r\n\0{} {}",
+        7,
+        "x".repeat(400),
+        "é\u{2028}\u{85}"
+    );
+    for code in [550, 554, 0] {
+        let answer = Answer::reply(code, None, &hostile).by("mx\r\nStatus: 2.0.0");
+        let report =
+            report(envelope("alice@a.test", &["bob@b.test", "carol@b.test"]), &Outcome::Refused(answer));
+        check(&report);
+        let text = whole(&report);
+        assert_eq!(text.matches("\r\nAction: failed\r\n").count(), 2);
+        assert!(!text.contains("\r\nAction: delivered") && !text.contains("\r\nStatus: 2.0.0"));
+    }
+}
+
+#[test]
+fn addresses_of_any_kind_stay_within_their_lines() {
+    let long = format!("{}@b.test", "ü".repeat(123));
+    for to in ["\"a b\\\"c\"@b.test", "gr\u{e5}@b.test", &long, &format!("{}@b.test", "a".repeat(246))] {
+        let answer = Answer::reply(550, None, "no");
+        let report = report(envelope("alice@a.test", &[to]), &Outcome::Refused(answer));
+        check(&report);
+        let typed = whole(&report)
+            .contains(&format!("Final-Recipient: {}", if to.is_ascii() { "rfc822; " } else { "utf-8; " }));
+        assert!(typed || to.len() > 60, "{to}");
+    }
+}
+
+#[test]
+fn what_was_not_wanted_is_not_reported() {
+    let mut world =
+        World::new(config(), |_, to, _| if to.starts_with("no") { Manner::Refuses } else { Manner::Defers });
+    let never = |to: &str| Recipient::new(address(to)).notify(Notify::NEVER);
+    let no_delay = Recipient::new(address("late@b.test")).notify(Notify { failure: true, delay: false });
+    let envelope =
+        Envelope::new(Some(address("alice@a.test")), BodyHandle(1)).to(never("no@b.test")).to(no_delay);
+    world.accept(envelope, &[]).expect("stored");
+    world.run(START + 29 * 3_600);
+    assert_eq!(world.reports(), []);
+    world.run(START + 31 * 3_600);
+    assert_eq!(world.reports().len(), 1);
+    assert!(!world.reports()[0].1.contains("no@b.test"));
+}
+
+#[test]
+fn reports_go_out_from_nobody_and_say_that_no_answer_is_wanted() {
+    let report =
+        report(envelope("alice@a.test", &["bob@b.test"]), &Outcome::Refused(Answer::reply(550, None, "no")));
+    let text = whole(&report);
+    assert!(text.starts_with("From: Mail delivery <MAILER-DAEMON@mail.example.test>\r\n"));
+    assert!(text.contains("\r\nAuto-Submitted: auto-replied\r\n"));
+    let mut queue = Queue::new(config(), SEED);
+    let commit = queue.accept_report(at(START), &report, BodyHandle(9));
+    let view = queue.show(commit.message).expect("it is there");
+    assert_eq!((view.from(), view.body()), (None, BodyHandle(9)));
+    let to: Vec<&Address> = view.recipients().map(|to| to.address).collect();
+    assert_eq!(to, [&report.to]);
+}
+
+#[test]
+fn boundaries_differ_from_message_to_message() {
+    let mut seen = std::collections::BTreeSet::new();
+    let mut world = World::new(config(), |_, _, _| Manner::Refuses);
+    for _ in 0..50 {
+        world.send("alice@a.test", &["bob@b.test"]);
+        world.run(world.now);
+    }
+    for (_, text) in world.reports() {
+        seen.insert(text.split("boundary=").nth(1).expect("a boundary")[..40].to_owned());
+    }
+    assert_eq!(seen.len(), 50);
+}

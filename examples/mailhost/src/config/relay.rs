@@ -1,0 +1,279 @@
+//! `[dns]`, `[relay]` and `[queue]`: mail for others.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::table::{Entry, Table};
+use super::{ConfigError, value};
+
+/// What `[relay]` says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Relay {
+    /// Who may relay without logging in. Default: nobody.
+    pub networks: Vec<Network>,
+    /// Where other hosts listen. Default 25.
+    pub port: u16,
+    /// Whether mail is sent to loopback and private addresses that DNS names. Default: no.
+    pub allow_private_addresses: bool,
+    /// Where all mail for others goes, instead of to the hosts that DNS names.
+    pub smarthost: Option<Smarthost>,
+    /// Domains whose mail goes to a fixed host, in lower case.
+    pub routes: BTreeMap<String, NextHop>,
+}
+
+/// What `[queue]` says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Queue {
+    /// How long after the first attempt, and so on; the last one repeats.
+    pub retry: Vec<Duration>,
+    /// When mail goes back to its sender. Default 30 hours.
+    pub expire: Duration,
+    /// When its sender is told that it waits. Default 4 hours; `None` for never.
+    pub warn: Option<Duration>,
+}
+
+/// A network, as an address and how many of its bits count.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Network {
+    address: IpAddr,
+    bits: u8,
+}
+
+/// A host that is named in the configuration.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NextHop {
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+/// A host that takes all mail.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Smarthost {
+    /// Which.
+    pub hop: NextHop,
+    /// The name to log in with.
+    pub user: Option<String>,
+    /// The file whose first line is the password.
+    pub password_file: Option<PathBuf>,
+}
+
+impl Network {
+    /// Whether an address is in it.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        // A connection over a socket of both families shows IPv4 as ::ffff:a.b.c.d.
+        let address = address.to_canonical();
+        match (self.address, address) {
+            (IpAddr::V4(ours), IpAddr::V4(theirs)) => {
+                prefix(u128::from(u32::from(ours)), 32, self.bits)
+                    == prefix(u128::from(u32::from(theirs)), 32, self.bits)
+            }
+            (IpAddr::V6(ours), IpAddr::V6(theirs)) => {
+                prefix(u128::from(ours), 128, self.bits) == prefix(u128::from(theirs), 128, self.bits)
+            }
+            _ => false,
+        }
+    }
+
+    /// As it is written.
+    pub fn text(&self) -> String {
+        format!("{}/{}", self.address, self.bits)
+    }
+}
+
+impl NextHop {
+    /// As it is written.
+    pub fn text(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        let minutes = |count: u64| Duration::from_secs(60 * count);
+        Self {
+            retry: [5, 15, 30, 60, 120, 240].map(minutes).to_vec(),
+            // Deviates from RFC 5321 §4.5.4.1, which advises four to five days: people want to know sooner.
+            expire: minutes(30 * 60),
+            warn: Some(minutes(4 * 60)),
+        }
+    }
+}
+
+pub(super) fn relay(top: &Table<'_>) -> Result<Relay, ConfigError> {
+    let mut relay = Relay {
+        networks: Vec::new(),
+        port: 25,
+        allow_private_addresses: false,
+        smarthost: None,
+        routes: BTreeMap::new(),
+    };
+    let Some(section) = top.section("relay")? else {
+        return Ok(relay);
+    };
+    if let Some(entry) = section.get("networks") {
+        for item in value::array(&entry, "networks, such as [\"10.0.0.0/8\"]")? {
+            relay.networks.push(network(&item)?);
+        }
+    }
+    if let Some(entry) = section.get("port") {
+        relay.port = value::number(&entry, 1, 65_535)? as u16;
+    }
+    if let Some(entry) = section.get("allow_private_addresses") {
+        relay.allow_private_addresses = value::boolean(&entry)?;
+    }
+    let smarthost = section.get("smarthost").map(|entry| hop(&entry, 587)).transpose()?;
+    let user = section
+        .get("user")
+        .map(|entry| value::text(&entry, "a login name").map(str::to_owned))
+        .transpose()?;
+    let password_file = section.get("password_file").map(|entry| value::path(&entry)).transpose()?;
+    match (smarthost, section.get("user"), section.get("password_file")) {
+        (Some(hop), None, None) | (Some(hop), Some(_), Some(_)) => {
+            relay.smarthost = Some(Smarthost { hop, user, password_file });
+        }
+        (Some(_), Some(entry), None) => {
+            return Err(entry.error("user needs a password_file beside it; add password_file = \"FILE\""));
+        }
+        (Some(_), None, Some(entry)) => {
+            return Err(entry.error("password_file needs a user beside it; add user = \"NAME\""));
+        }
+        (None, Some(entry), _) | (None, None, Some(entry)) => {
+            return Err(entry.error(format!(
+                "{} is for a smarthost, and there is none; add smarthost = \"HOST:PORT\"",
+                entry.key
+            )));
+        }
+        (None, None, None) => {}
+    }
+    if let Some(routes) = section.section("routes")? {
+        for entry in routes.entries() {
+            let domain = entry.key.to_ascii_lowercase();
+            if smtp_codec::Domain::parse(&domain).is_err() {
+                return Err(entry.error(format!("{:?} in [relay.routes] is not a domain name", entry.key)));
+            }
+            relay.routes.insert(domain, hop(&entry, 25)?);
+        }
+    }
+    Ok(relay)
+}
+
+pub(super) fn queue(top: &Table<'_>) -> Result<Queue, ConfigError> {
+    let mut queue = Queue::default();
+    let Some(section) = top.section("queue")? else {
+        return Ok(queue);
+    };
+    if let Some(entry) = section.get("retry") {
+        let mut retry = Vec::new();
+        for item in value::array(&entry, "times, such as [\"5m\", \"30m\", \"4h\"]")? {
+            let time = value::long_duration(&item)?;
+            if time < Duration::from_secs(1) {
+                return Err(item.error("a time of retry must be at least \"1s\""));
+            }
+            retry.push(time);
+        }
+        queue.retry = retry;
+    }
+    if let Some(entry) = section.get("expire") {
+        queue.expire = value::long_duration(&entry)?;
+        if queue.expire < Duration::from_secs(60) {
+            return Err(entry.error("expire must be at least \"1m\""));
+        }
+    }
+    if let Some(entry) = section.get("warn") {
+        let warn = value::long_duration(&entry)?;
+        queue.warn = (!warn.is_zero()).then_some(warn);
+    }
+    Ok(queue)
+}
+
+/// The DNS servers: those of `[dns]`, or else the system's.
+pub(super) fn dns(top: &Table<'_>) -> Result<Vec<SocketAddr>, ConfigError> {
+    if let Some(entry) = top.section("dns")?.and_then(|section| section.get("servers")) {
+        let items = value::array(&entry, "addresses, such as [\"127.0.0.1:53\"]")?;
+        return items.iter().map(value::socket_address).collect();
+    }
+    Ok(fs::read_to_string(RESOLV_CONF).map_or_else(|_| Vec::new(), |text| resolv_conf(&text)))
+}
+
+fn resolv_conf(text: &str) -> Vec<SocketAddr> {
+    text.lines()
+        .filter_map(|line| line.trim().strip_prefix("nameserver")?.trim().parse().ok())
+        .map(|address: IpAddr| SocketAddr::new(address, 53))
+        .collect()
+}
+
+fn network(entry: &Entry<'_>) -> Result<Network, ConfigError> {
+    let text = value::text(entry, "a network in quotes")?;
+    let wrong =
+        || entry.error(format!("{text:?} is not a network; write it as \"10.0.0.0/8\" or \"2001:db8::/32\""));
+    let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+    let address: IpAddr = address.parse().map_err(|_| wrong())?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let bits = bits.map_or(Ok(most), str::parse).map_err(|_| wrong())?;
+    if bits > most { Err(wrong()) } else { Ok(Network { address, bits }) }
+}
+
+fn hop(entry: &Entry<'_>, default_port: u16) -> Result<NextHop, ConfigError> {
+    let text = value::text(entry, "a host in quotes")?;
+    let wrong = || {
+        entry.error(format!(
+            "{text:?} in {} is not a host; write it as \"smtp.example.test:{default_port}\"",
+            entry.key
+        ))
+    };
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Ok(NextHop { host: address.ip().to_string(), port: address.port() });
+    }
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(NextHop { host: address.to_string(), port: default_port });
+    }
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) => (host, port.parse().map_err(|_| wrong())?),
+        None => (text, default_port),
+    };
+    let good = smtp_codec::Domain::parse(host).is_ok_and(|domain| !domain.is_literal());
+    if good && port != 0 { Ok(NextHop { host: host.to_ascii_lowercase(), port }) } else { Err(wrong()) }
+}
+
+fn prefix(address: u128, width: u8, bits: u8) -> u128 {
+    address.checked_shr(u32::from(width - bits)).unwrap_or(0)
+}
+
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_contain_what_their_bits_say() {
+        let network = |address: &str, bits| Network { address: address.parse().unwrap(), bits };
+        let has = |network: Network, address: &str| network.contains(address.parse().unwrap());
+        assert!(has(network("10.0.0.0", 8), "10.255.0.1"));
+        assert!(has(network("10.0.0.0", 8), "::ffff:10.1.1.1"));
+        assert!(!has(network("10.0.0.0", 8), "11.0.0.1"));
+        assert!(has(network("0.0.0.0", 0), "203.0.113.9"));
+        assert!(!has(network("0.0.0.0", 0), "2001:db8::1"));
+        assert!(has(network("2001:db8::", 32), "2001:db8:ffff::1"));
+        assert!(has(network("127.0.0.1", 32), "127.0.0.1"));
+        assert!(!has(network("127.0.0.1", 32), "127.0.0.2"));
+    }
+
+    #[test]
+    fn the_systems_servers_are_found() {
+        let text =
+            "# comment\nsearch x\nnameserver 192.0.2.1\n nameserver  2001:db8::53\nnameserver nonsense\n";
+        let expected: Vec<SocketAddr> =
+            vec!["192.0.2.1:53".parse().unwrap(), "[2001:db8::53]:53".parse().unwrap()];
+        assert_eq!(resolv_conf(text), expected);
+    }
+}

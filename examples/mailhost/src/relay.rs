@@ -1,0 +1,558 @@
+//! Mail for others: the driver of the queue, from the commit that accepts a message to the one that ends it.
+
+pub mod connection;
+mod deliver;
+pub mod dns;
+mod operator;
+mod report;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use mailstore::store::Receipt;
+use mailstore::{Commit, Failure, Intent};
+use mx_lookup::{Plan, Resolver, Trace};
+use relay_queue::queue::CommitId;
+use relay_queue::{Answer, BodyHandle, Change, Envelope, Event, Fact, Queue, Route, Status};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use smtp_codec::Domain;
+use thiserror::Error;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{error, info, warn};
+
+use self::connection::Security;
+use self::dns::Dns;
+pub use self::operator::{Ordered, Shown};
+use crate::accounts::Accounts;
+use crate::auth::Password;
+use crate::client::Credentials;
+use crate::config::{Config, NextHop};
+use crate::listener::Stopping;
+use crate::store::Store;
+use crate::tls;
+
+/// The queue of this host, and all that it needs.
+#[derive(Debug)]
+pub struct Relay {
+    store: Store,
+    /// Never held over an await.
+    queue: Mutex<Queue>,
+    /// Something was handed to the queue.
+    wake: Notify,
+    dns: Arc<Dns>,
+    /// What is known of each site and each domain, for attempts and for the operator.
+    known: Mutex<Known>,
+    security: Security,
+    smarthost: Option<(NextHop, Security)>,
+    routes: BTreeMap<String, NextHop>,
+    port: u16,
+    /// What we call ourselves.
+    hostname: Domain<'static>,
+    ids: Ids,
+}
+
+/// Gives out names for messages.
+#[derive(Debug)]
+struct Ids {
+    start: u64,
+    count: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    sites: BTreeMap<String, Vec<Hop>>,
+    domains: BTreeMap<String, Looked>,
+}
+
+/// What came of looking a domain up.
+#[derive(Clone, Debug)]
+struct Looked {
+    /// How it was found, a line a step.
+    trace: String,
+    /// Where its mail goes.
+    site: Option<String>,
+}
+
+/// A host to be tried.
+#[derive(Clone, Debug)]
+struct Hop {
+    name: String,
+    addresses: Vec<IpAddr>,
+    port: u16,
+}
+
+/// A message that the queue has taken in, and that is not durable yet.
+#[derive(Debug)]
+pub struct Accepted {
+    id: CommitId,
+    /// What the queue calls the message.
+    pub message: relay_queue::MessageId,
+    /// What belongs into the commit of the message.
+    pub intents: Vec<Intent>,
+}
+
+/// Why the queue cannot be opened.
+#[derive(Debug, Error)]
+pub enum RelayError {
+    /// Something that the configuration names cannot be used.
+    #[error("{0}")]
+    Config(String),
+    /// The store did not keep the seed.
+    #[error("the queue cannot be opened: {0}")]
+    Store(#[from] Failure),
+    /// TLS cannot be set up.
+    #[error("TLS for other hosts cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
+    /// No random numbers.
+    #[error("no random numbers: {0}")]
+    Random(getrandom::Error),
+}
+
+impl Relay {
+    /// Reads the queue from the store.
+    pub async fn open(store: Store, config: &Config) -> Result<Self, RelayError> {
+        let seed = seed(&store).await?;
+        let schedule = relay_queue::Schedule::default()
+            .waits(&config.queue.retry)
+            .expire(config.queue.expire)
+            .warn(config.queue.warn);
+        let bad_name = |_| RelayError::Config(format!("{} cannot stand in reports", config.hostname));
+        let queue_config =
+            relay_queue::Config::new(config.hostname.as_str()).map_err(bad_name)?.schedule(schedule);
+        let records = store.table(QUEUE).await;
+        let (queue, damage) = Queue::restore(queue_config, seed, unix_now(), records);
+        for damage in damage {
+            error!(key = ?damage.key, error = %damage.error, "a record of the queue cannot be read");
+        }
+        let mut dns_seed = [0; 32];
+        getrandom::fill(&mut dns_seed).map_err(RelayError::Random)?;
+        let servers = if config.dns.is_empty() { vec![FALLBACK_DNS] } else { config.dns.clone() };
+        let dns_config = mx_lookup::Config::new(servers)
+            .allow_private_addresses(config.relay.allow_private_addresses)
+            .own_host(config.hostname.as_str())
+            .map_err(|error| RelayError::Config(format!("{}: {error}", config.hostname)))?;
+        let tls = opportunistic_tls()?;
+        let smarthost = config.relay.smarthost.as_ref().map(|smarthost| {
+            let login = match (&smarthost.user, &smarthost.password_file) {
+                (Some(user), Some(file)) => Some(Arc::new(read_login(user, file)?)),
+                _ => None,
+            };
+            // A password goes to nobody whose name has not been proven; without one, TLS is as for everybody.
+            let security = match login {
+                Some(login) => Security { tls: verified_tls()?, opportunistic: false, login: Some(login) },
+                None => Security { tls: tls.clone(), opportunistic: true, login: None },
+            };
+            Ok::<_, RelayError>((smarthost.hop.clone(), security))
+        });
+        Ok(Self {
+            store,
+            queue: Mutex::new(queue),
+            wake: Notify::new(),
+            dns: Dns::new(Resolver::new(dns_config, dns_seed)),
+            known: Mutex::default(),
+            security: Security { tls, opportunistic: true, login: None },
+            smarthost: smarthost.transpose()?,
+            routes: config.relay.routes.clone(),
+            port: config.relay.port,
+            hostname: config.hostname.clone(),
+            ids: Ids { start: unix_now().as_secs(), count: AtomicU64::new(0) },
+        })
+    }
+
+    /// A name for a message, which it keeps from MAIL on through all logs, and under which its body is held.
+    pub fn next_id(&self) -> String {
+        let count = self.ids.count.fetch_add(1, Ordering::Relaxed);
+        format!("{:x}{count:06x}", self.ids.start)
+    }
+
+    /// Takes a message in. Its intents go into the commit of its body; then the queue has to be told.
+    pub fn accept(
+        &self,
+        envelope: Envelope,
+        body: BodyHandle,
+    ) -> Result<Accepted, relay_queue::error::Refusal> {
+        let commit = self.queue().accept(unix_now(), envelope)?;
+        let mut intents = intents(commit.changes);
+        intents.push(hold(body));
+        Ok(Accepted { id: commit.id, message: commit.message, intents })
+    }
+
+    /// Tells the queue what became of the commit that accepted a message.
+    pub fn committed(&self, id: &Accepted, result: &Result<Receipt, Failure>) {
+        self.answer(id.id, result);
+    }
+
+    /// How many messages wait.
+    pub fn len(&self) -> usize {
+        self.queue().len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Delivers, until it is asked to stop; what is under way then is finished, within `patience`.
+    pub async fn run(self: Arc<Self>, accounts: Arc<Accounts>, mut stopping: Stopping, patience: Duration) {
+        let resolving = tokio::spawn(Arc::clone(&self.dns).run());
+        let mut work = JoinSet::new();
+        while !stopping.is_requested() {
+            let due = self.turn(&accounts, &stopping, &mut work);
+            tokio::select! {
+                () = stopping.requested() => {}
+                () = self.wake.notified() => {}
+                Some(_) = work.join_next() => {}
+                () = sleep_until(due) => self.queue().handle_timeout(unix_now()),
+            }
+        }
+        let finish = async {
+            while work.join_next().await.is_some() {
+                // What was delivered has to be written down, or it would be delivered again.
+                self.turn_commits(&accounts, &mut work);
+            }
+        };
+        if timeout(patience, finish).await.is_err() {
+            warn!(
+                left = work.len(),
+                "deliveries did not end in time; they are tried again at the next start"
+            );
+        }
+        resolving.abort();
+    }
+
+    /// Starts everything that the queue wants done; when to look again.
+    fn turn(
+        self: &Arc<Self>,
+        accounts: &Arc<Accounts>,
+        stopping: &Stopping,
+        work: &mut JoinSet<()>,
+    ) -> Instant {
+        let mut queue = self.queue();
+        while let Some(event) = queue.poll(unix_now()) {
+            let (this, accounts) = (Arc::clone(self), Arc::clone(accounts));
+            match event {
+                Event::Commit(commit) => {
+                    drop(work.spawn(async move { this.carry_out(&accounts, commit).await }))
+                }
+                Event::Resolve(domain) => drop(work.spawn(async move { this.resolve(domain).await })),
+                Event::Attempt(attempt) => {
+                    let stopping = stopping.clone();
+                    work.spawn(async move { this.attempt(attempt, stopping).await });
+                }
+                Event::Fact(fact) => say(&fact),
+                _ => {}
+            }
+        }
+        let wait = queue.poll_timeout().map_or(IDLE, |due| due.saturating_sub(unix_now()));
+        Instant::now() + wait.min(IDLE)
+    }
+
+    /// At the end: only what has to become durable.
+    fn turn_commits(self: &Arc<Self>, accounts: &Arc<Accounts>, work: &mut JoinSet<()>) {
+        let mut queue = self.queue();
+        while let Some(event) = queue.poll(unix_now()) {
+            match event {
+                Event::Commit(commit) => {
+                    let (this, accounts) = (Arc::clone(self), Arc::clone(accounts));
+                    work.spawn(async move { this.carry_out(&accounts, commit).await });
+                }
+                Event::Fact(fact) => say(&fact),
+                // Attempts that are not begun are due again at the next start.
+                _ => {}
+            }
+        }
+    }
+
+    /// Makes a change of the queue durable, and the report that belongs to it.
+    async fn carry_out(&self, accounts: &Accounts, commit: relay_queue::queue::Commit) {
+        let mut all = intents(commit.changes);
+        all.extend(commit.released.map(|body| Intent::Remove { table: BODIES, key: key(body) }));
+        let mut source = mailstore::Source::None;
+        let mut queued = None;
+        if let Some(report) = &commit.report {
+            let injected = report::inject(self, accounts, report).await;
+            source = injected.body.map_or(mailstore::Source::None, mailstore::Source::Inline);
+            all.extend(injected.intents);
+            queued = injected.queued;
+        }
+        let result = self.store.commit(Commit { body: source, intents: all }).await;
+        if let Err(failure) = &result {
+            error!(queue_id = %commit.message, %failure, "a change of the queue could not be stored, it is tried again");
+        }
+        self.answer(commit.id, &result);
+        if let Some(id) = queued {
+            self.answer(id, &result);
+        }
+    }
+
+    fn answer(&self, id: CommitId, result: &Result<Receipt, Failure>) {
+        let mut queue = self.queue();
+        match result {
+            Ok(_) => queue.handle_durable(id),
+            // Nobody knows: the records tell at the next start.
+            Err(Failure::Unknown) => {}
+            Err(_) => queue.handle_failed(id),
+        }
+        drop(queue);
+        self.wake.notify_one();
+    }
+
+    /// Finds the hosts for a domain.
+    async fn resolve(&self, domain: String) {
+        let route = match self.fixed(&domain).await {
+            Some(route) => route,
+            None => match self.dns.plan(&domain).await {
+                Some((plan, trace)) => self.learn(&domain, plan, &trace),
+                None => return,
+            },
+        };
+        self.queue().handle_route(unix_now(), &domain, route);
+        self.wake.notify_one();
+    }
+
+    /// A host that the configuration names for the domain.
+    async fn fixed(&self, domain: &str) -> Option<Route> {
+        let hop = self.routes.get(domain).or_else(|| self.smarthost.as_ref().map(|(hop, _)| hop))?;
+        let until = unix_now() + FIXED;
+        let found = tokio::net::lookup_host((hop.host.as_str(), hop.port)).await;
+        let addresses: Vec<IpAddr> =
+            found.map(|found| found.map(|address| address.ip()).collect()).unwrap_or_default();
+        let trace = format!("the configuration names {} for {domain}", hop.text());
+        if addresses.is_empty() {
+            self.remember(domain, Looked { trace, site: None });
+            let text = format!("{}, which the configuration names, has no address", hop.host);
+            let answer = Answer::local(Status::new(4, 4, 3), &text);
+            return Some(Route::Failed { answer, permanent: false, until });
+        }
+        let site = hop.text();
+        let hops = vec![Hop { name: hop.host.clone(), addresses, port: hop.port }];
+        self.known().sites.insert(site.clone(), hops);
+        self.remember(domain, Looked { trace, site: Some(site.clone()) });
+        Some(Route::Site { site, until })
+    }
+
+    fn learn(&self, domain: &str, plan: Plan, trace: &Trace) -> Route {
+        let until = unix_now() + plan.expires().saturating_sub(self.dns.now());
+        let verdict = plan.verdict().cloned();
+        let trace = trace.to_string();
+        match (plan, verdict) {
+            (Plan::Deliver { hosts, site, .. }, _) => {
+                let site = site.to_string();
+                let hop = |host: mx_lookup::Host| Hop {
+                    name: host.name,
+                    addresses: host.addresses,
+                    port: self.port,
+                };
+                self.known().sites.insert(site.clone(), hosts.into_iter().map(hop).collect());
+                self.remember(domain, Looked { trace, site: Some(site.clone()) });
+                Route::Site { site, until }
+            }
+            (_, verdict) => {
+                self.remember(domain, Looked { trace, site: None });
+                let (permanent, answer) = match verdict {
+                    Some(verdict) => {
+                        let (class, subject, detail) = verdict.enhanced;
+                        let status = Status::new(class, subject, detail);
+                        (!verdict.is_temporary(), Answer::local(status, &verdict.text))
+                    }
+                    None => {
+                        (false, Answer::local(Status::new(4, 4, 3), "this version does not know such a plan"))
+                    }
+                };
+                Route::Failed { answer, permanent, until }
+            }
+        }
+    }
+
+    fn remember(&self, domain: &str, looked: Looked) {
+        let mut known = self.known();
+        known.domains.insert(domain.to_owned(), looked);
+        if known.domains.len() > REMEMBERED {
+            // What is still waited for is looked up again, and so comes back.
+            known.domains.pop_first();
+        }
+        if known.sites.len() > REMEMBERED {
+            known.sites.pop_first();
+        }
+    }
+
+    fn hops(&self, site: &str) -> Vec<Hop> {
+        self.known().sites.get(site).cloned().unwrap_or_default()
+    }
+
+    /// How to talk to a site.
+    fn security(&self, hop: &Hop) -> &Security {
+        match &self.smarthost {
+            Some((smarthost, security)) if smarthost.host == hop.name && smarthost.port == hop.port => {
+                security
+            }
+            _ => &self.security,
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A handle for a body from the name that a message has in the logs, and back.
+pub fn handle(id: &str) -> BodyHandle {
+    BodyHandle(u64::from_str_radix(id, 16).unwrap_or_default())
+}
+
+fn log_id(body: BodyHandle) -> String {
+    format!("{:x}", body.0)
+}
+
+fn hold(body: BodyHandle) -> Intent {
+    Intent::Hold { table: BODIES, key: key(body) }
+}
+
+fn key(body: BodyHandle) -> Bytes {
+    Bytes::copy_from_slice(&body.0.to_be_bytes())
+}
+
+fn intents(changes: Vec<Change>) -> Vec<Intent> {
+    let intent = |change| match change {
+        Change::Put { key, value } => Intent::Put { table: QUEUE, key, value },
+        Change::Remove { key } => Intent::Remove { table: QUEUE, key },
+    };
+    changes.into_iter().map(intent).collect()
+}
+
+fn say(fact: &Fact) {
+    match fact {
+        Fact::Failed { message, recipient, answer, expired, told } => {
+            let answer = answer.as_ref().map(ToString::to_string).unwrap_or_default();
+            warn!(queue_id = %message, to = %recipient, expired, ?told, answer, "given up");
+        }
+        Fact::Deferred { message, recipient, answer, next } => {
+            let wait = next.saturating_sub(unix_now()).as_secs();
+            info!(queue_id = %message, to = %recipient, %answer, next_in_seconds = wait, "deferred");
+        }
+        // Said with more detail by the session and by the attempt.
+        Fact::Accepted { .. } | Fact::Delivered { .. } => {}
+        other => info!(fact = ?other, "queue"),
+    }
+}
+
+/// The queue's seed: the same at every start, so that jitter does not jump, and secret.
+async fn seed(store: &Store) -> Result<u64, RelayError> {
+    let records = store.table(SEED).await;
+    if let Some(octets) = records.first().and_then(|(_, value)| value.first_chunk()) {
+        return Ok(u64::from_be_bytes(*octets));
+    }
+    let seed = getrandom::u64().map_err(RelayError::Random)?;
+    let value = Bytes::copy_from_slice(&seed.to_be_bytes());
+    store
+        .commit(Commit::of(vec![Intent::Put { table: SEED, key: Bytes::from_static(b"queue"), value }]))
+        .await?;
+    Ok(seed)
+}
+
+fn read_login(user: &str, file: &std::path::Path) -> Result<Credentials, RelayError> {
+    let failed = |why: String| RelayError::Config(format!("password_file {}: {why}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
+    let word = text.lines().next().unwrap_or_default().to_owned();
+    let password = Password::new(word).map_err(|error| failed(error.to_string()))?;
+    Ok(Credentials { name: user.to_owned(), password })
+}
+
+/// TLS that keeps listeners out and proves nobody's name (RFC 7435 §3): better than none, and none is the alternative.
+fn opportunistic_tls() -> Result<Arc<ClientConfig>, rustls::Error> {
+    let provider = tls::provider();
+    let any = Arc::new(AnyCertificate(provider.signature_verification_algorithms.supported_schemes()));
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(any)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// TLS that proves the name, against the certificates of the system's authorities.
+fn verified_tls() -> Result<Arc<ClientConfig>, RelayError> {
+    let mut roots = rustls::RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let why = "a smarthost with a login needs the certificates of authorities, and this system has none"
+            .to_owned();
+        return Err(RelayError::Config(why));
+    }
+    let config = ClientConfig::builder_with_provider(tls::provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// Takes every certificate.
+#[derive(Debug)]
+struct AnyCertificate(Vec<SignatureScheme>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = tls::provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, &algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = tls::provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.clone()
+    }
+}
+
+fn unix_now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Records of the queue.
+const QUEUE: u16 = 3;
+/// Bodies that messages of the queue hold.
+const BODIES: u16 = 4;
+/// The queue's seed.
+const SEED: u16 = 5;
+const FALLBACK_DNS: std::net::SocketAddr =
+    std::net::SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 53);
+const IDLE: Duration = Duration::from_secs(3_600);
+/// How long the address of a host that the configuration names is remembered.
+const FIXED: Duration = Duration::from_secs(300);
+const REMEMBERED: usize = 10_000;

@@ -1,0 +1,125 @@
+//! The guided tour does what it says.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::SocketAddr;
+use std::process::{Child, Stdio};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
+
+use mailhost::client::Server;
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use crate::support::{DEADLINE, Folder, Wire, program, run};
+
+/// The tour takes the ports that people expect, if they are free: not two tours at the same moment.
+static PORTS: Mutex<()> = Mutex::new(());
+
+/// Ends with the test, however that ends.
+struct Tour(Child);
+
+impl Drop for Tour {
+    fn drop(&mut self) {
+        if matches!(self.0.try_wait(), Ok(None)) {
+            // Behind the tour, it takes its host along.
+            let _ = kill_process(Pid::from_child(&self.0), Signal::INT);
+            let _ = self.0.wait();
+        }
+    }
+}
+
+/// Each step has something to show for itself, and all of it is good.
+#[track_caller]
+fn all_steps_are_ok(lines: &[String]) {
+    let body: Vec<&String> =
+        lines.iter().filter(|line| line.starts_with("* ") || line.starts_with("    ")).collect();
+    let steps = body.iter().filter(|line| line.starts_with("* ")).count();
+    assert!(steps >= 10, "{lines:#?}");
+    for pair in body.windows(2) {
+        assert!(pair[1].starts_with("    ok   ") || !pair[0].starts_with("* "), "{pair:?}");
+    }
+    for line in body.iter().filter(|line| line.starts_with("    ")) {
+        assert!(line.starts_with("    ok   "), "{line}");
+    }
+    assert!(body.last().is_some_and(|line| line.starts_with("    ok   ")));
+    assert!(lines.contains(&"Every step did what it should.".to_owned()), "{lines:#?}");
+}
+
+#[test]
+fn the_tour_ends_well_and_leaves_nothing_behind() {
+    let _ports = PORTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = Folder::new();
+    let result = run(program().args(["demo", "--once"]).env("TMPDIR", folder.path(".")), "");
+    assert_eq!((result.status, &*result.stderr), (Some(0), ""), "{}", result.stdout);
+    all_steps_are_ok(&result.stdout.lines().map(str::to_owned).collect::<Vec<_>>());
+    assert_eq!(folder.len(), 0, "its folder is gone");
+}
+
+#[test]
+fn the_tour_stays_up_for_mail_programs_until_it_is_interrupted() {
+    let ports = PORTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = Folder::new();
+    let mut child = program()
+        .args(["demo", "--dir"])
+        .arg(folder.path("tour"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let stdout = child.stdout.take().expect("a pipe");
+    let mut tour = Tour(child);
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            let _ = sender.send(line);
+        }
+    });
+    let mut lines: Vec<String> = Vec::new();
+    while lines.last().is_none_or(|line| line != "Ctrl-C ends it.") {
+        lines.push(receiver.recv_timeout(DEADLINE).unwrap_or_else(|error| panic!("{error}: {lines:#?}")));
+    }
+    drop(ports);
+    all_steps_are_ok(&lines);
+
+    // The table is enough to collect Ben's mail with.
+    let row = |start: &str| -> Vec<&str> {
+        let row = lines.iter().filter(|line| line.starts_with("  ")).map(|line| line.trim());
+        let mut rows = row.filter(|row| row.starts_with(start));
+        rows.next().unwrap_or_else(|| panic!("no {start}: {lines:#?}")).split_whitespace().collect()
+    };
+    for (service, security) in [
+        ("smtp ", "STARTTLS"),
+        ("submission ", "STARTTLS"),
+        ("submissions ", "TLS"),
+        ("pop3 ", "STLS"),
+        ("pop3s ", "TLS"),
+    ] {
+        assert_eq!(row(service)[2], security);
+    }
+    let address: SocketAddr = row("pop3s ")[1].parse().unwrap();
+    let (login, password) = (row("ben@example.test ")[0], row("ben@example.test ")[1]);
+    let certificate = row("certificate (self-signed, ").last().copied().unwrap();
+    let certificate = CertificateDer::from_pem_file(certificate).unwrap();
+    let mut pop3 = Wire::connect(address).start_tls(&Server::trusting(&certificate).unwrap());
+    pop3.expect("+OK");
+    pop3.say(&format!("USER {login}"), "+OK");
+    pop3.say(&format!("PASS {password}"), "+OK");
+    pop3.say("STAT", "+OK 3 ");
+    pop3.say("QUIT", "+OK");
+
+    let host = fs::read_to_string(folder.path("tour/data/lock")).unwrap().trim().parse().unwrap();
+    let host = Pid::from_raw(host).unwrap();
+    assert!(test_kill_process(host).is_ok());
+    kill_process(Pid::from_child(&tour.0), Signal::INT).unwrap();
+    // Its output closes when it has ended.
+    while receiver.recv_timeout(DEADLINE) != Err(mpsc::RecvTimeoutError::Disconnected) {}
+    assert!(tour.0.wait().unwrap().success());
+    assert!(test_kill_process(host).is_err(), "its host still runs");
+    let mut stderr = String::new();
+    tour.0.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!(stderr, "");
+    assert!(folder.path("tour/mailhost.toml").exists(), "a folder that was named is kept");
+}

@@ -1,0 +1,240 @@
+//! SIGKILL under load, again and again on the same data directory: what was acknowledged is there, exactly once.
+//!
+//! A process that is killed loses what it holds in memory, not what it has written: that the octets are on stable
+//! storage before the reply is seen in `strace.rs`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+use std::time::Duration;
+
+use mailhost::listener::Service;
+
+use crate::support::{DEADLINE, Host, Site, Wire, stuffed};
+
+/// When the rounds end, in milliseconds after their first acknowledged message.
+const DELAYS: [u64; 25] = [
+    5, 183, 42, 297, 11, 120, 66, 238, 8, 151, 29, 204, 95, 17, 271, 57, 6, 133, 222, 36, 78, 300, 14, 167,
+    108,
+];
+const SENDERS: usize = 4;
+const ACCOUNTS: [&str; 2] = ["anna@example.test", "ben@example.test"];
+
+/// What a sender knows of a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Fate {
+    /// 250.
+    Accepted,
+    /// 4yz or 5yz.
+    Refused,
+    /// All of it was sent, and there was no answer: it is there, or it is not.
+    InDoubt,
+    /// Not even its end was sent.
+    Unfinished,
+}
+
+/// One message: who sent it, in which round, as the how many-th.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Id {
+    round: usize,
+    sender: usize,
+    number: usize,
+}
+
+/// Everything that was ever sent and seen.
+#[derive(Default)]
+struct Ledger {
+    fates: BTreeMap<Id, Fate>,
+    /// The unique ids of each mailbox in their order, with what is behind them.
+    mailboxes: [Vec<(String, Id)>; ACCOUNTS.len()],
+}
+
+impl Id {
+    /// Some go to both accounts, others to one of them.
+    fn recipients(self) -> &'static [&'static str] {
+        match self.number % 3 {
+            0 => &ACCOUNTS,
+            which => &ACCOUNTS[which - 1..which],
+        }
+    }
+
+    /// A bare LF: the host has to read it all and say no.
+    const fn is_bad(self) -> bool {
+        self.number % 16 == 9
+    }
+
+    /// Small ones go into the journal, large ones into files.
+    fn message(self) -> Vec<u8> {
+        let size = if self.number % 8 == 4 { 100 << 10 } else { 1 << 10 };
+        let Self { round, sender, number } = self;
+        let mut message = format!("Subject: message {round} {sender} {number}\r\n\r\n").into_bytes();
+        while message.len() < size {
+            let line = format!("{} of {round}/{sender}/{number}\r\n", message.len());
+            message.extend_from_slice(line.as_bytes());
+        }
+        message
+    }
+
+    /// From the message as it was collected.
+    fn of(collected: &[u8]) -> Self {
+        let text = str::from_utf8(collected).expect("all messages are text");
+        let line = text.lines().find_map(|line| line.strip_prefix("Subject: message ")).expect("its subject");
+        let numbers: Vec<usize> = line.split(' ').map(|number| number.parse().unwrap()).collect();
+        Self { round: numbers[0], sender: numbers[1], number: numbers[2] }
+    }
+}
+
+/// Sends until the host is gone.
+fn keep_sending(
+    address: SocketAddr,
+    round: usize,
+    sender: usize,
+    acknowledged: &Sender<()>,
+) -> Vec<(Id, Fate)> {
+    let mut fates = Vec::new();
+    let Ok(mut wire) = Wire::try_connect(address) else { return fates };
+    if wire.try_line().is_err() || wire.try_send("HELO client.test\r\n").is_err() || wire.try_line().is_err()
+    {
+        return fates;
+    }
+    loop {
+        let id = Id { round, sender, number: fates.len() };
+        let fate = send(&mut wire, id);
+        fates.push((id, fate));
+        match fate {
+            Fate::Accepted => {
+                let _ = acknowledged.send(());
+            }
+            Fate::Refused => {}
+            Fate::InDoubt | Fate::Unfinished => return fates,
+        }
+    }
+}
+
+fn send(wire: &mut Wire, id: Id) -> Fate {
+    let mut group = "MAIL FROM:<carla@far.test>\r\n".to_owned();
+    for recipient in id.recipients() {
+        group.push_str(&format!("RCPT TO:<{recipient}>\r\n"));
+    }
+    group.push_str("DATA\r\n");
+    if wire.try_send(group).is_err() {
+        return Fate::Unfinished;
+    }
+    for _ in 0..id.recipients().len() + 2 {
+        match wire.try_line() {
+            Ok(line) if line.starts_with(b"250") || line.starts_with(b"354") => {}
+            Ok(line) if line.len() > 3 => panic!("{}", String::from_utf8_lossy(&line)),
+            _ => return Fate::Unfinished,
+        }
+    }
+    let mut octets = if id.is_bad() { b"a line that ends in LF alone\n".to_vec() } else { Vec::new() };
+    octets.extend(stuffed(&id.message()));
+    if wire.try_send(octets).is_err() {
+        return Fate::Unfinished;
+    }
+    match wire.try_line() {
+        // Not even a whole line: that is no answer.
+        Ok(line) if !line.ends_with(b"\r\n") => Fate::InDoubt,
+        Ok(line) if line.starts_with(b"250 ") => Fate::Accepted,
+        Ok(line) if line.starts_with(b"4") || line.starts_with(b"5") => Fate::Refused,
+        Ok(line) => panic!("{}", String::from_utf8_lossy(&line)),
+        Err(_) => Fate::InDoubt,
+    }
+}
+
+impl Ledger {
+    /// Loads the host from all sides and kills it in the midst of that. Gives how many messages it had wholly, and
+    /// had not answered.
+    fn round(&mut self, round: usize, host: Host) -> usize {
+        let address = host.address(Service::Smtp);
+        let (acknowledged, first) = mpsc::channel();
+        let senders: Vec<_> = (0..SENDERS)
+            .map(|sender| {
+                let acknowledged = acknowledged.clone();
+                thread::spawn(move || keep_sending(address, round, sender, &acknowledged))
+            })
+            .collect();
+        first.recv_timeout(DEADLINE).expect("a message is acknowledged");
+        // This waits for no event: it is the moment of the blow.
+        thread::sleep(Duration::from_millis(DELAYS[round]));
+        host.kill();
+        let mut unanswered = 0;
+        for sender in senders {
+            for (id, fate) in sender.join().unwrap() {
+                assert_ne!(fate, if id.is_bad() { Fate::Accepted } else { Fate::Refused }, "{id:?}");
+                unanswered += usize::from(fate == Fate::InDoubt);
+                self.fates.insert(id, fate);
+            }
+        }
+        unanswered
+    }
+
+    /// Compares what is there with what there has to be. Reads what was not read before, or else all of it.
+    fn check(&mut self, host: &Host, all: bool) {
+        for (account, known) in ACCOUNTS.iter().zip(&mut self.mailboxes) {
+            let mut pop3 = Wire::pop3(host.address(Service::Pop3), account);
+            let unique_ids = pop3.unique_ids();
+            let kept: Vec<&String> = known.iter().map(|(unique_id, _)| unique_id).collect();
+            assert!(unique_ids.iter().take(kept.len()).eq(kept), "{account} has lost what was there before");
+            if all {
+                known.clear();
+            }
+            for (index, unique_id) in unique_ids.into_iter().enumerate().skip(known.len()) {
+                let collected = pop3.retrieve(index + 1);
+                let id = Id::of(&collected);
+                assert!(collected.ends_with(&id.message()), "{id:?} has other octets");
+                known.push((unique_id, id));
+            }
+            pop3.say("QUIT", "+OK");
+        }
+        let counts = self.mailboxes.each_ref().map(|mailbox| {
+            let mut counts = BTreeMap::new();
+            for (_, id) in mailbox {
+                assert!(self.fates.contains_key(id), "nobody has sent {id:?}");
+                *counts.entry(*id).or_default() += 1;
+            }
+            counts
+        });
+        for (id, fate) in &self.fates {
+            let found = counts.each_ref().map(|counts| counts.get(id).copied().unwrap_or(0));
+            let everywhere = ACCOUNTS.map(|account| usize::from(id.recipients().contains(&account)));
+            let good = match fate {
+                Fate::Accepted => found == everywhere,
+                // All or nothing.
+                Fate::InDoubt if !id.is_bad() => found == everywhere || found == [0; ACCOUNTS.len()],
+                _ => found == [0; ACCOUNTS.len()],
+            };
+            assert!(good, "{id:?}, {fate:?}, for {:?}, is there {found:?} times", id.recipients());
+        }
+    }
+
+    fn count(&self, fate: Fate) -> usize {
+        self.fates.values().filter(|other| **other == fate).count()
+    }
+}
+
+#[test]
+fn what_was_acknowledged_survives_a_kill_exactly_once() {
+    let site = Site::with_accounts("[auth]\nallow_plaintext = true\n", &["anna", "ben"]);
+    let mut ledger = Ledger::default();
+    let mut busy = 0;
+    for round in 0..DELAYS.len() {
+        let host = site.start();
+        ledger.check(&host, false);
+        busy += usize::from(ledger.round(round, host) > 0);
+    }
+    let host = site.start();
+    ledger.check(&host, true);
+    println!(
+        "{} rounds, in {busy} of them work was unanswered at the kill; {} acknowledged, {} refused, {} in doubt, \
+         {} unfinished; {} read back",
+        DELAYS.len(),
+        ledger.count(Fate::Accepted),
+        ledger.count(Fate::Refused),
+        ledger.count(Fate::InDoubt),
+        ledger.count(Fate::Unfinished),
+        ledger.mailboxes.iter().map(Vec::len).sum::<usize>(),
+    );
+    assert!(busy * 5 >= DELAYS.len() * 4, "the kills hit an idle host");
+}

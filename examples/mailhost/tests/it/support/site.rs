@@ -1,0 +1,243 @@
+//! A host of one's own: a folder with a configuration and accounts, and the process that serves them.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::{fs, thread};
+
+use mailhost::client::Server;
+use mailhost::listener::Service;
+use rustix::process::{Pid, Signal, kill_process};
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use super::{DEADLINE, Folder, Run, program, run};
+
+/// What a host consists of while it does not run.
+pub(crate) struct Site {
+    folder: Folder,
+    config: PathBuf,
+}
+
+/// A host that runs, and is killed when this is dropped.
+pub(crate) struct Host {
+    child: Child,
+    /// The host itself, which is not `child` if that watches it.
+    process: Pid,
+    addresses: BTreeMap<String, SocketAddr>,
+    lines: Receiver<String>,
+    log: RefCell<Vec<String>>,
+    ended: Option<ExitStatus>,
+}
+
+impl Site {
+    /// All services on ports that the system chooses, then these sections, and no account yet.
+    pub(crate) fn new(sections: &str) -> Self {
+        let folder = Folder::new();
+        let listen: String =
+            Service::ALL.iter().map(|service| format!("{service} = [\"127.0.0.1:0\"]\n")).collect();
+        let text = format!(
+            "hostname = \"mail.example.test\"\ndata_dir = \"data\"\ndomains = [\"example.test\"]\n[listen]\n\
+             {listen}{sections}"
+        );
+        let config = folder.write("mail.toml", &text);
+        Self { folder, config }
+    }
+
+    /// The same with accounts in example.test, all with [`PASSWORD`].
+    pub(crate) fn with_accounts(sections: &str, names: &[&str]) -> Self {
+        let site = Self::new(sections);
+        for name in names {
+            site.does(&format!("account add {name}@example.test --password-stdin"));
+        }
+        site
+    }
+
+    /// Runs a command to its end.
+    #[track_caller]
+    pub(crate) fn command(&self, line: &str) -> Run {
+        let mut command = program();
+        command.args(line.split(' ')).arg("--config").arg(&self.config);
+        run(&mut command, &format!("{PASSWORD}\n"))
+    }
+
+    /// Runs a command that has to succeed; gives what it prints.
+    #[track_caller]
+    pub(crate) fn does(&self, line: &str) -> String {
+        let result = self.command(line);
+        assert_eq!((result.status, &*result.stderr), (Some(0), ""), "{line}: {}", result.stdout);
+        result.stdout
+    }
+
+    pub(crate) fn config(&self) -> &Path {
+        &self.config
+    }
+
+    pub(crate) fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// A path in the data directory.
+    pub(crate) fn data(&self, name: &str) -> PathBuf {
+        self.folder.path("data").join(name)
+    }
+
+    /// Bodies that lie in files of their own.
+    pub(crate) fn bodies(&self) -> usize {
+        fs::read_dir(self.data("mail/bodies")).map_or(0, Iterator::count)
+    }
+
+    /// Trusts the host's own certificate, which its first start has made.
+    pub(crate) fn tls(&self) -> Arc<ClientConfig> {
+        let certificate = CertificateDer::from_pem_file(self.data("self-signed.pem")).unwrap();
+        Server::trusting(&certificate).unwrap()
+    }
+
+    /// Starts the host and waits until it is ready.
+    #[track_caller]
+    pub(crate) fn start(&self) -> Host {
+        self.start_under(program())
+    }
+
+    /// The same with another program in front, which runs the host as its child.
+    #[track_caller]
+    pub(crate) fn start_under(&self, mut command: Command) -> Host {
+        let watched = command.get_program() != program().get_program();
+        let mut child = command
+            .args(["serve", "--config"])
+            .arg(&self.config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let stderr = child.stderr.take().expect("a pipe");
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        let process = Pid::from_child(&child);
+        let (addresses, log) = (BTreeMap::new(), RefCell::default());
+        let mut host = Host { child, process, addresses, lines, log, ended: None };
+        host.wait_for(" ready");
+        if watched {
+            let number: i32 = fs::read_to_string(self.data("lock")).unwrap().trim().parse().unwrap();
+            host.process = Pid::from_raw(number).expect("a process");
+        }
+        for line in host.log.borrow().iter() {
+            if let (Some(service), Some(address)) = (field(line, "service"), field(line, "address")) {
+                host.addresses.insert(service.to_owned(), address.parse().unwrap());
+            }
+        }
+        assert_eq!(host.addresses.len(), Service::ALL.len());
+        host
+    }
+}
+
+impl Host {
+    pub(crate) fn address(&self, service: Service) -> SocketAddr {
+        self.addresses[service.key()]
+    }
+
+    pub(crate) fn process(&self) -> Pid {
+        self.process
+    }
+
+    /// Waits for a line of its log that contains this.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, what: &str) -> String {
+        loop {
+            match self.lines.recv_timeout(DEADLINE) {
+                Ok(line) => {
+                    self.log.borrow_mut().push(line.clone());
+                    if line.contains(what) {
+                        return line;
+                    }
+                }
+                Err(error) => panic!("{error} while waiting for {what:?}"),
+            }
+        }
+    }
+
+    /// All that it has logged so far.
+    pub(crate) fn log(&self) -> Vec<String> {
+        let mut log = self.log.borrow_mut();
+        log.extend(self.lines.try_iter());
+        log.clone()
+    }
+
+    /// SIGKILL: it gets no chance to do anything any more.
+    #[track_caller]
+    pub(crate) fn kill(mut self) {
+        kill_process(self.process, Signal::KILL).unwrap();
+        self.wait();
+    }
+
+    /// SIGTERM, and no waiting.
+    #[track_caller]
+    pub(crate) fn ask_to_stop(&self) {
+        kill_process(self.process, Signal::TERM).unwrap();
+    }
+
+    /// SIGTERM, and waits for a good end. Gives the line that it logs last.
+    #[track_caller]
+    pub(crate) fn stop(self) -> String {
+        self.ask_to_stop();
+        self.stopped()
+    }
+
+    /// Waits for a good end that was asked for.
+    #[track_caller]
+    pub(crate) fn stopped(mut self) -> String {
+        let line = self.wait_for(" stopped ");
+        assert!(self.wait().success());
+        line
+    }
+
+    #[track_caller]
+    fn wait(&mut self) -> ExitStatus {
+        // Standard error closes with the process, and no earlier.
+        loop {
+            match self.lines.recv_timeout(DEADLINE) {
+                Ok(line) => self.log.borrow_mut().push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("the host has not ended in time"),
+            }
+        }
+        let status = self.child.wait().unwrap();
+        self.ended = Some(status);
+        status
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if self.ended.is_none() {
+            let _ = kill_process(self.process, Signal::KILL);
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        if thread::panicking() {
+            println!("the log of the host:");
+            for line in self.log() {
+                println!("  {line}");
+            }
+        }
+    }
+}
+
+/// The value of a field in a line of the log, if it is one word.
+pub(crate) fn field<'l>(line: &'l str, name: &str) -> Option<&'l str> {
+    line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+}
+
+/// Of all accounts.
+pub(crate) const PASSWORD: &str = "correct horse";
