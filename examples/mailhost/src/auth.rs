@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::{task, time};
 
-pub use self::password::{HashError, Password, PasswordHash};
+pub use self::password::{HashError, Memory, Password, PasswordHash};
 pub use self::sasl::{Credentials, Exchange, SaslError, Step};
 pub use self::throttle::{Admission, Throttle, Ticket};
 
@@ -23,6 +23,8 @@ pub use self::throttle::{Admission, Throttle, Ticket};
 pub struct Authenticator {
     /// Each check takes 19 MiB and a core for its time.
     cores: Arc<Semaphore>,
+    /// As many as there are cores, once so many checks have gone on at once.
+    memory: Arc<Mutex<Vec<Memory>>>,
     /// What the password for an unknown name is compared with.
     nobody: PasswordHash,
     throttle: Mutex<Throttle>,
@@ -48,6 +50,7 @@ impl Authenticator {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             cores: Arc::new(Semaphore::new(cores)),
+            memory: Arc::default(),
             nobody: PasswordHash::new(&Password::generate()?)?,
             throttle: Mutex::new(Throttle::default()),
             start: Instant::now(),
@@ -87,11 +90,16 @@ impl Authenticator {
     async fn verify(&self, stored: Option<PasswordHash>, password: Password) -> Option<bool> {
         let permit = Arc::clone(&self.cores).acquire_owned().await.ok()?;
         let exists = stored.is_some();
+        let memory = Arc::clone(&self.memory);
         let hash = stored.unwrap_or_else(|| self.nobody.clone());
         let checked = task::spawn_blocking(move || {
             // Held to the end of the work, even if nobody waits for it any more.
             let _permit = permit;
-            hash.verify(&password)
+            let lock = || memory.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut own = lock().pop().unwrap_or_default();
+            let same = hash.verify(&password, &mut own);
+            lock().push(own);
+            same
         });
         checked.await.ok().map(|same| same & exists)
     }

@@ -125,13 +125,22 @@ impl Relay {
             .expire(config.queue.expire)
             .warn(config.queue.warn);
         let bad_name = |_| RelayError::Config(format!("{} cannot stand in reports", config.hostname));
-        let queue_config =
-            relay_queue::Config::new(config.hostname.as_str()).map_err(bad_name)?.schedule(schedule);
+        let (first, last) = (config.queue.retry.first(), config.queue.retry.last());
+        // A site that cannot be reached is left alone for no longer than a message would be.
+        let pause = |wait: Option<&Duration>, most: Duration| wait.map_or(most, |wait| most.min(*wait));
+        let limits =
+            relay_queue::Limits::default().pause(pause(first, FIRST_PAUSE), pause(last, LONGEST_PAUSE));
+        let queue_config = relay_queue::Config::new(config.hostname.as_str())
+            .map_err(bad_name)?
+            .schedule(schedule)
+            .limits(limits);
         let records = store.table(QUEUE).await;
         let (queue, damage) = Queue::restore(queue_config, seed, unix_now(), records);
         for damage in damage {
             error!(key = ?damage.key, error = %damage.error, "a record of the queue cannot be read");
         }
+        // A second start within a second, or by a clock that went back, must not give a name that holds a body a second time.
+        let newest = queue.list().map(|view| view.body().0 >> 24).max().unwrap_or(0);
         let mut dns_seed = [0; 32];
         getrandom::fill(&mut dns_seed).map_err(RelayError::Random)?;
         let servers = if config.dns.is_empty() { vec![FALLBACK_DNS] } else { config.dns.clone() };
@@ -163,7 +172,7 @@ impl Relay {
             routes: config.relay.routes.clone(),
             port: config.relay.port,
             hostname: config.hostname.clone(),
-            ids: Ids { start: unix_now().as_secs(), count: AtomicU64::new(0) },
+            ids: Ids { start: unix_now().as_secs().max(newest + 1), count: AtomicU64::new(0) },
         })
     }
 
@@ -242,7 +251,15 @@ impl Relay {
                 Event::Commit(commit) => {
                     drop(work.spawn(async move { this.carry_out(&accounts, commit).await }))
                 }
-                Event::Resolve(domain) => drop(work.spawn(async move { this.resolve(domain).await })),
+                Event::Resolve(domain) => {
+                    let mut stopping = stopping.clone();
+                    work.spawn(async move {
+                        tokio::select! {
+                            () = stopping.requested() => {}
+                            () = this.resolve(domain) => {}
+                        }
+                    });
+                }
                 Event::Attempt(attempt) => {
                     let stopping = stopping.clone();
                     work.spawn(async move { this.attempt(attempt, stopping).await });
@@ -556,3 +573,5 @@ const IDLE: Duration = Duration::from_secs(3_600);
 /// How long the address of a host that the configuration names is remembered.
 const FIXED: Duration = Duration::from_secs(300);
 const REMEMBERED: usize = 10_000;
+const FIRST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1_800);

@@ -184,8 +184,8 @@ pub(super) fn queue(top: &Table<'_>) -> Result<Queue, ConfigError> {
     }
     if let Some(entry) = section.get("expire") {
         queue.expire = value::long_duration(&entry)?;
-        if queue.expire < Duration::from_secs(60) {
-            return Err(entry.error("expire must be at least \"1m\""));
+        if queue.expire.is_zero() {
+            return Err(entry.error("expire must be at least \"1s\""));
         }
     }
     if let Some(entry) = section.get("warn") {
@@ -252,7 +252,29 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::config::Config;
+
+    const FILE: &str = "etc/mail.toml";
+
+    /// The least configuration with these lines at its end, which begin at line 6.
+    fn with(lines: &str) -> Result<Config, ConfigError> {
+        let least = "hostname = \"mail.a.test\"\ndata_dir = \"data\"\ndomains = [\"a.test\"]\n[listen]\n\
+                     smtp = [\"127.0.0.1:2525\"]\n";
+        Config::parse(&format!("{least}{lines}"), Path::new(FILE))
+    }
+
+    #[track_caller]
+    fn says(lines: &str, expected: &str) {
+        let said = with(lines).map_err(|error| error.to_string()).map(drop);
+        assert_eq!(said, Err(format!("{FILE}{expected}")), "{lines}");
+    }
+
+    fn hop(host: &str, port: u16) -> NextHop {
+        NextHop { host: host.to_owned(), port }
+    }
 
     #[test]
     fn networks_contain_what_their_bits_say() {
@@ -266,6 +288,113 @@ mod tests {
         assert!(has(network("2001:db8::", 32), "2001:db8:ffff::1"));
         assert!(has(network("127.0.0.1", 32), "127.0.0.1"));
         assert!(!has(network("127.0.0.1", 32), "127.0.0.2"));
+    }
+
+    #[test]
+    fn nobody_may_relay_and_dns_decides_unless_it_is_said() {
+        let config = with("").unwrap();
+        let expected = Relay {
+            networks: Vec::new(),
+            port: 25,
+            allow_private_addresses: false,
+            smarthost: None,
+            routes: BTreeMap::new(),
+        };
+        assert_eq!((&config.relay, &config.queue), (&expected, &Queue::default()));
+        let empty = with("[relay]\n[relay.routes]\n[queue]\n[dns]\nservers = [\"127.0.0.1:53\"]\n").unwrap();
+        assert_eq!((&empty.relay, &empty.queue), (&expected, &Queue::default()));
+        assert_eq!(config.queue.expire, Duration::from_secs(30 * 3_600));
+    }
+
+    #[test]
+    fn everything_can_be_said_and_is_printed_as_it_is_read() {
+        let config = with(
+            "[dns]\nservers = [\"192.0.2.1:53\", \"[2001:db8::1]:5353\"]\n[relay]\n\
+             networks = [\"10.0.0.0/8\", \"2001:db8::/32\", \"192.0.2.7\"]\nport = 2525\n\
+             allow_private_addresses = true\nsmarthost = \"Smtp.Out.test\"\nuser = \"anna\"\npassword_file = \"/p\"\n\
+             [relay.routes]\n\"Inner.test\" = \"[::1]:2526\"\n\"other.test\" = \"192.0.2.9\"\n\"last.test\" = \"mx.last.test:26\"\n\
+             [queue]\nretry = [\"2m\", \"1h\"]\nexpire = \"72h\"\nwarn = \"0s\"\n",
+        );
+        let config = config.unwrap_or_else(|error| panic!("{error}"));
+        let network = |address: &str, bits| Network { address: address.parse().unwrap(), bits };
+        let relay = &config.relay;
+        assert_eq!(
+            relay.networks,
+            [network("10.0.0.0", 8), network("2001:db8::", 32), network("192.0.2.7", 32)]
+        );
+        assert_eq!((relay.port, relay.allow_private_addresses), (2525, true));
+        let smarthost = Smarthost {
+            hop: hop("smtp.out.test", 587),
+            user: Some("anna".to_owned()),
+            password_file: Some(PathBuf::from("/p")),
+        };
+        assert_eq!(relay.smarthost, Some(smarthost));
+        let routes = [
+            ("inner.test", hop("::1", 2526)),
+            ("last.test", hop("mx.last.test", 26)),
+            ("other.test", hop("192.0.2.9", 25)),
+        ];
+        assert_eq!(relay.routes, routes.map(|(domain, hop)| (domain.to_owned(), hop)).into());
+        let minutes = |count: u64| Duration::from_secs(60 * count);
+        assert_eq!(config.queue.retry, [minutes(2), minutes(60)]);
+        assert_eq!((config.queue.expire, config.queue.warn), (minutes(3 * 24 * 60), None));
+        assert_eq!(config.dns.len(), 2);
+
+        let again = Config::parse(&config.to_toml(), Path::new("elsewhere/other.toml")).unwrap();
+        assert_eq!((again.relay, again.queue, again.dns), (config.relay, config.queue, config.dns));
+    }
+
+    #[test]
+    fn a_smarthost_its_user_and_its_password_come_together() {
+        says(
+            "[relay]\nsmarthost = \"h.test\"\nuser = \"anna\"\n",
+            ":8: user needs a password_file beside it; add password_file = \"FILE\"",
+        );
+        says(
+            "[relay]\nsmarthost = \"h.test\"\npassword_file = \"p\"\n",
+            ":8: password_file needs a user beside it; add user = \"NAME\"",
+        );
+        says(
+            "[relay]\nuser = \"anna\"\npassword_file = \"p\"\n",
+            ":7: user is for a smarthost, and there is none; add smarthost = \"HOST:PORT\"",
+        );
+        says(
+            "[relay]\npassword_file = \"p\"\n",
+            ":7: password_file is for a smarthost, and there is none; add smarthost = \"HOST:PORT\"",
+        );
+    }
+
+    #[test]
+    fn networks_hosts_and_domains_are_checked() {
+        for bad in ["10.0.0.0/33", "10.0.0/8", "2001:db8::/129", "far.test", "10.0.0.0/", "10.0.0.0/-1", ""] {
+            says(
+                &format!("[relay]\nnetworks = [{bad:?}]\n"),
+                &format!(":7: {bad:?} is not a network; write it as \"10.0.0.0/8\" or \"2001:db8::/32\""),
+            );
+        }
+        for bad in ["", "h.test:", "h.test:0", "h.test:65536", "-h.test", "a b", "[::1]"] {
+            says(
+                &format!("[relay]\nsmarthost = {bad:?}\n"),
+                &format!(":7: {bad:?} in smarthost is not a host; write it as \"smtp.example.test:587\""),
+            );
+        }
+        says("[relay.routes]\n\"a b\" = \"h.test\"\n", ":7: \"a b\" in [relay.routes] is not a domain name");
+        says("[relay]\nport = 0\n", ":7: port must be between 1 and 65535");
+        says(
+            "[relay]\nallow_private_addresses = 1\n",
+            ":7: allow_private_addresses must be true or false, not a number",
+        );
+    }
+
+    #[test]
+    fn times_of_the_queue_are_checked() {
+        says("[queue]\nexpire = \"0s\"\n", ":7: expire must be at least \"1s\"");
+        says("[queue]\nretry = [\"1m\", \"0s\"]\n", ":7: a time of retry must be at least \"1s\"");
+        let config = with("[queue]\nexpire = \"1m\"\nwarn = \"1h\"\n").unwrap();
+        assert_eq!(config.queue.expire, Duration::from_secs(60));
+        assert_eq!(config.queue.warn, Some(Duration::from_secs(3_600)));
+        assert!(with("[queue]\nretry = \"5m\"\n").is_err(), "no list");
+        assert!(with("[queue]\nretry = [\"soon\"]\n").is_err(), "no time");
     }
 
     #[test]

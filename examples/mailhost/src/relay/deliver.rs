@@ -20,8 +20,13 @@ use crate::store::Store;
 
 impl Relay {
     /// Carries an attempt out and hands it back.
-    pub(super) async fn attempt(self: Arc<Self>, mut attempt: Attempt, stopping: Stopping) {
-        let ending = match self.connect(&attempt).await {
+    pub(super) async fn attempt(self: Arc<Self>, mut attempt: Attempt, mut stopping: Stopping) {
+        let connected = tokio::select! {
+            connected = self.connect(&attempt) => connected,
+            // Nothing is under way yet; it is due again at the next start.
+            () = stopping.requested() => return,
+        };
+        let ending = match connected {
             Ok((connection, hop)) => self.use_up(connection, &hop, &mut attempt, &stopping).await,
             Err(answer) => Ending::Unreachable(answer),
         };
