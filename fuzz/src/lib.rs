@@ -3,9 +3,11 @@
 pub mod common;
 pub mod mailstore_crash;
 pub mod mailstore_journal_recovery;
+pub mod mx_lookup_answers;
 pub mod pop3_client_split;
 pub mod pop3_command_roundtrip;
 pub mod pop3_server_split;
+pub mod relay_queue_operations;
 pub mod smtp_client_split;
 pub mod smtp_command_roundtrip;
 pub mod smtp_data_split;
@@ -54,6 +56,13 @@ pub const TARGETS: &[Target] = &[
         choices: 3,
     },
     Target {
+        name: "mx_lookup_answers",
+        run: mx_lookup_answers::run,
+        seeds: "mx-lookup",
+        side: Side::Server,
+        choices: 2,
+    },
+    Target {
         name: "pop3_client_split",
         run: pop3_client_split::run,
         seeds: "pop3-codec",
@@ -73,6 +82,13 @@ pub const TARGETS: &[Target] = &[
         seeds: "pop3-codec",
         side: Side::Client,
         choices: 3,
+    },
+    Target {
+        name: "relay_queue_operations",
+        run: relay_queue_operations::run,
+        seeds: "relay-queue",
+        side: Side::Client,
+        choices: 0,
     },
     Target {
         name: "smtp_client_split",

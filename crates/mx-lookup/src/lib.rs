@@ -144,7 +144,7 @@
 //! | [`negative_ttl`](Limits::negative_ttl) | 5 seconds to 1 hour | 1 second | |
 //! | [`failure_ttl`](Limits::failure_ttl) | 2 minutes, doubling to 5 | 1 second | |
 //!
-//! A lookup under way takes at most about 64 KiB besides, most of it for its trace.
+//! A lookup under way takes a few KiB besides; at most about 1 MiB, if somebody builds a domain for that purpose.
 //!
 //! # Standards
 //!

@@ -309,7 +309,7 @@ impl Resolver {
     }
 
     fn ask(&mut self, now: Duration, key: Key, id: LookupId) {
-        // RFC 9520 §1.2: one query for all who ask the same. It is also the answer to birthday attacks (RFC 5452 §5).
+        // RFC 9520 §2.3: one query for all who ask the same. It is also the answer to birthday attacks (RFC 5452 §5).
         if let Some(number) = self.by_question.get(&key) {
             let flight = self.flights.get_mut(number).expect("each flight stands under its question");
             if flight.waiters.insert(id) {

@@ -73,7 +73,10 @@ pub(crate) fn compose(facts: &Facts<'_>) -> Report {
     };
     let ascii = words.is_ascii();
     let (charset, encoding) = if ascii { ("us-ascii", "7bit") } else { ("utf-8", "8bit") };
-    let name = facts.seed.hash(NAME, facts.id.0, facts.now as u64);
+    // Two reports on one message within one second are about different recipients, and so need names of their own.
+    let about =
+        status.bytes().fold(facts.now as u64, |sum, octet| facts.seed.hash(NAME, sum, u64::from(octet)));
+    let name = facts.seed.hash(NAME, facts.id.0, about);
     // RFC 3834 §5: auto-replied, so that no responder answers it. RFC 6522 §3: the report-type.
     let head = format!(
         "From: Mail delivery <MAILER-DAEMON@{host}>\r\n\

@@ -4,7 +4,8 @@ use core::fmt;
 
 use crate::error::{Invalid, Refusal};
 
-/// What tells one queued message from another: never used twice, also not after a restart.
+/// What tells one queued message from another. Once a message was durable, its identifier is never used again, also not
+/// after a restart.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct MessageId(pub u64);
 

@@ -18,7 +18,7 @@ use self::attempt::Open;
 pub use self::attempt::{Attempt, Delivery};
 use self::commit::Saving;
 pub use self::fact::{Fact, Told};
-use self::message::{Last, Message, Name, State, Warning};
+use self::message::{Last, Message, Name, Slot, State, Warning};
 pub use self::operator::{Order, RecipientView, Standing, View, Which};
 pub use self::restore::Damage;
 pub use self::site::Route;
@@ -280,15 +280,20 @@ impl Queue {
             message.stalled = None;
             self.save_later(id);
         }
-        for at in 0..self.messages.get(&id).map_or(0, |message| message.slots.len()) {
-            let slot = &self.messages[&id].slots[at];
-            match slot.state {
-                State::Waiting if slot.is_settled() && slot.next <= self.now => self.make_ready(id, at),
-                State::Ready if self.grace_ends(id, at) <= self.now => {
-                    self.unready(id, at);
-                    self.fail(id, at, None, false);
-                }
-                _ => {}
+        let message = &self.messages[&id];
+        let (now, grace) = (self.now, self.grace(message));
+        let ripe = |slot: &Slot| match slot.state {
+            State::Waiting => slot.is_settled() && slot.next <= now,
+            State::Ready => grace.ends(slot) <= now,
+            _ => false,
+        };
+        let ripe: Vec<_> = (0..message.slots.len()).filter(|at| ripe(&message.slots[*at])).collect();
+        for at in ripe {
+            if self.messages[&id].slots[at].state == State::Waiting {
+                self.make_ready(id, at);
+            } else {
+                self.unready(id, at);
+                self.fail(id, at, None, false);
             }
         }
         let expiry = self.expiry(id);
@@ -308,11 +313,11 @@ impl Queue {
         };
         let mut deadline = message.stalled;
         let mut earlier = |at: Time| deadline = Some(deadline.map_or(at, |before| before.min(at)));
-        let mut late = false;
-        for (at, slot) in message.slots.iter().enumerate() {
+        let (mut late, grace) = (false, self.grace(message));
+        for slot in &message.slots {
             match slot.state {
                 State::Waiting if slot.is_settled() => earlier(slot.next),
-                State::Ready => earlier(self.grace_ends(id, at)),
+                State::Ready => earlier(grace.ends(slot)),
                 _ => {}
             }
             late |= message.is_late(slot);
@@ -337,10 +342,9 @@ impl Queue {
         self.config.schedule.expiry(self.messages[&id].accepted)
     }
 
-    /// When what is due has waited long enough for its last attempt.
-    fn grace_ends(&self, id: MessageId, at: usize) -> Time {
-        let message = &self.messages[&id];
-        self.expiry(id).max(self.awake).max(message.slots[at].next) + self.config.limits.grace
+    fn grace(&self, message: &Message) -> Grace {
+        let from = self.config.schedule.expiry(message.accepted).max(self.awake);
+        Grace { from, grace: self.config.limits.grace }
     }
 
     /// THE way of a recipient whose delivery has failed, whatever it was that failed. Without an answer the last one stands.
@@ -407,6 +411,19 @@ impl Queue {
             message.listed = true;
             self.to_save.push_back(id);
         }
+    }
+}
+
+/// How long what is due may wait for its last attempt.
+#[derive(Clone, Copy)]
+struct Grace {
+    from: Time,
+    grace: Time,
+}
+
+impl Grace {
+    fn ends(self, slot: &Slot) -> Time {
+        self.from.max(slot.next) + self.grace
     }
 }
 

@@ -34,14 +34,14 @@ pub(crate) enum Next {
 }
 
 impl Schedule {
-    /// The waits between tries; the last one repeats. What is under a minute counts as one.
+    /// The waits between tries; the last one repeats. What is under a second counts as one.
     ///
     /// Default 5, 15, 30 minutes, 1, 2, 4 hours.
     /// [RFC 5321 §4.5.4.1](https://www.rfc-editor.org/rfc/rfc5321#section-4.5.4.1) asks for 30 minutes at least in general;
     /// the early tries are for hosts that defer everything they see for the first time.
     pub fn waits(mut self, waits: &[Duration]) -> Self {
         if !waits.is_empty() {
-            self.waits = waits.iter().map(|wait| seconds(*wait).clamp(60, LONGEST)).collect();
+            self.waits = waits.iter().map(|wait| seconds(*wait).clamp(1, LONGEST)).collect();
         }
         self
     }
@@ -58,7 +58,7 @@ impl Schedule {
     ///
     /// Default 4 hours.
     pub fn warn(mut self, age: Option<Duration>) -> Self {
-        self.warn = age.map(|age| seconds(age).clamp(60, LONGEST));
+        self.warn = age.map(|age| seconds(age).clamp(1, LONGEST));
         self
     }
 
@@ -66,7 +66,7 @@ impl Schedule {
     ///
     /// Default 30 hours. [RFC 5321 §4.5.4.1](https://www.rfc-editor.org/rfc/rfc5321#section-4.5.4.1) advises 4 to 5 days.
     pub fn expire(mut self, age: Duration) -> Self {
-        self.expire = seconds(age).clamp(60, LONGEST);
+        self.expire = seconds(age).clamp(1, LONGEST);
         self
     }
 

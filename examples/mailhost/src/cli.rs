@@ -182,7 +182,7 @@ pub enum Queue {
         #[command(flatten)]
         config: ConfigFile,
     },
-    /// Try now.
+    /// Try now, also what is held.
     Retry(QueueOrder),
     /// Do nothing with it until told otherwise. What is held does not expire.
     Hold(QueueOrder),

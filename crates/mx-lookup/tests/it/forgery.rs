@@ -14,6 +14,8 @@ const ZONE: &str = "
     mx.good.example  300 A 1.0.0.1
     other.example    300 MX 10 mx.other.example
     mx.other.example 300 A 1.0.0.2
+    mx.evil.example  300 A 6.6.6.6
+    evil.example     300 A 6.6.6.6
 ";
 
 /// What a forger would like to be believed.

@@ -247,6 +247,38 @@ fn queries_carry_edns_unless_the_server_does_not_know_it() {
     }
 }
 
+/// Without EDNS in the query, FORMERR without a question is no answer: anybody who guesses the id could send it.
+#[test]
+fn an_answer_without_question_turns_edns_off_and_does_no_more() {
+    let mut world = World::with(ZONE, 2, |config| config);
+    for server in &mut world.servers {
+        *server = Box::new(|query, zone| {
+            let mut message = zone.answer(query);
+            message.metadata.response_code = ResponseCode::FormErr;
+            message.queries.clear();
+            message.answers.clear();
+            let bare = message.to_vec().unwrap();
+            let mut replies = vec![(MOMENT, Ok(bare.clone())), (MOMENT, Ok(bare))];
+            replies.push((MOMENT * 2, Ok(zone.answer(query).to_vec().unwrap())));
+            replies
+        });
+    }
+    assert_eq!(line(&world.plan("one.example")), ONE);
+    let edns: Vec<_> = world.asked.iter().map(|asked| asked.edns).collect();
+    assert_eq!(edns.iter().filter(|edns| !**edns).count(), 3);
+    // And if nothing else comes, there is an end.
+    world.servers = vec![failing_bare(), failing_bare()];
+    assert_eq!(line(&world.plan("two.example")), "Timeout 451 4.4.3");
+}
+
+fn failing_bare() -> Behaviour {
+    with(|_, message| {
+        message.metadata.response_code = ResponseCode::FormErr;
+        message.queries.clear();
+        message.answers.clear();
+    })
+}
+
 #[test]
 fn edns_offers_1232_octets_and_no_options() {
     let mut world = World::new(ZONE);
@@ -324,12 +356,14 @@ fn a_chain_is_authenticated_as_a_whole() {
 fn an_answer_that_ends_with_an_alias_is_followed() {
     let mut world = World::new(ZONE);
     world.zone.add("a.example", "300", "CNAME", &["b.example"]);
-    world.zone.add("b.example", "300", "CNAME", &["one.example"]);
+    world.zone.add("b.example", "40", "CNAME", &["one.example"]);
     world.servers[0] = with(|_, message| {
         message.answers.truncate(1);
         message.authorities.clear();
     });
-    assert_eq!(line(&world.plan("a.example")), ONE);
+    let plan = world.plan("a.example");
+    assert_eq!(line(&plan), ONE);
+    assert_eq!(plan.expires().as_secs(), 40, "it holds as long as each step does");
     let questions: Vec<_> = world.asked.iter().map(|asked| asked.question.as_str()).collect();
     assert_eq!(questions[..3], ["a.example MX", "b.example MX", "one.example MX"]);
 }

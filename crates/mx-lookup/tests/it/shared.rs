@@ -91,7 +91,7 @@ fn a_dead_domain_is_asked_for_twelve_times_in_ten_minutes() {
         ("failing host", "dead.example 300 MX 10 mx.example\nmx.example 0 SERVFAIL", good),
     ];
     for (what, zone, server) in ways {
-        for servers in 1..=3 {
+        for servers in [1, 3] {
             let mut world = World::with(zone, servers, |config| config);
             for place in &mut world.servers {
                 *place = server();

@@ -213,7 +213,7 @@ impl Queue {
         let outcomes = core::mem::take(&mut attempt.outcomes);
         let known = self.attempts.get_mut(&attempt.id).is_some_and(|open| {
             open.work = None;
-            // RFC 5321 §4.5.4.1 speaks of hosts that answer; what was lost behind the dot says nothing.
+            // A host that has answered is there; what was lost behind the dot says nothing.
             open.answered |= outcomes.iter().flatten().any(|outcome| !matches!(outcome, Outcome::Unknown(_)));
             true
         });

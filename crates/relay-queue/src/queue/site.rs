@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::message::{Name, State};
+use super::message::{Name, Slot, State};
 use super::{Queue, Timer, enter, leave};
 use crate::envelope::MessageId;
 use crate::outcome::{Answer, Status};
@@ -172,12 +172,9 @@ impl Queue {
         domain.routing = routing;
         let waiting: BTreeSet<MessageId> = domain.ready.keys().map(|(_, id)| *id).collect();
         for &id in &waiting {
-            for at in 0..self.messages[&id].slots.len() {
-                let slot = &self.messages[&id].slots[at];
-                if slot.state == State::Ready && slot.site.is_none() && slot.domain == *name {
-                    self.unready(id, at);
-                    self.place(id, at);
-                }
+            for at in self.ready_among(id, |slot| slot.site.is_none() && slot.domain == *name) {
+                self.unready(id, at);
+                self.place(id, at);
             }
         }
         // Only now: it may ask for the domain again.
@@ -248,6 +245,11 @@ impl Queue {
         }
     }
 
+    fn ready_among(&self, id: MessageId, which: impl Fn(&Slot) -> bool) -> Vec<usize> {
+        let slots = self.messages[&id].slots.iter().enumerate();
+        slots.filter(|(_, slot)| slot.state == State::Ready && which(slot)).map(|(at, _)| at).collect()
+    }
+
     /// Thinks again whether a site may have an attempt.
     pub(super) fn touch_site(&mut self, name: &Name) {
         let Some(site) = self.sites.get_mut(name) else {
@@ -305,11 +307,8 @@ impl Queue {
         for id in waiting {
             let expired = self.expiry(id) <= self.now;
             let mut changed = false;
-            for at in 0..self.messages[&id].slots.len() {
+            for at in self.ready_among(id, |slot| slot.site.as_ref() == Some(name)) {
                 let slot = &self.messages[&id].slots[at];
-                if slot.state != State::Ready || slot.site.as_ref() != Some(name) {
-                    continue;
-                }
                 let stale = match &self.domains[&slot.domain].routing {
                     Routing::Site { site, until } => site != name || *until <= self.now,
                     _ => true,

@@ -158,3 +158,34 @@ fn boundaries_differ_from_message_to_message() {
     }
     assert_eq!(seen.len(), 50);
 }
+
+/// A message that failed at two domains within one second got two reports under one name, and readers showed one.
+#[test]
+fn reports_of_the_same_second_on_one_message_have_names_of_their_own() {
+    let mut queue = Queue::new(config(), SEED);
+    let commit =
+        queue.accept(at(START), envelope("alice@a.test", &["bob@b.test", "carol@c.test"])).expect("room");
+    queue.handle_durable(commit.id);
+    let (mut asked, mut names) = (Vec::new(), std::collections::BTreeSet::new());
+    loop {
+        match queue.poll(at(START)) {
+            Some(Event::Resolve(domain)) => asked.push(domain),
+            Some(Event::Commit(commit)) => {
+                if let Some(report) = &commit.report {
+                    let text = whole(report);
+                    let name = text.split("Message-ID: <").nth(1).and_then(|rest| rest.split('>').next());
+                    names.insert(name.expect("a name").to_owned());
+                }
+                queue.handle_durable(commit.id);
+            }
+            Some(_) => {}
+            None => {
+                let Some(domain) = asked.pop() else { break };
+                let answer = Answer::local(Status::new(5, 1, 2), "no such domain");
+                let route = Route::Failed { answer, permanent: true, until: at(START + 60) };
+                queue.handle_route(at(START), &domain, route);
+            }
+        }
+    }
+    assert_eq!(names.len(), 2);
+}

@@ -145,10 +145,14 @@ fn it_expires_without_a_route() {
     let mut world = World::new(config(), |_, _, _| Manner::Takes);
     let answer = Answer::local(Status::new(4, 4, 3), "name servers are silent");
     // Remembered for longer than it matters: the last attempt asks again.
+    let asked = std::rc::Rc::new(core::cell::RefCell::new(Vec::new()));
+    let asks = asked.clone();
     world.routes = Box::new(move |_, now| {
+        asks.borrow_mut().push((now - START) / HOUR);
         Some(Route::Failed { answer: answer.clone(), permanent: false, until: at(now + 20 * HOUR) })
     });
     expires(world, 0);
+    assert_eq!(*asked.borrow(), [0, 23, 30]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod memory;
 mod peers;
 mod policy;
 mod python;
+mod relay;
 mod second_process;
 mod strace;
 mod support;

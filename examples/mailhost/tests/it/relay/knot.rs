@@ -1,0 +1,79 @@
+//! Knot DNS as the DNS server of a test, authoritative for test.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+
+use super::loopback;
+use crate::support::{DEADLINE, Folder, is_installed, skip};
+
+/// A server that is killed when this is dropped.
+pub(super) struct Knot {
+    child: Child,
+    address: SocketAddr,
+    _folder: Folder,
+}
+
+impl Knot {
+    /// Serves these records of the zone test; says that the test is skipped if there is no Knot.
+    pub(super) fn start(test: &str, records: &str) -> Option<Self> {
+        if !is_installed("knotd", "--version") {
+            skip(test, "knotd is not installed");
+            return None;
+        }
+        let folder = Folder::new();
+        let address = SocketAddr::new(loopback(), 5353);
+        let zone = format!(
+            "$ORIGIN test.\n$TTL 60\n@ SOA ns.test. root.test. 1 60 60 60 5\n@ NS ns.test.\nns A {}\n{records}",
+            address.ip()
+        );
+        folder.write("test.zone", &zone);
+        let here = folder.path("");
+        let text = format!(
+            "server:\n  rundir: {here:?}\n  listen: {}@{}\n  udp-workers: 1\n  tcp-workers: 1\n  \
+             background-workers: 1\ndatabase:\n  storage: {here:?}\nlog:\n  - target: stderr\n    any: info\n\
+             zone:\n  - domain: test.\n    storage: {here:?}\n    file: test.zone\n    zonefile-sync: -1\n    \
+             journal-content: none\n",
+            address.ip(),
+            address.port(),
+        );
+        let config = folder.write("knot.conf", &text);
+        let mut child = Command::new("knotd")
+            .arg("--config")
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("knotd starts");
+        let stderr = child.stderr.take().expect("a pipe");
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        let knot = Self { child, address, _folder: folder };
+        let mut said = Vec::new();
+        while said.last().is_none_or(|line: &String| !line.contains("server started")) {
+            match lines.recv_timeout(DEADLINE) {
+                Ok(line) => said.push(line),
+                Err(error) => panic!("{error} while knotd starts: {said:#?}"),
+            }
+        }
+        Some(knot)
+    }
+
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Knot {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
