@@ -427,3 +427,34 @@ const BADVERS: u16 = 16;
 const POINTERS: usize = 128;
 /// How many records a step shows.
 const SHOWN: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The decoder alone would follow thousands of them, for each name of a message.
+    #[test]
+    fn names_of_many_pointers_are_not_followed() {
+        for (pointers, read) in [(1, true), (POINTERS - 1, true), (POINTERS, false), (5_000, false)] {
+            let mut octets = vec![0, 0];
+            for pointer in 0..pointers {
+                octets.extend((0xc000 | (2 * pointer as u16)).to_be_bytes());
+            }
+            let end = octets.len();
+            assert_eq!(name_at(&octets, end - 2, end), read.then(|| (Name::root(), end)), "{pointers}");
+        }
+    }
+
+    #[test]
+    fn pointers_lead_to_the_front_and_names_end_in_their_place() {
+        assert_eq!(name_at(&[0xc0, 0], 0, 2), None);
+        assert_eq!(name_at(&[0xc0, 2, 0], 0, 3), None);
+        assert_eq!(name_at(&[1, b'a', 0], 0, 2), None, "it ends behind its record");
+        assert_eq!(
+            name_at(&[1, b'a', 0], 0, 3).map(|(name, end)| (show(&name), end)),
+            Some(("a".to_owned(), 3))
+        );
+        assert_eq!(behind_name(&[1, b'a'], 0), None);
+        assert_eq!(behind_name(&[0x40, b'a', 0], 0), None);
+    }
+}

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::{Buf as _, BytesMut};
-use mailstore::{Commit, Intent};
+use mailstore::{Commit, Failure, Intent};
 use pop3_codec::server::{Login, Reason, Retrieve, Update};
 use pop3_codec::{Event, Maildrop, Reply, ServerConfig, ServerSession, UniqueId};
 use tokio::time::Instant;
@@ -47,7 +47,7 @@ pub async fn serve(
                 Event::Login(login) => log_in(&host, service, peer, login, &mut out).await,
                 Event::Retrieve(retrieve) => send_message(retrieve, &mut wire, &mut out).await?,
                 Event::Stls(stls) => stls.accept(&mut out),
-                Event::Update(update) => delete(&host, update, &mut out).await,
+                Event::Update(update) => delete(&host, update, &mut out).await?,
                 // `Continue` wants no answer; all else that is unanswered is refused.
                 _ => {}
             }
@@ -154,7 +154,7 @@ async fn send_message(retrieve: Retrieve<'_, Drop>, wire: &mut Wire, out: &mut B
 }
 
 /// RFC 1939 §6: what is marked goes at QUIT, and the answer tells the truth about it.
-async fn delete(host: &Host, update: Update<'_, Drop>, out: &mut BytesMut) {
+async fn delete(host: &Host, update: Update<'_, Drop>, out: &mut BytesMut) -> io::Result<()> {
     let drop = update.maildrop();
     let mailbox = drop.mail.status.id;
     let expunge = |index: usize| Intent::Expunge { mailbox, uid: drop.mail.messages[index].uid() };
@@ -162,11 +162,17 @@ async fn delete(host: &Host, update: Update<'_, Drop>, out: &mut BytesMut) {
     for part in intents.chunks(DELETED_AT_ONCE) {
         if let Err(failure) = host.store.commit(Commit::of(part.to_vec())).await {
             warn!(mailbox = mailbox.get(), %failure, "messages could not be deleted");
-            return update.reject(Reply::NOT_DELETED, out);
+            if failure == Failure::Unknown {
+                // Neither yes nor no would be true: the client hears nothing, and looks again.
+                return Err(io::Error::other("nobody knows what became of a deletion"));
+            }
+            update.reject(Reply::NOT_DELETED, out);
+            return Ok(());
         }
     }
     info!(mailbox = mailbox.get(), messages = intents.len(), "deleted");
     update.accept(out);
+    Ok(())
 }
 
 /// So that a commit fits into a segment of the journal.

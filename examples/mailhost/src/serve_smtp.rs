@@ -65,7 +65,11 @@ pub async fn serve(
                     Err(reply) => data.reject(reply, &mut out),
                 },
                 Event::Chunk(octets) => policy.chunk(octets).await,
-                Event::End(end) => end.answer(policy.end().await, &mut out),
+                Event::End(end) => match policy.end().await {
+                    Ok(result) => end.answer(result, &mut out),
+                    // Neither yes nor no would be true: the client hears nothing, and asks again.
+                    Err(Unknown) => return Err(io::Error::other("nobody knows what became of a message")),
+                },
                 Event::Discarded(fault) => policy.discarded(&format!("{fault:?}")),
                 Event::StartTls(tls) => tls.accept(&mut out),
                 // Unanswered means refused.
@@ -113,6 +117,15 @@ struct Policy<'h> {
     /// Who has logged in: the account and the name.
     login: Option<(u64, String)>,
     draft: Option<Draft>,
+}
+
+/// A commit of which nobody knows whether it will be there after a restart.
+struct Unknown;
+
+/// Why a message was not taken.
+enum Untaken {
+    Refused(Reply),
+    Unknown,
 }
 
 /// A transaction.
@@ -270,10 +283,17 @@ impl<'h> Policy<'h> {
         self.draft = Some(draft);
     }
 
-    async fn end(&mut self) -> Result<Reply, Reply> {
-        let mut draft = self.draft.take().ok_or(Reply::LOCAL_ERROR)?;
+    async fn end(&mut self) -> Result<Result<Reply, Reply>, Unknown> {
+        let Some(mut draft) = self.draft.take() else { return Ok(Err(Reply::LOCAL_ERROR)) };
         draft.scan.finish();
-        let result = self.take(&mut draft).await;
+        let result = match self.take(&mut draft).await {
+            Ok(reply) => Ok(reply),
+            Err(Untaken::Refused(reply)) => Err(reply),
+            Err(Untaken::Unknown) => {
+                warn!(id = draft.id, peer = %self.peer, "the disk failed, and nobody knows what became of the message");
+                return Err(Unknown);
+            }
+        };
         let client = self.client.as_ref().map(Domain::as_str).unwrap_or_default();
         match &result {
             Ok(_) => info!(id = draft.id, peer = %self.peer, client, mailboxes = draft.to.len(), "accepted"),
@@ -281,13 +301,13 @@ impl<'h> Policy<'h> {
                 warn!(id = draft.id, peer = %self.peer, client, code = reply.code(), why = reply.text(), "message refused");
             }
         }
-        result
+        Ok(result)
     }
 
     /// RFC 5321 §6.1: who says 250 has the responsibility. It is said when this commit is on stable storage.
-    async fn take(&self, draft: &mut Draft) -> Result<Reply, Reply> {
+    async fn take(&self, draft: &mut Draft) -> Result<Reply, Untaken> {
         if let Some(reply) = draft.failure.take().or_else(|| draft.scan.refusal()) {
-            return Err(reply);
+            return Err(Untaken::Refused(reply));
         }
         let incoming = draft.incoming.take().ok_or(Reply::LOCAL_ERROR)?;
         let body = incoming.finish(|| self.trace(draft)).await.map_err(reply_to)?;
@@ -306,7 +326,10 @@ impl<'h> Policy<'h> {
         if let Some(queued) = &queued {
             self.host.relay.committed(queued, &result);
         }
-        result.map_err(reply_to)?;
+        result.map_err(|failure| match failure {
+            Failure::Unknown => Untaken::Unknown,
+            failure => Untaken::Refused(reply_to(failure)),
+        })?;
         let text = format!("accepted as {}", draft.id);
         Ok(Reply::new(250, Some(Enhanced { subject: 0, detail: 0 }), text).unwrap_or(Reply::ACCEPTED))
     }
@@ -403,11 +426,15 @@ impl Draft {
     }
 }
 
+impl From<Reply> for Untaken {
+    fn from(reply: Reply) -> Self {
+        Self::Refused(reply)
+    }
+}
+
 fn reply_to(failure: Failure) -> Reply {
     match failure {
         Failure::NoSpace => Reply::STORAGE_FULL,
-        // Neither yes nor no would be true: 421 ends the session, and the client asks again later.
-        Failure::Unknown => Reply::SHUTTING_DOWN,
-        Failure::Refused(_) | Failure::Disk => Reply::LOCAL_ERROR,
+        Failure::Refused(_) | Failure::Disk | Failure::Unknown => Reply::LOCAL_ERROR,
     }
 }

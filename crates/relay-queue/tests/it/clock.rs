@@ -73,8 +73,9 @@ fn a_restart_with_a_clock_that_is_wrong_strands_nothing() {
         let mut world = world();
         world.now -= back;
         world.restart();
-        let next = world.queue.poll_timeout().expect("a try");
-        assert!(next <= at(world.now + 5 * HOUR), "{back}: in {} s", next.as_secs() - world.now);
+        for to in world.queue.list().flat_map(|view| view.recipients().collect::<Vec<_>>()) {
+            assert!(to.next <= at(world.now + 3 * HOUR), "{back}: in {} s", to.next.as_secs() - world.now);
+        }
         world.run(world.now + 40 * HOUR);
         world.account(|_, _| false);
         assert!(world.queue.is_empty(), "{back}");

@@ -136,6 +136,28 @@ fn a_restart_after_any_step_changes_nothing() {
 }
 
 #[test]
+fn nothing_is_done_with_a_message_before_it_is_durable() {
+    for durable in [true, false] {
+        let mut queue = Queue::new(config(), SEED);
+        let commit =
+            queue.accept(at(START), crate::world::envelope("alice@a.test", &["bob@b.test"])).expect("room");
+        for after in [0, 10, 5 * HOUR, 40 * HOUR] {
+            assert!(queue.poll(at(START + after)).is_none());
+            assert_eq!(queue.handle_order(at(START + after), Which::All, Order::Bounce), 0);
+            queue.check();
+        }
+        if durable {
+            queue.handle_durable(commit.id);
+            assert!(queue.poll(at(START + 40 * HOUR)).is_some());
+        } else {
+            queue.handle_failed(commit.id);
+            assert!(queue.is_empty() && queue.poll(at(START + 40 * HOUR)).is_none());
+        }
+        queue.check();
+    }
+}
+
+#[test]
 fn identifiers_are_never_used_twice() {
     let mut world = World::new(config(), |_, _, _| Manner::Takes);
     let mut last = MessageId(0);
@@ -214,21 +236,4 @@ fn records_of_version_one_are_read_for_ever() {
     );
     let last = view.recipients().last().and_then(|to| to.last).expect("an answer");
     assert_eq!(last.0.to_string(), "mx.b.test: 450 4.1.1 come back later");
-}
-
-/// Writes the fixture anew. Only ever for a version that was not released.
-#[test]
-#[ignore = "writes a fixture"]
-fn write_the_fixture() {
-    let mut world = World::new(config(), manner);
-    let to = ["yes@b.test", "no@b.test", "late@b.test"];
-    world
-        .accept(crate::world::envelope("alice@a.test", &to).size(1_234).tag(3).id("QQ3").expect("good"), &to);
-    world.run(START + 600);
-    let hex = |octets: &[u8]| octets.iter().map(|octet| format!("{octet:02x}")).collect::<String>();
-    let lines: String =
-        world.disk.iter().map(|(key, value)| format!("{} {}\n", hex(key), hex(value))).collect();
-    #[allow(clippy::disallowed_methods, reason = "a fixture is a file")]
-    std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1.records"), lines)
-        .expect("written");
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use relay_queue::queue::{Order, Which};
 use relay_queue::{Answer, BodyHandle, Envelope, Limits, Route, Status};
 
 use crate::world::{HOUR, Manner, START, Seen, World, address, at, config};
@@ -164,6 +165,66 @@ fn no_such_domain_is_reported_at_once() {
     let reports = world.reports();
     assert_eq!(reports.len(), 1);
     assert!(reports[0].1.contains("Status: 5.1.2") && reports[0].1.contains("there is no such domain"));
+}
+
+#[test]
+fn after_a_failure_one_connection_finds_out_whether_the_site_is_back() {
+    let died = START + 300;
+    let mut world =
+        World::new(config(), move |_, _, now| if now < died { Manner::Takes } else { Manner::Dead });
+    world.latency = 20;
+    for _ in 0..1_500 {
+        world.send("", &["x@b.test"]);
+    }
+    world.run(died + 40);
+    assert!(world.most_open > 15, "the window has grown to {}", world.most_open);
+    assert!(!world.queue.is_empty());
+    world.most_open = 0;
+    world.run(died + HOUR);
+    assert_eq!(world.most_open, 1);
+}
+
+#[test]
+fn sites_take_turns_where_there_is_little_room() {
+    let mut world = World::new(config().limits(Limits::default().attempts(1)), |_, _, _| Manner::Takes);
+    world.latency = 1;
+    for name in ["a", "b", "c"] {
+        for _ in 0..50 {
+            world.send("", &[&format!("x@{name}.test")]);
+        }
+    }
+    let last = world.send("", &["x@z.test"]);
+    world.run(START + 10);
+    assert!(
+        world.delivered.contains_key(&(last, "x@z.test".to_owned())),
+        "one of many must not wait for them all"
+    );
+}
+
+/// The answer for a domain made one message ask for it again while another one was still waiting for the same answer.
+#[test]
+fn an_answer_that_comes_when_more_is_due_is_for_all_who_asked() {
+    let mut world = World::new(config(), |_, _, _| Manner::Defers);
+    world.routes = Box::new(|_, now| {
+        (now < START + 60).then(|| Route::Site { site: "mx".to_owned(), until: at(now + 60) })
+    });
+    let one = world.send("", &["x@b.test", "y@b.test"]);
+    let two = world.send("", &["z@b.test"]);
+    world.run(START + 100);
+    for (id, to) in [(one, "y@b.test"), (two, "z@b.test")] {
+        world.queue.handle_order(at(START + 100), Which::Recipient(id, &address(to)), Order::Retry);
+    }
+    world.settle();
+    let answer = Answer::local(Status::new(4, 4, 3), "no answer");
+    world.now = START + 300;
+    world.queue.handle_route(
+        at(world.now),
+        "b.test",
+        Route::Failed { answer, permanent: false, until: at(world.now) },
+    );
+    world.queue.check();
+    world.run(START + 100 * HOUR);
+    assert!(world.queue.is_empty());
 }
 
 #[test]
