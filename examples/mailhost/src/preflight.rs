@@ -1,5 +1,5 @@
 //! What is looked at before the host runs, and by `mailhost check`. Nothing here changes anything on disk, but for
-//! [`DataDir::claim`].
+//! [`Unclaimed::claim`].
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
