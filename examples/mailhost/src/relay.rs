@@ -314,8 +314,10 @@ impl Relay {
         let mut queue = self.queue();
         match result {
             Ok(_) => queue.handle_durable(id),
-            // Nobody knows: the records tell at the next start.
-            Err(Failure::Unknown) => {}
+            // The records tell at the next start; to guess now could send a report twice.
+            Err(Failure::Unknown) => {
+                error!("the disk failed, and what became of a change of the queue is known after a restart");
+            }
             Err(_) => queue.handle_failed(id),
         }
         drop(queue);

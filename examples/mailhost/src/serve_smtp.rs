@@ -244,7 +244,7 @@ impl<'h> Policy<'h> {
         let Some(draft) = &mut self.draft else {
             return rcpt.reject(Reply::LOCAL_ERROR, out);
         };
-        // DESIGN: mail for others is taken from those who have logged in, and from networks that the configuration names.
+        // Mail for others is taken from those who have logged in, and from networks that the configuration names.
         let networks = &self.host.config.relay.networks;
         let may_relay =
             self.login.is_some() || networks.iter().any(|network| network.contains(self.peer.ip()));
@@ -311,7 +311,13 @@ impl<'h> Policy<'h> {
         }
         let incoming = draft.incoming.take().ok_or(Reply::LOCAL_ERROR)?;
         let body = incoming.finish(|| self.trace(draft)).await.map_err(reply_to)?;
-        let queued = self.queue(draft, body.size())?;
+        let queued = match self.queue(draft, body.size()) {
+            Ok(queued) => queued,
+            Err(reply) => {
+                self.host.store.discard(body);
+                return Err(Untaken::Refused(reply));
+            }
+        };
         let now = unix_time();
         let deliver = |(mailbox, address): (&MailboxId, &String)| {
             let mut prefix = BytesMut::new();

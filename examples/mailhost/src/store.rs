@@ -94,6 +94,7 @@ enum Request {
     Table(u16, oneshot::Sender<Vec<(Bytes, Bytes)>>),
     BeginBody(oneshot::Sender<Option<Upload>>),
     Discard(Upload),
+    DiscardBody(Body),
     Verify(oneshot::Sender<Option<Verification>>),
     Verified(Verification, oneshot::Sender<Vec<Damage>>),
     Counters(oneshot::Sender<Counters>),
@@ -188,6 +189,14 @@ impl Store {
     pub async fn receive(&self) -> Option<Incoming> {
         let room = Arc::clone(&self.0.room).acquire_owned().await.ok()?;
         Some(Incoming { store: self.clone(), held: BytesMut::new(), upload: None, _room: room })
+    }
+
+    /// Gives up what was received for a commit that is not made.
+    pub fn discard(&self, received: Received) {
+        if let Received::Large(body) = received {
+            // A store that has ended removes the file when it is opened again.
+            let _ = self.0.requests.send(Request::DiscardBody(body));
+        }
     }
 
     /// Writes what has been committed, and a seal; later commits are refused.
@@ -440,6 +449,7 @@ impl Writer {
                 }
             }
             Request::Discard(upload) => self.store.discard(upload),
+            Request::DiscardBody(body) => self.store.discard_body(body),
             Request::Verify(reply) => {
                 if let Err(Some(verification)) = reply.send(self.store.verify()) {
                     let _ = self.store.verified(verification);
