@@ -58,9 +58,9 @@ async fn tour(dir: &Path, once: bool) -> Result<bool, Failure> {
     let [near, far] = write_configs(dir, dns.address)?;
 
     step("Two hosts start, and make themselves certificates.");
-    let mut near_process = Process::start(&near.file)?;
-    let mut far_process = Process::start(&far.file)?;
-    let (near, far) = (Site::new(near)?, Site::new(far)?);
+    let mut near_process = Process::start(&near)?;
+    let mut far_process = Process::start(&far)?;
+    let (near, far) = (Site::new(&near)?, Site::new(&far)?);
     tour.observed(true, format!("{} is process {}", near.config.hostname, near_process.id()));
     tour.observed(true, format!("{} is process {}", far.config.hostname, far_process.id()));
 
@@ -212,11 +212,6 @@ impl Tour {
     }
 }
 
-/// One of the two hosts, before it has run.
-struct Planned {
-    file: PathBuf,
-}
-
 /// One of the two hosts.
 struct Site {
     config: Config,
@@ -225,8 +220,8 @@ struct Site {
 }
 
 impl Site {
-    fn new(planned: Planned) -> Result<Self, Failure> {
-        let config = Config::load(&planned.file)?;
+    fn new(file: &Path) -> Result<Self, Failure> {
+        let config = Config::load(file)?;
         let certificate = config.data_dir.join("self-signed.pem");
         let pem = CertificateDer::from_pem_file(&certificate)
             .map_err(|error| Failure::new(format!("{}: {error}", certificate.display())))?;
@@ -292,7 +287,7 @@ async fn until(server: &Server, login: &Credentials, count: usize) -> Result<Vec
     }
 }
 
-fn write_configs(dir: &Path, dns: SocketAddr) -> Result<[Planned; 2], Failure> {
+fn write_configs(dir: &Path, dns: SocketAddr) -> Result<[PathBuf; 2], Failure> {
     fs::create_dir_all(dir)?;
     let dir = dir.canonicalize()?;
     // Both have to listen on the same port, for MX records name none.
@@ -320,7 +315,7 @@ fn write_configs(dir: &Path, dns: SocketAddr) -> Result<[Planned; 2], Failure> {
              [relay]\nport = {smtp}\nallow_private_addresses = true\n"
         );
         fs::write(&file, text)?;
-        planned.push(Planned { file });
+        planned.push(file);
     }
     planned.try_into().map_err(|_| Failure::new("there are two zones"))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tracing::{info, warn};
 
 use crate::accounts::Accounts;
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, Login, Password};
 use crate::config::Config;
 use crate::listener::{Listeners, Service, Stop, Stopping};
 use crate::relay::Relay;
@@ -62,6 +62,16 @@ impl Host {
         authenticator: Authenticator,
     ) -> Self {
         Self { config, tls, store, accounts, relay, authenticator, locks: Locks::default() }
+    }
+
+    /// Checks a login: the account, or what came of it instead. An unknown name takes the same work as a known one.
+    pub async fn log_in(&self, peer: IpAddr, name: &str, password: Password) -> Result<u64, Login> {
+        let (account, stored) = self.accounts.login(name).unzip();
+        match (self.authenticator.login(peer, name, stored, password).await, account) {
+            (Login::Accepted, Some(account)) => Ok(account),
+            (Login::Accepted, None) => Err(Login::Rejected),
+            (other, _) => Err(other),
+        }
     }
 
     /// Whether the disk holds more than is kept free.

@@ -111,18 +111,15 @@ async fn log_in(host: &Host, service: Service, peer: SocketAddr, login: Login<'_
 
 async fn open(host: &Host, peer: SocketAddr, name: &str, password: &str) -> Result<Drop, Reply> {
     let password = Password::new(password.to_owned()).map_err(|_| Reply::AUTH_FAILED)?;
-    let known = host.accounts.login(name);
-    let account = known.as_ref().map(|(account, _)| *account);
-    let stored = known.map(|(_, hash)| hash);
-    match (host.authenticator.login(peer.ip(), name, stored, password).await, account) {
-        (auth::Login::Accepted, Some(account)) => {
+    match host.log_in(peer.ip(), name, password).await {
+        Ok(account) => {
             let inbox = host.accounts.inbox(account).ok_or(Reply::LOCAL_ERROR)?;
             let lock = host.locks.take(inbox).ok_or(Reply::IN_USE)?;
             let mail = host.store.load(inbox).await.ok_or(Reply::LOCAL_ERROR)?;
             Ok(Drop { mail, _lock: lock })
         }
-        (auth::Login::Accepted | auth::Login::Rejected, _) => Err(Reply::AUTH_FAILED),
-        (auth::Login::TooMany | auth::Login::Unavailable, _) => Err(Reply::LOCAL_ERROR),
+        Err(auth::Login::TooMany | auth::Login::Unavailable) => Err(Reply::LOCAL_ERROR),
+        Err(auth::Login::Accepted | auth::Login::Rejected) => Err(Reply::AUTH_FAILED),
     }
 }
 

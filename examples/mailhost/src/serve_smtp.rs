@@ -195,18 +195,16 @@ impl<'h> Policy<'h> {
     async fn log_in(&mut self, credentials: Credentials) -> Result<(), Reply> {
         self.exchange = None;
         let Credentials { name, password } = credentials;
-        let known = self.host.accounts.login(&name);
-        let account = known.as_ref().map(|(account, _)| *account);
-        let stored = known.map(|(_, hash)| hash);
-        let outcome = self.host.authenticator.login(self.peer.ip(), &name, stored, password).await;
+        let result = self.host.log_in(self.peer.ip(), &name, password).await;
+        let outcome = result.err().unwrap_or(Login::Accepted);
         info!(service = %self.service, peer = %self.peer, login = ?name, ?outcome, "login");
-        match (outcome, account) {
-            (Login::Accepted, Some(account)) => {
+        match result {
+            Ok(account) => {
                 self.login = Some((account, name));
                 Ok(())
             }
-            (Login::Accepted | Login::Rejected, _) => Err(Reply::AUTH_FAILED),
-            (Login::TooMany | Login::Unavailable, _) => Err(Reply::AUTH_UNAVAILABLE),
+            Err(Login::TooMany | Login::Unavailable) => Err(Reply::AUTH_UNAVAILABLE),
+            Err(Login::Accepted | Login::Rejected) => Err(Reply::AUTH_FAILED),
         }
     }
 

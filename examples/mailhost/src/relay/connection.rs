@@ -9,7 +9,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use smtp_codec::client::{ClientConfig as SmtpConfig, ClientSession, Envelope, Event, Outcome, Stage};
-use smtp_codec::extension::{Capabilities, Mechanism};
+use smtp_codec::extension::Mechanism;
 use smtp_codec::{Domain, Reply};
 use tokio::net::TcpStream;
 use tokio::time::{self, Instant};
@@ -193,11 +193,6 @@ impl Connection {
     /// Whether the connection is under TLS.
     pub const fn is_tls(&self) -> bool {
         self.tls
-    }
-
-    /// What the server announced.
-    pub fn capabilities(&self) -> &Capabilities {
-        self.session.capabilities()
     }
 
     /// Sends one message. Afterwards the connection waits for the next, unless it says that it was lost.
