@@ -8,6 +8,7 @@ use mailstore::mailbox::{AccountId, MailboxId};
 use mailstore::message::UnixTime;
 use mailstore::store::Outcome;
 use mailstore::{Commit, Intent};
+use relay_queue::Address;
 use serde::{Deserialize, Serialize};
 use smtp_codec::{Domain, ForwardPath, Mailbox};
 use thiserror::Error;
@@ -54,12 +55,12 @@ pub struct Alias {
 }
 
 /// Where the mail for an address goes.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Target {
-    /// The inbox.
-    pub mailbox: MailboxId,
-    /// The first address of its account.
-    pub address: String,
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Target {
+    /// Into this inbox.
+    Inbox(MailboxId),
+    /// To an address of another host, which an alias stands for.
+    Elsewhere(Address),
 }
 
 /// Why an address gets no mail here.
@@ -92,7 +93,9 @@ pub enum ChangeError {
     #[error("{0} does not exist; see `mailhost account list` and `mailhost alias list`")]
     Unknown(String),
     /// A target of an alias that leads nowhere.
-    #[error("{0} is neither an account nor an alias of this host; an alias can only stand for those")]
+    #[error(
+        "{0} is of a domain of this host, and neither an account nor an alias; add it first with `mailhost account add` or `mailhost alias add`"
+    )]
     UnknownTarget(String),
     /// An alias that would lead back to itself.
     #[error("{0} would lead back to itself")]
@@ -118,7 +121,16 @@ struct Directory {
     inboxes: BTreeMap<u64, MailboxId>,
     logins: BTreeMap<String, u64>,
     addresses: BTreeMap<String, u64>,
-    aliases: BTreeMap<String, Alias>,
+    aliases: BTreeMap<String, (Alias, Vec<Way>)>,
+}
+
+/// Where one target of an alias leads.
+#[derive(Debug)]
+enum Way {
+    /// To what is looked up here by this key.
+    Here(String),
+    /// To another host.
+    Elsewhere(Address),
 }
 
 impl Accounts {
@@ -134,16 +146,21 @@ impl Accounts {
             let inbox = store.find(AccountId(account.id), INBOX).await;
             directory.set_account(account, inbox);
         }
-        for (_, value) in store.table(ALIASES).await {
+        let aliases = store.table(ALIASES).await;
+        let mut this =
+            Self { store, hostname, domains, directory: RwLock::default(), changing: Mutex::new(()) };
+        for (_, value) in aliases {
             let alias: Alias = serde_json::from_slice(&value)?;
-            directory.aliases.insert(fold(&alias.alias), alias);
+            // Which domains are ours is up to the configuration, and may have changed.
+            let ways = alias.targets.iter().filter_map(|target| this.way(target)).collect();
+            directory.aliases.insert(fold(&alias.alias), (alias, ways));
         }
-        let directory = RwLock::new(directory);
-        Ok(Self { store, hostname, domains, directory, changing: Mutex::new(()) })
+        this.directory = RwLock::new(directory);
+        Ok(this)
     }
 
     /// Where the mail for a recipient goes.
-    pub fn route(&self, to: &ForwardPath<'_>) -> Result<Vec<Target>, Unroutable> {
+    pub fn route(&self, to: &ForwardPath<'_>) -> Result<BTreeSet<Target>, Unroutable> {
         let key = match to {
             // RFC 5321 §4.5.1: "postmaster" without a domain is always taken.
             ForwardPath::Postmaster => self.in_first_domain(POSTMASTER),
@@ -169,9 +186,9 @@ impl Accounts {
     /// Whether a login may send as this address: its own, or an alias that leads to it.
     pub fn may_send_as(&self, account: u64, from: &Mailbox<'_>) -> bool {
         let Some(key) = self.key(from) else { return false };
-        let inbox = self.inbox(account);
+        let Some(inbox) = self.inbox(account) else { return false };
         let directory = self.directory.read().expect("nobody panics under this lock");
-        directory.resolve(&key).iter().any(|target| Some(target.mailbox) == inbox)
+        directory.resolve(&key).contains(&Target::Inbox(inbox))
     }
 
     /// All accounts that have not been removed.
@@ -182,7 +199,8 @@ impl Accounts {
 
     /// All aliases.
     pub fn aliases(&self) -> Vec<Alias> {
-        self.directory.read().expect("nobody panics under this lock").aliases.values().cloned().collect()
+        let directory = self.directory.read().expect("nobody panics under this lock");
+        directory.aliases.values().map(|(alias, _)| alias.clone()).collect()
     }
 
     /// Adds an account with an inbox, or takes one up again that was removed.
@@ -275,19 +293,21 @@ impl Accounts {
     pub async fn add_alias(&self, alias: &str, targets: &[String]) -> Result<(), ChangeError> {
         let _changing = self.changing.lock().await;
         let key = self.local(alias)?;
+        let mut ways = Vec::with_capacity(targets.len());
         {
             let directory = self.directory.read().expect("nobody panics under this lock");
             if directory.addresses.contains_key(&key) || directory.aliases.contains_key(&key) {
                 return Err(ChangeError::Exists(alias.to_owned()));
             }
             for target in targets {
-                let of = self.local(target)?;
-                if of == key {
-                    return Err(ChangeError::Circle(alias.to_owned()));
-                }
-                // Aliases are only ever added on top of what leads somewhere, so that there are no circles.
-                if directory.resolve(&of).is_empty() {
-                    return Err(ChangeError::UnknownTarget(target.clone()));
+                let way = self.way(target).ok_or_else(|| ChangeError::BadAddress(target.clone()))?;
+                match &way {
+                    Way::Here(of) if *of == key => return Err(ChangeError::Circle(alias.to_owned())),
+                    // Aliases are only ever added on top of what leads somewhere, so that there are no circles.
+                    Way::Here(of) if directory.resolve(of).is_empty() => {
+                        return Err(ChangeError::UnknownTarget(target.clone()));
+                    }
+                    Way::Here(_) | Way::Elsewhere(_) => ways.push(way),
                 }
             }
         }
@@ -295,7 +315,7 @@ impl Accounts {
         let value = Bytes::from(serde_json::to_vec(&alias)?);
         let intent = Intent::Put { table: ALIASES, key: Bytes::copy_from_slice(key.as_bytes()), value };
         self.store.commit(Commit::of(vec![intent])).await?;
-        self.write().aliases.insert(key, alias);
+        self.write().aliases.insert(key, (alias, ways));
         Ok(())
     }
 
@@ -330,6 +350,15 @@ impl Accounts {
             let domains: Vec<_> = self.domains.iter().map(Domain::as_str).collect();
             ChangeError::NotLocal(address.to_owned(), domains.join(", "))
         })
+    }
+
+    /// Where a target of an alias leads; `None` if it is no address.
+    fn way(&self, target: &str) -> Option<Way> {
+        let mailbox = Mailbox::parse(target).ok()?;
+        match self.key(&mailbox) {
+            Some(key) => Some(Way::Here(key)),
+            None => Address::new(target).ok().map(Way::Elsewhere),
+        }
     }
 
     /// What an address is looked up by; `None` if its domain is not ours.
@@ -369,29 +398,32 @@ impl Directory {
         self.inboxes.remove(&account.id);
     }
 
-    /// The inboxes behind an address, each once.
-    fn resolve(&self, key: &str) -> Vec<Target> {
-        let (mut found, mut seen, mut open) = (BTreeMap::new(), BTreeSet::new(), vec![key.to_owned()]);
+    /// What is behind an address, each once.
+    fn resolve(&self, key: &str) -> BTreeSet<Target> {
+        let (mut found, mut seen, mut open) = (BTreeSet::new(), BTreeSet::new(), vec![key]);
         while let Some(key) = open.pop() {
-            if !seen.insert(key.clone()) {
+            if !seen.insert(key) {
                 continue;
             }
-            if let Some(alias) = self.aliases.get(&key) {
-                open.extend(alias.targets.iter().map(|target| fold(target)));
-            } else if let Some(target) = self.addresses.get(&key).and_then(|id| self.target(*id)) {
-                found.insert(target.mailbox, target);
+            for way in self.aliases.get(key).map_or(&[][..], |(_, ways)| ways) {
+                match way {
+                    Way::Here(key) => open.push(key),
+                    Way::Elsewhere(address) => {
+                        found.insert(Target::Elsewhere(address.clone()));
+                    }
+                }
             }
+            found.extend(self.addresses.get(key).and_then(|id| self.inbox(*id)));
         }
         if found.is_empty() && is_role(key) && !self.aliases.contains_key(key) {
             // RFC 2142 §5, RFC 5321 §4.5.1: these always exist; the first account answers for the host.
-            found.extend(self.inboxes.keys().next().and_then(|id| self.target(*id)).map(|t| (t.mailbox, t)));
+            found.extend(self.inboxes.keys().next().and_then(|id| self.inbox(*id)));
         }
-        found.into_values().collect()
+        found
     }
 
-    fn target(&self, id: u64) -> Option<Target> {
-        let mailbox = *self.inboxes.get(&id)?;
-        Some(Target { mailbox, address: self.accounts.get(&id)?.address.clone() })
+    fn inbox(&self, account: u64) -> Option<Target> {
+        self.inboxes.get(&account).copied().map(Target::Inbox)
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Relay {
     queue: Mutex<Queue>,
     /// Something was handed to the queue.
     wake: Notify,
+    /// A change of the queue is durable, or has failed.
+    saved: Notify,
     dns: Arc<Dns>,
     /// What is known of each site and each domain, for attempts and for the operator.
     known: Mutex<Known>,
@@ -165,6 +167,7 @@ impl Relay {
             store,
             queue: Mutex::new(queue),
             wake: Notify::new(),
+            saved: Notify::new(),
             dns: Dns::new(Resolver::new(dns_config, dns_seed)),
             known: Mutex::default(),
             security: Security { tls, opportunistic: true, login: None },
@@ -293,7 +296,7 @@ impl Relay {
         let mut all = intents(commit.changes);
         all.extend(commit.released.map(|body| Intent::Remove { table: BODIES, key: key(body) }));
         let mut source = mailstore::Source::None;
-        let mut queued = None;
+        let mut queued = Vec::new();
         if let Some(report) = &commit.report {
             let injected = report::inject(self, accounts, report).await;
             source = injected.body.map_or(mailstore::Source::None, mailstore::Source::Inline);
@@ -305,7 +308,7 @@ impl Relay {
             error!(queue_id = %commit.message, %failure, "a change of the queue could not be stored, it is tried again");
         }
         self.answer(commit.id, &result);
-        if let Some(id) = queued {
+        for id in queued {
             self.answer(id, &result);
         }
     }
@@ -321,6 +324,7 @@ impl Relay {
             Err(_) => queue.handle_failed(id),
         }
         drop(queue);
+        self.saved.notify_waiters();
         self.wake.notify_one();
     }
 

@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::accounts::Unroutable;
+use crate::accounts::{Target, Unroutable};
 use crate::auth::{Credentials, Exchange, Login, Step};
 use crate::host::{Host, unix_time};
 use crate::listener::{Service, Stopping};
@@ -414,17 +414,24 @@ impl Draft {
             Ok(targets) => targets,
             Err(Unroutable::NotLocal) if may_relay => {
                 let address = Address::new(to.as_str()).map_err(|_| Reply::BAD_RECIPIENT_SYNTAX)?;
-                self.remote.insert(address);
-                Vec::new()
+                BTreeSet::from([Target::Elsewhere(address)])
             }
             Err(Unroutable::NotLocal) => return Err(Reply::RELAY_DENIED),
             Err(Unroutable::NoSuchMailbox) => return Err(Reply::NO_SUCH_MAILBOX),
         };
         self.recipients += 1;
         self.only = (self.recipients == 1).then(|| to.as_str().to_owned());
+        // RFC 5321 §4.1.1.3 lets one mailbox be named twice; it gets the message once.
         for target in targets {
-            // RFC 5321 §4.1.1.3 lets one mailbox be named twice; it gets the message once.
-            self.to.entry(target.mailbox).or_insert_with(|| to.as_str().to_owned());
+            match target {
+                Target::Inbox(mailbox) => {
+                    self.to.entry(mailbox).or_insert_with(|| to.as_str().to_owned());
+                }
+                // RFC 5321 §3.9.1: an alias leaves the return path as it is.
+                Target::Elsewhere(address) => {
+                    self.remote.insert(address);
+                }
+            }
         }
         Ok(())
     }

@@ -2,21 +2,23 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use mailstore::message::Extent;
-use relay_queue::queue::Delivery;
-use relay_queue::{Answer, Attempt, Ending, Outcome, Status};
+use relay_queue::queue::{Delivery, Standing, View};
+use relay_queue::{Answer, Attempt, Ending, MessageId, Outcome, Status};
 use smtp_codec::client::Envelope;
 use smtp_codec::command::Body as BodyType;
 use smtp_codec::{ForwardPath, Mailbox, Reply, ReversePath};
+use tokio::time::timeout;
 use tracing::info;
 
 use super::connection::{Body, Connection, End, NoConnection, Peer, Transaction};
 use super::{Hop, Relay, key, log_id, unix_now};
 use crate::listener::Stopping;
-use crate::store::Store;
 
 impl Relay {
     /// Carries an attempt out and hands it back.
@@ -76,18 +78,20 @@ impl Relay {
         attempt: &mut Attempt,
         stopping: &Stopping,
     ) -> Ending {
+        let mut before = None;
         while let Some(delivery) = attempt.delivery() {
-            let (envelope, mut body) = match self.prepare(delivery).await {
+            let (envelope, mut body) = match self.prepare(delivery, before.take()).await {
                 Ok(prepared) => prepared,
                 Err(why) => {
                     let answer = Answer::local(Status::new(4, 3, 0), &why);
                     attempt.settle_rest(&Outcome::Deferred(answer));
-                    if self.queue().next_delivery(unix_now(), attempt) {
+                    if self.next_delivery(attempt) {
                         continue;
                     }
                     break;
                 }
             };
+            before = Some(delivery.message);
             let transaction = connection.send(envelope, &mut body).await;
             let broken = settle(attempt, &transaction, hop);
             if let Some(answer) = broken {
@@ -98,7 +102,7 @@ impl Relay {
                     Answer::local(Status::new(4, 4, 2), "the host has ended the session").by(&hop.name),
                 );
             }
-            if stopping.is_requested() || !self.queue().next_delivery(unix_now(), attempt) {
+            if stopping.is_requested() || !self.next_delivery(attempt) {
                 break;
             }
         }
@@ -106,7 +110,19 @@ impl Relay {
         Ending::Closed
     }
 
-    async fn prepare(&self, delivery: &Delivery) -> Result<(Envelope, Stored), String> {
+    /// Hands in what has come of one message, and takes the next one for the same connection.
+    fn next_delivery(&self, attempt: &mut Attempt) -> bool {
+        let more = self.queue().next_delivery(unix_now(), attempt);
+        // What was delivered is written down at once: a host that is killed now would send it again.
+        self.wake.notify_one();
+        more
+    }
+
+    async fn prepare(
+        &self,
+        delivery: &Delivery,
+        before: Option<MessageId>,
+    ) -> Result<(Envelope, Stored<'_>), String> {
         let from = match &delivery.from {
             None => ReversePath::Null,
             Some(address) => ReversePath::Mailbox(
@@ -120,7 +136,27 @@ impl Relay {
         }
         let extent = self.store.held(super::BODIES, key(delivery.body)).await;
         let extent = extent.ok_or("the message is not in the store any more")?;
-        Ok((envelope, Stored { store: self.store.clone(), extent, at: 0 }))
+        Ok((envelope, Stored { relay: self, extent, at: 0, before }))
+    }
+
+    /// Waits until what came of a message is durable.
+    async fn saved(&self, message: MessageId) -> io::Result<()> {
+        let saved = async {
+            loop {
+                let mut again = pin!(self.saved.notified());
+                again.as_mut().enable();
+                let saving = |view: View<'_>| {
+                    view.recipients().any(|recipient| recipient.standing == Standing::Saving)
+                };
+                if !self.queue().show(message).is_some_and(saving) {
+                    return;
+                }
+                again.await;
+            }
+        };
+        timeout(SAVING, saved)
+            .await
+            .map_err(|_| io::Error::other("the disk does not keep what was delivered"))
     }
 }
 
@@ -170,19 +206,26 @@ fn said(reply: &Reply) -> Answer {
 }
 
 /// A body in the store, read as it is sent.
-struct Stored {
-    store: Store,
+struct Stored<'r> {
+    relay: &'r Relay,
     extent: Extent,
     at: u64,
+    /// What went over the same connection before. It has to be written down before this one is taken as well, so that a host
+    /// that is killed sends no more than one message of each connection a second time.
+    before: Option<MessageId>,
 }
 
-impl Body for Stored {
+impl Body for Stored<'_> {
     async fn next(&mut self) -> io::Result<Bytes> {
         let length = (self.extent.length - self.at).min(SLICE);
         if length == 0 {
+            if let Some(before) = self.before.take() {
+                self.relay.saved(before).await?;
+            }
             return Ok(Bytes::new());
         }
-        let slice = self.store.read(Extent { at: self.extent.at + self.at, length, ..self.extent }).await?;
+        let slice =
+            self.relay.store.read(Extent { at: self.extent.at + self.at, length, ..self.extent }).await?;
         self.at += length;
         Ok(slice)
     }
@@ -191,3 +234,5 @@ impl Body for Stored {
 /// RFC 5321 §5.1 wants at least two addresses tried; Postfix stops as well.
 const ADDRESSES: usize = 20;
 const SLICE: u64 = 32 << 10;
+/// How long a disk may take to keep what was delivered, before no more is sent.
+const SAVING: Duration = Duration::from_secs(60);

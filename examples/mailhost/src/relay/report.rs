@@ -1,5 +1,7 @@
 //! Reports on their way to senders: composed by the queue, kept by the store.
 
+use std::collections::BTreeSet;
+
 use bytes::{Bytes, BytesMut};
 use mailstore::Intent;
 use mailstore::message::Extent;
@@ -18,43 +20,48 @@ use crate::trace::{delivered_to, return_path};
 pub(super) struct Injected {
     pub(super) body: Option<Bytes>,
     pub(super) intents: Vec<Intent>,
-    /// The queue's own commit, if the report goes to another host.
-    pub(super) queued: Option<CommitId>,
+    /// The queue's own commits, for readers at other hosts.
+    pub(super) queued: Vec<CommitId>,
 }
 
-/// Puts a report on its way: into a mailbox here, or into the queue.
+/// Puts a report on its way: into mailboxes here, into the queue, or, to an alias, into both.
 pub(super) async fn inject(relay: &Relay, accounts: &Accounts, report: &Report) -> Injected {
-    let id = relay.next_id();
-    let body = compose(relay, report).await;
     let Ok(mailbox) = Mailbox::parse(report.to.as_str()) else {
         return Injected::default();
     };
-    match accounts.route(&ForwardPath::Mailbox(mailbox)) {
-        Ok(targets) => {
-            let now = unix_time();
-            let deliver = |target: Target| {
-                let mut prefix = BytesMut::new();
-                return_path(&ReversePath::Null, &mut prefix);
-                delivered_to(report.to.as_str(), &mut prefix);
-                Intent::Deliver { mailbox: target.mailbox, prefix: prefix.freeze(), date: now }
-            };
-            info!(id, about = %report.about, to = %report.to, "report delivered");
-            Injected { body: Some(body), intents: targets.into_iter().map(deliver).collect(), queued: None }
-        }
-        Err(Unroutable::NotLocal) => {
-            let body_handle = handle(&id);
-            let commit = relay.queue().accept_report(unix_now(), report, body_handle);
-            info!(id, about = %report.about, queue_id = %commit.message, to = %report.to, "report queued");
-            let mut intents = intents(commit.changes);
-            intents.push(hold(body_handle));
-            Injected { body: Some(body), intents, queued: Some(commit.id) }
-        }
+    let targets = match accounts.route(&ForwardPath::Mailbox(mailbox)) {
+        Ok(targets) => targets,
+        Err(Unroutable::NotLocal) => BTreeSet::from([Target::Elsewhere(report.to.clone())]),
         Err(Unroutable::NoSuchMailbox) => {
             // RFC 5321 §6.1 has nobody left to tell.
             info!(about = %report.about, to = %report.to, "report dropped: its reader is not here any more");
-            Injected::default()
+            return Injected::default();
+        }
+    };
+    let mut injected = Injected { body: Some(compose(relay, report).await), ..Injected::default() };
+    let now = unix_time();
+    for target in targets {
+        let id = relay.next_id();
+        match target {
+            Target::Inbox(mailbox) => {
+                let mut prefix = BytesMut::new();
+                return_path(&ReversePath::Null, &mut prefix);
+                delivered_to(report.to.as_str(), &mut prefix);
+                info!(id, about = %report.about, to = %report.to, "report delivered");
+                injected.intents.push(Intent::Deliver { mailbox, prefix: prefix.freeze(), date: now });
+            }
+            Target::Elsewhere(to) => {
+                let body = handle(&id);
+                let report = Report { to, ..report.clone() };
+                let commit = relay.queue().accept_report(unix_now(), &report, body);
+                info!(id, about = %report.about, queue_id = %commit.message, to = %report.to, "report queued");
+                injected.intents.extend(intents(commit.changes));
+                injected.intents.push(hold(body));
+                injected.queued.push(commit.id);
+            }
         }
     }
+    injected
 }
 
 async fn compose(relay: &Relay, report: &Report) -> Bytes {

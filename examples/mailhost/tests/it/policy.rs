@@ -283,7 +283,7 @@ fn a_wrong_password_and_an_unknown_name_sound_the_same() {
 }
 
 /// Ways to name somebody elsewhere that have made relays of hosts, and what this one says.
-const RELAY_ATTEMPTS: [(&str, &str); 54] = [
+pub(crate) const RELAY_ATTEMPTS: [(&str, &str); 63] = [
     ("<victim@elsewhere.test>", "550 5.7.1 "),
     ("<victim@ELSEWHERE.TEST>", "550 5.7.1 "),
     ("<victim@[192.0.2.1]>", "550 5.7.1 "),
@@ -298,6 +298,16 @@ const RELAY_ATTEMPTS: [(&str, &str); 54] = [
     ("<anna@example.test.elsewhere.test>", "550 5.7.1 "),
     ("<anna@example.tes>", "550 5.7.1 "),
     ("<anna@test>", "550 5.7.1 "),
+    // With the dot that DNS ends names with, and with letters that only look like ours.
+    ("<victim@elsewhere.test.>", "501 "),
+    ("<anna@example.test.>", "501 "),
+    ("<victim@elsewhere.test.@example.test>", "501 "),
+    ("<anna@example.test..>", "501 "),
+    ("<anna@xn--exmple-4nf.test>", "550 5.7.1 "),
+    ("<anna@ex\u{430}mple.test>", "553 5.6.7 "),
+    ("<anna@example\u{3002}test>", "553 5.6.7 "),
+    ("<anna\u{ff20}elsewhere.test>", "553 5.6.7 "),
+    ("<anna\u{ff20}elsewhere.test@example.test>", "553 5.6.7 "),
     // The percent hack.
     ("<victim%elsewhere.test@example.test>", "550 5.1.1 "),
     ("<victim%elsewhere.test@mail.example.test>", "550 5.1.1 "),

@@ -1,10 +1,12 @@
 //! Mail for others: two hosts, a real DNS server between them, and destinations that misbehave.
 
+mod expiry;
 mod failures;
 mod knot;
 mod loops;
 mod mx;
 mod operator;
+mod outage;
 mod policy;
 mod sink;
 mod tls;

@@ -33,3 +33,32 @@ fn a_message_between_two_hosts_that_send_it_to_each_other_ends_with_one_report()
     let hops = messages[0].split("text/rfc822-headers").nth(1).unwrap().matches("Received: ").count();
     assert!((20..=120).contains(&hops), "{hops}");
 }
+
+#[test]
+fn a_ring_of_aliases_over_two_hosts_ends_with_one_report() {
+    let name = "a_ring_of_aliases_over_two_hosts_ends_with_one_report";
+    if !is_installed("python3", "--version") {
+        return skip(name, "python3 is not installed");
+    }
+    let (here, there) = (loopback(), loopback());
+    let route = |domain: &str, to| format!("[relay.routes]\n\"{domain}\" = \"{to}:{PORT}\"\n");
+    let near = site("a", here, no_dns(), &route("b.test", there), &["anna"]);
+    let far = site("b", there, no_dns(), &route("a.test", here), &["ben"]);
+    near.does("alias add ring@a.test ring@b.test");
+    far.does("alias add ring@b.test ring@a.test");
+    let (host, other) = (near.start(), far.start());
+    submit(&host, "anna@a.test", "anna@a.test", &["ring@b.test"], "Subject: round\r\n\r\ntext\r\n");
+    super::logged_by_either(&host, &other, "given up");
+    for site in [&near, &far] {
+        queue(site, "queue list", |shown| shown == "the queue is empty\n");
+    }
+    let messages = collected(&host, "anna@a.test");
+    assert_eq!(messages.len(), 1, "{messages:#?}");
+    let told = parsed(&messages[0]);
+    assert_eq!(told.len(), 2, "{told:#?}");
+    assert!(told[1].contains("Action=failed; Status=5.4.6; "), "{told:#?}");
+    assert_eq!(collected(&other, "ben@b.test").len(), 0);
+    // What was one too many is among them.
+    let hops = messages[0].split("text/rfc822-headers").nth(1).unwrap().matches("Received: ").count();
+    assert_eq!(hops, 51);
+}

@@ -127,7 +127,7 @@ impl Shared {
             self.note(|seen| seen.commands.push(line.clone()));
             let (verb, rest) = line.split_once([' ', ':']).unwrap_or((&line, ""));
             let path =
-                || rest.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or("", |path| path.0);
+                || rest.split_once('<').and_then(|(_, rest)| rest.rsplit_once('>')).map_or("", |path| path.0);
             match verb.to_ascii_uppercase().as_str() {
                 "EHLO" if matches!(manner, Manner::StartTls(_)) => say("250-sink.test\r\n250 STARTTLS")?,
                 "EHLO" => say("250 sink.test")?,
