@@ -209,7 +209,6 @@ impl Accounts {
         address: &str,
         login: Option<&str>,
         password: &PasswordHash,
-        now: UnixTime,
     ) -> Result<Account, ChangeError> {
         let _changing = self.changing.lock().await;
         let key = self.local(address)?;
@@ -239,6 +238,7 @@ impl Accounts {
         };
         let mut intents = vec![put_account(&account)?];
         if !old {
+            let now = UnixTime(self.store.system().unix_seconds());
             let (account, name) = (AccountId(account.id), INBOX.to_owned());
             intents.push(Intent::CreateMailbox { account, name, now });
         }

@@ -17,11 +17,12 @@ use crate::accounts::{Account, Accounts, Alias, ChangeError};
 use crate::auth::PasswordHash;
 use crate::commands::Failure;
 use crate::config::Config;
-use crate::host::{Host, unix_time};
+use crate::host::Host;
 use crate::listener::Stopping;
 use crate::preflight::Unclaimed;
 use crate::relay::{Ordered, Relay, Shown};
 use crate::store::Store;
+use crate::system::Machine;
 
 /// What an operator can ask for. Passwords come hashed: the words themselves go no further than the command line.
 #[derive(Debug, Deserialize, Serialize)]
@@ -209,7 +210,7 @@ async fn ask_host(mut stream: UnixStream, request: &Request) -> Result<Response,
 
 async fn ask_store(config: &Config, request: Request) -> Result<Response, Failure> {
     let _claimed = Unclaimed::probe(&config.data_dir)?.claim()?;
-    let (store, _) = Store::open(&config.mail_dir(), mailstore::Limits::default()).await?;
+    let (store, _) = Store::open(Arc::new(Machine), &config.mail_dir(), mailstore::Limits::default()).await?;
     let accounts = Accounts::load(store.clone(), config.hostname.clone(), config.domains.clone()).await?;
     let relay = Relay::open(store.clone(), config).await?;
     let response = perform(&accounts, &store, &relay, request).await;
@@ -248,7 +249,7 @@ async fn change(accounts: &Accounts, request: Request) -> Result<Response, Chang
     Ok(match request {
         Request::AddAccount { address, login, password } => {
             let password = hash(&password)?;
-            let account = accounts.add(&address, login.as_deref(), &password, unix_time()).await?;
+            let account = accounts.add(&address, login.as_deref(), &password).await?;
             info!(address, id = account.id, "account added");
             Response::Added(hidden(account))
         }

@@ -9,18 +9,20 @@ mod throttle;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::{task, time};
+use tokio::time::{self, Instant};
 
 pub use self::password::{HashError, Memory, Password, PasswordHash};
 pub use self::sasl::{Credentials, Exchange, SaslError, Step};
 pub use self::throttle::{Admission, Throttle, Ticket};
+use crate::system::System;
 
 /// Checks passwords, no more of them at once than there are cores, and slows guessing down.
 #[derive(Debug)]
 pub struct Authenticator {
+    system: Arc<dyn System>,
     /// Each check takes 19 MiB and a core for its time.
     cores: Arc<Semaphore>,
     /// As many as there are cores, once so many checks have gone on at once.
@@ -46,9 +48,10 @@ pub enum Login {
 
 impl Authenticator {
     /// Makes ready, which takes as long as one check.
-    pub fn new() -> Result<Self, HashError> {
+    pub fn new(system: Arc<dyn System>) -> Result<Self, HashError> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
+            system,
             cores: Arc::new(Semaphore::new(cores)),
             memory: Arc::default(),
             nobody: PasswordHash::new(&Password::generate()?)?,
@@ -92,7 +95,7 @@ impl Authenticator {
         let exists = stored.is_some();
         let memory = Arc::clone(&self.memory);
         let hash = stored.unwrap_or_else(|| self.nobody.clone());
-        let checked = task::spawn_blocking(move || {
+        let checked = self.system.compute(move || {
             // Held to the end of the work, even if nobody waits for it any more.
             let _permit = permit;
             let lock = || memory.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,7 +104,7 @@ impl Authenticator {
             lock().push(own);
             same
         });
-        checked.await.ok().map(|same| same & exists)
+        checked.await.map(|same| same & exists)
     }
 
     fn throttle(&self) -> MutexGuard<'_, Throttle> {
@@ -138,6 +141,7 @@ impl Drop for Attempt<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::Machine;
 
     const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
@@ -147,7 +151,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_right_password_alone_is_accepted() {
-        let authenticator = Authenticator::new().unwrap();
+        let authenticator = Authenticator::new(Arc::new(Machine)).unwrap();
         let stored = PasswordHash::new(&password("right")).unwrap();
         let login = |stored, word| authenticator.login(PEER, "anna", stored, password(word));
         assert_eq!(login(Some(stored.clone()), "right").await, Login::Accepted);
@@ -157,7 +161,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_logs_in_under_a_name_that_does_not_exist() {
-        let authenticator = Authenticator::new().unwrap();
+        let authenticator = Authenticator::new(Arc::new(Machine)).unwrap();
         // Not even with the password behind the hash that stands in.
         let authenticator =
             Authenticator { nobody: PasswordHash::new(&password("known")).unwrap(), ..authenticator };
@@ -166,7 +170,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_login_that_is_given_up_counts_as_failed() {
-        let authenticator = Authenticator::new().unwrap();
+        let authenticator = Authenticator::new(Arc::new(Machine)).unwrap();
         let stored = PasswordHash::new(&password("right")).unwrap();
         {
             let login = authenticator.login(PEER, "anna", Some(stored), password("right"));

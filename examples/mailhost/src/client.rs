@@ -100,7 +100,7 @@ impl Server {
     }
 
     async fn connect(&self) -> io::Result<Wire> {
-        let mut wire = Wire::Plain(TcpStream::connect(self.address).await?);
+        let mut wire = Wire::Plain(Box::new(TcpStream::connect(self.address).await?));
         if self.implicit_tls {
             wire.connect_tls(&self.tls, self.name.clone()).await?;
         }
@@ -180,8 +180,9 @@ impl Server {
                 continue;
             }
             tokio::select! {
-                read = wire.read(&mut buffer) => if read? == 0 { session.handle_eof() },
+                biased;
                 () = until(start, session.poll_timeout()) => session.handle_timeout(start.elapsed(), &mut out),
+                read = wire.read(&mut buffer) => if read? == 0 { session.handle_eof() },
             }
         }
     }
@@ -248,8 +249,9 @@ impl Server {
                 continue;
             }
             tokio::select! {
-                read = wire.read(&mut buffer) => if read? == 0 { session.handle_eof() },
+                biased;
                 () = until(start, session.poll_timeout()) => session.handle_timeout(start.elapsed(), &mut out),
+                read = wire.read(&mut buffer) => if read? == 0 { session.handle_eof() },
             }
         }
     }

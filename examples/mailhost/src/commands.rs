@@ -22,6 +22,7 @@ use crate::logs::{self, Safe};
 use crate::preflight::{self, DataDir, Severity};
 use crate::relay::{Ordered, Relay, Shown};
 use crate::store::Store;
+use crate::system::Machine;
 use crate::tls::Identity;
 
 /// Why a command failed: one sentence.
@@ -141,7 +142,8 @@ async fn run_host(started: Started) -> Result<ExitCode, Failure> {
     // The lock on the data directory is held to the end.
     let Started { config, data_dir: _locked, listeners, identity } = started;
     let tls = identity.server_config()?;
-    let (store, report) = Store::open(&config.mail_dir(), mailstore::Limits::default()).await?;
+    let (store, report) =
+        Store::open(Arc::new(Machine), &config.mail_dir(), mailstore::Limits::default()).await?;
     say_report(&report);
     let accounts = Accounts::load(store.clone(), config.hostname.clone(), config.domains.clone()).await?;
     if accounts.accounts().is_empty() {
@@ -151,7 +153,7 @@ async fn run_host(started: Started) -> Result<ExitCode, Failure> {
     if !relay.is_empty() {
         info!(messages = relay.len(), "mail for others waits");
     }
-    let authenticator = Authenticator::new()?;
+    let authenticator = Authenticator::new(store.shared_system())?;
     let host = Arc::new(Host::new(config, tls, store, Arc::new(accounts), Arc::new(relay), authenticator));
     let (stop, stopping) = Stop::new();
     host.run(listeners, &stop, stopping).await;

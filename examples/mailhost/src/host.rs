@@ -4,10 +4,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use mailstore::mailbox::MailboxId;
-use mailstore::message::UnixTime;
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tracing::{info, warn};
@@ -18,6 +16,7 @@ use crate::config::Config;
 use crate::listener::{Listeners, Service, Stop, Stopping};
 use crate::relay::Relay;
 use crate::store::Store;
+use crate::system::Stream;
 use crate::wire::Wire;
 use crate::{admin, serve_pop3, serve_smtp};
 
@@ -76,13 +75,10 @@ impl Host {
 
     /// Whether the disk holds more than is kept free.
     pub fn has_room(&self) -> bool {
-        match rustix::fs::statvfs(&self.config.data_dir) {
-            Ok(disk) => {
-                let (free, all) = (disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize);
-                free > self.config.limits.disk_reserve.octets(all)
-            }
+        match self.store.system().room(&self.config.data_dir) {
+            Some((free, all)) => free > self.config.limits.disk_reserve.octets(all),
             // The commit will tell.
-            Err(_) => true,
+            None => true,
         }
     }
 
@@ -99,7 +95,9 @@ impl Host {
         let limits = self.config.limits;
         let host = Arc::clone(&self);
         let handler = move |service, stream, peer, stopping| {
-            session(Arc::clone(&host), service, stream, peer, stopping)
+            // Replies are small, and are sent when they are ready to be.
+            let _ = TcpStream::set_nodelay(&stream, true);
+            session(Arc::clone(&host), service, Box::new(stream), peer, stopping)
         };
         let serving = listeners.serve(&limits, stopping, handler);
         tokio::pin!(serving);
@@ -134,9 +132,14 @@ async fn requested(signal: io::Result<impl Future<Output = ()>>) {
     }
 }
 
-async fn session(host: Arc<Host>, service: Service, stream: TcpStream, peer: SocketAddr, stopping: Stopping) {
-    // Replies are small, and are sent when they are ready to be.
-    let _ = stream.set_nodelay(true);
+/// Serves one connection to its end.
+pub async fn session(
+    host: Arc<Host>,
+    service: Service,
+    stream: Stream,
+    peer: SocketAddr,
+    stopping: Stopping,
+) {
     let mut wire = Wire::Plain(stream);
     if service.implicit_tls()
         && let Err(error) = wire.start_tls(&host.tls).await
@@ -167,10 +170,4 @@ impl Drop for Lock {
     fn drop(&mut self) {
         self.locks.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.mailbox);
     }
-}
-
-/// The time of day.
-pub fn unix_time() -> UnixTime {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixTime(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }

@@ -18,6 +18,7 @@ pub mod relay;
 pub mod serve_pop3;
 pub mod serve_smtp;
 pub mod store;
+pub mod system;
 pub mod tls;
 pub mod trace;
 pub mod wire;

@@ -7,10 +7,11 @@ mod operator;
 mod report;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use mailstore::store::Receipt;
@@ -115,7 +116,7 @@ pub enum RelayError {
     Tls(#[from] rustls::Error),
     /// No random numbers.
     #[error("no random numbers: {0}")]
-    Random(getrandom::Error),
+    Random(io::Error),
 }
 
 impl Relay {
@@ -137,14 +138,14 @@ impl Relay {
             .schedule(schedule)
             .limits(limits);
         let records = store.table(QUEUE).await;
-        let (queue, damage) = Queue::restore(queue_config, seed, unix_now(), records);
+        let (queue, damage) = Queue::restore(queue_config, seed, store.system().unix_now(), records);
         for damage in damage {
             error!(key = ?damage.key, error = %damage.error, "a record of the queue cannot be read");
         }
         // A second start within a second, or by a clock that went back, must not give a name that holds a body a second time.
         let newest = queue.list().map(|view| view.body().0 >> 24).max().unwrap_or(0);
         let mut dns_seed = [0; 32];
-        getrandom::fill(&mut dns_seed).map_err(RelayError::Random)?;
+        store.system().fill_random(&mut dns_seed).map_err(RelayError::Random)?;
         let servers = if config.dns.is_empty() { vec![FALLBACK_DNS] } else { config.dns.clone() };
         let dns_config = mx_lookup::Config::new(servers)
             .allow_private_addresses(config.relay.allow_private_addresses)
@@ -163,19 +164,21 @@ impl Relay {
             };
             Ok::<_, RelayError>((smarthost.hop.clone(), security))
         });
+        let start = store.system().unix_now().as_secs().max(newest + 1);
+        let dns = Dns::new(store.shared_system(), Resolver::new(dns_config, dns_seed));
         Ok(Self {
             store,
             queue: Mutex::new(queue),
             wake: Notify::new(),
             saved: Notify::new(),
-            dns: Dns::new(Resolver::new(dns_config, dns_seed)),
+            dns,
             known: Mutex::default(),
             security: Security { tls, opportunistic: true, login: None },
             smarthost: smarthost.transpose()?,
             routes: config.relay.routes.clone(),
             port: config.relay.port,
             hostname: config.hostname.clone(),
-            ids: Ids { start: unix_now().as_secs().max(newest + 1), count: AtomicU64::new(0) },
+            ids: Ids { start, count: AtomicU64::new(0) },
         })
     }
 
@@ -191,7 +194,7 @@ impl Relay {
         envelope: Envelope,
         body: BodyHandle,
     ) -> Result<Accepted, relay_queue::error::Refusal> {
-        let commit = self.queue().accept(unix_now(), envelope)?;
+        let commit = self.queue().accept(self.unix_now(), envelope)?;
         let mut intents = intents(commit.changes);
         intents.push(hold(body));
         Ok(Accepted { id: commit.id, message: commit.message, intents })
@@ -214,15 +217,17 @@ impl Relay {
 
     /// Delivers, until it is asked to stop; what is under way then is finished, within `patience`.
     pub async fn run(self: Arc<Self>, accounts: Arc<Accounts>, mut stopping: Stopping, patience: Duration) {
-        let resolving = tokio::spawn(Arc::clone(&self.dns).run());
+        let mut resolving = JoinSet::new();
+        resolving.spawn(Arc::clone(&self.dns).run());
         let mut work = JoinSet::new();
         while !stopping.is_requested() {
             let due = self.turn(&accounts, &stopping, &mut work);
             tokio::select! {
+                biased;
                 () = stopping.requested() => {}
                 () = self.wake.notified() => {}
                 Some(_) = work.join_next() => {}
-                () = sleep_until(due) => self.queue().handle_timeout(unix_now()),
+                () = sleep_until(due) => self.queue().handle_timeout(self.unix_now()),
             }
         }
         let finish = async {
@@ -237,7 +242,6 @@ impl Relay {
                 "deliveries did not end in time; they are tried again at the next start"
             );
         }
-        resolving.abort();
     }
 
     /// Starts everything that the queue wants done; when to look again.
@@ -248,7 +252,7 @@ impl Relay {
         work: &mut JoinSet<()>,
     ) -> Instant {
         let mut queue = self.queue();
-        while let Some(event) = queue.poll(unix_now()) {
+        while let Some(event) = queue.poll(self.unix_now()) {
             let (this, accounts) = (Arc::clone(self), Arc::clone(accounts));
             match event {
                 Event::Commit(commit) => {
@@ -258,6 +262,7 @@ impl Relay {
                     let mut stopping = stopping.clone();
                     work.spawn(async move {
                         tokio::select! {
+                            biased;
                             () = stopping.requested() => {}
                             () = this.resolve(domain) => {}
                         }
@@ -267,24 +272,24 @@ impl Relay {
                     let stopping = stopping.clone();
                     work.spawn(async move { this.attempt(attempt, stopping).await });
                 }
-                Event::Fact(fact) => say(&fact),
+                Event::Fact(fact) => self.say(&fact),
                 _ => {}
             }
         }
-        let wait = queue.poll_timeout().map_or(IDLE, |due| due.saturating_sub(unix_now()));
+        let wait = queue.poll_timeout().map_or(IDLE, |due| due.saturating_sub(self.unix_now()));
         Instant::now() + wait.min(IDLE)
     }
 
     /// At the end: only what has to become durable.
     fn turn_commits(self: &Arc<Self>, accounts: &Arc<Accounts>, work: &mut JoinSet<()>) {
         let mut queue = self.queue();
-        while let Some(event) = queue.poll(unix_now()) {
+        while let Some(event) = queue.poll(self.unix_now()) {
             match event {
                 Event::Commit(commit) => {
                     let (this, accounts) = (Arc::clone(self), Arc::clone(accounts));
                     work.spawn(async move { this.carry_out(&accounts, commit).await });
                 }
-                Event::Fact(fact) => say(&fact),
+                Event::Fact(fact) => self.say(&fact),
                 // Attempts that are not begun are due again at the next start.
                 _ => {}
             }
@@ -337,17 +342,15 @@ impl Relay {
                 None => return,
             },
         };
-        self.queue().handle_route(unix_now(), &domain, route);
+        self.queue().handle_route(self.unix_now(), &domain, route);
         self.wake.notify_one();
     }
 
     /// A host that the configuration names for the domain.
     async fn fixed(&self, domain: &str) -> Option<Route> {
         let hop = self.routes.get(domain).or_else(|| self.smarthost.as_ref().map(|(hop, _)| hop))?;
-        let until = unix_now() + FIXED;
-        let found = tokio::net::lookup_host((hop.host.as_str(), hop.port)).await;
-        let addresses: Vec<IpAddr> =
-            found.map(|found| found.map(|address| address.ip()).collect()).unwrap_or_default();
+        let until = self.unix_now() + FIXED;
+        let addresses = self.store.system().addresses(&hop.host).await.unwrap_or_default();
         let trace = format!("the configuration names {} for {domain}", hop.text());
         if addresses.is_empty() {
             self.remember(domain, Looked { trace, site: None });
@@ -363,7 +366,7 @@ impl Relay {
     }
 
     fn learn(&self, domain: &str, plan: Plan, trace: &Trace) -> Route {
-        let until = unix_now() + plan.expires().saturating_sub(self.dns.now());
+        let until = self.unix_now() + plan.expires().saturating_sub(self.dns.now());
         let verdict = plan.verdict().cloned();
         let trace = trace.to_string();
         match (plan, verdict) {
@@ -421,6 +424,26 @@ impl Relay {
         }
     }
 
+    fn say(&self, fact: &Fact) {
+        match fact {
+            Fact::Failed { message, recipient, answer, expired, told } => {
+                let answer = answer.as_ref().map(ToString::to_string).unwrap_or_default();
+                warn!(queue_id = %message, to = %recipient, expired, ?told, answer, "given up");
+            }
+            Fact::Deferred { message, recipient, answer, next } => {
+                let wait = next.saturating_sub(self.unix_now()).as_secs();
+                info!(queue_id = %message, to = %recipient, %answer, next_in_seconds = wait, "deferred");
+            }
+            // Said with more detail by the session and by the attempt.
+            Fact::Accepted { .. } | Fact::Delivered { .. } => {}
+            other => info!(fact = ?other, "queue"),
+        }
+    }
+
+    fn unix_now(&self) -> Duration {
+        self.store.system().unix_now()
+    }
+
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -455,29 +478,13 @@ fn intents(changes: Vec<Change>) -> Vec<Intent> {
     changes.into_iter().map(intent).collect()
 }
 
-fn say(fact: &Fact) {
-    match fact {
-        Fact::Failed { message, recipient, answer, expired, told } => {
-            let answer = answer.as_ref().map(ToString::to_string).unwrap_or_default();
-            warn!(queue_id = %message, to = %recipient, expired, ?told, answer, "given up");
-        }
-        Fact::Deferred { message, recipient, answer, next } => {
-            let wait = next.saturating_sub(unix_now()).as_secs();
-            info!(queue_id = %message, to = %recipient, %answer, next_in_seconds = wait, "deferred");
-        }
-        // Said with more detail by the session and by the attempt.
-        Fact::Accepted { .. } | Fact::Delivered { .. } => {}
-        other => info!(fact = ?other, "queue"),
-    }
-}
-
 /// The queue's seed: the same at every start, so that jitter does not jump, and secret.
 async fn seed(store: &Store) -> Result<u64, RelayError> {
     let records = store.table(SEED).await;
     if let Some(octets) = records.first().and_then(|(_, value)| value.first_chunk()) {
         return Ok(u64::from_be_bytes(*octets));
     }
-    let seed = getrandom::u64().map_err(RelayError::Random)?;
+    let seed = store.system().random_u64().map_err(RelayError::Random)?;
     let value = Bytes::copy_from_slice(&seed.to_be_bytes());
     store
         .commit(Commit::of(vec![Intent::Put { table: SEED, key: Bytes::from_static(b"queue"), value }]))
@@ -561,10 +568,6 @@ impl ServerCertVerifier for AnyCertificate {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.clone()
     }
-}
-
-fn unix_now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Records of the queue.

@@ -37,8 +37,9 @@ pub async fn serve(
             return Ok(reason);
         }
         tokio::select! {
-            read = wire.read(&mut buffer) => if read? == 0 { session.handle_eof() },
+            biased;
             () = until(start, session.poll_timeout()) => session.handle_timeout(start.elapsed(), &mut out),
+            read = wire.read(&mut buffer) => if read? == 0 { session.handle_eof() },
             () = stopping.requested(), if !stopping.is_requested() => {}
         }
         let mut input = &buffer[..];

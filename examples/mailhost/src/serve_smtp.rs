@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use mailstore::mailbox::MailboxId;
+use mailstore::message::UnixTime;
 use mailstore::{Commit, Failure, Intent};
 use relay_queue::Address;
 use smtp_codec::reply::Enhanced;
@@ -18,7 +19,7 @@ use tracing::{info, warn};
 
 use crate::accounts::{Target, Unroutable};
 use crate::auth::{Credentials, Exchange, Login, Step};
-use crate::host::{Host, unix_time};
+use crate::host::Host;
 use crate::listener::{Service, Stopping};
 use crate::relay::{self, Accepted};
 use crate::store::Incoming;
@@ -46,8 +47,9 @@ pub async fn serve(
             return Ok(reason);
         }
         tokio::select! {
-            read = wire.read(&mut buffer) => if read? == 0 { session.handle_eof() },
+            biased;
             () = until(start, session.poll_timeout()) => session.handle_timeout(start.elapsed(), &mut out),
+            read = wire.read(&mut buffer) => if read? == 0 { session.handle_eof() },
             () = stopping.requested(), if !stopping.is_requested() => {}
         }
         let mut input = &buffer[..];
@@ -316,7 +318,7 @@ impl<'h> Policy<'h> {
                 return Err(Untaken::Refused(reply));
             }
         };
-        let now = unix_time();
+        let now = UnixTime(self.host.store.system().unix_seconds());
         let deliver = |(mailbox, address): (&MailboxId, &String)| {
             let mut prefix = BytesMut::new();
             return_path(&draft.from, &mut prefix);
@@ -368,7 +370,9 @@ impl<'h> Policy<'h> {
 
     /// What goes above the message: for all of its recipients alike.
     fn trace(&self, draft: &Draft) -> Bytes {
-        let (mut out, at) = (BytesMut::new(), OffsetDateTime::now_utc());
+        let seconds = self.host.store.system().unix_seconds();
+        let at = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let mut out = BytesMut::new();
         let received = Received {
             client: self.client.as_ref(),
             peer: self.peer.ip(),

@@ -1,4 +1,4 @@
-//! The asynchronous front of the store: one thread writes, everybody asks it.
+//! The asynchronous front of the store: one task writes, everybody asks it.
 //!
 //! Nothing above this file knows of files, segments or a single process.
 
@@ -7,21 +7,20 @@ use std::io;
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use mailstore::error::{Dead, Refusal};
 use mailstore::mailbox::{AccountId, MailboxId, View};
 use mailstore::message::{Body, Extent, Message};
-use mailstore::os::Disk;
 use mailstore::store::{Counters, Receipt, Ticket};
 use mailstore::upload::Upload;
 use mailstore::verify::Verification;
 use mailstore::{Commit, Damage, Event, Failure, Limits, Report};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::task;
+
+use crate::system::{Disk, System};
 
 /// Bodies up to this size go into the journal; larger ones get a file of their own.
 pub const INLINE: usize = 64 << 10;
@@ -33,7 +32,8 @@ pub struct Store(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     requests: mpsc::UnboundedSender<Request>,
-    disk: Disk,
+    system: Arc<dyn System>,
+    disk: Arc<dyn Disk>,
     /// Octets of messages that may be held in memory at once, in units of [`INLINE`].
     room: Arc<Semaphore>,
 }
@@ -60,8 +60,8 @@ pub enum OpenError {
     /// There is a store, and it cannot be opened.
     #[error("{0}")]
     Dead(Dead),
-    /// Its thread has ended before it was ready.
-    #[error("the thread of the store has ended")]
+    /// Its task has ended before it was ready.
+    #[error("the task of the store has ended")]
     Gone,
 }
 
@@ -102,31 +102,45 @@ enum Request {
 }
 
 impl Store {
-    /// Opens the store in `dir`, on a thread of its own, and waits until it has been recovered.
-    pub async fn open(dir: &Path, limits: Limits) -> Result<(Self, Report), OpenError> {
-        let dir = dir.to_owned();
-        let disk = task::spawn_blocking(move || Disk::open(&dir)).await.map_err(|_| OpenError::Gone)??;
-        let seed = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
+    /// Opens the store in `dir`, in a task apart, and waits until it has been recovered.
+    pub async fn open(
+        system: Arc<dyn System>,
+        dir: &Path,
+        limits: Limits,
+    ) -> Result<(Self, Report), OpenError> {
+        let (dir, machine) = (dir.to_owned(), Arc::clone(&system));
+        let disk = system.compute(move || machine.open_disk(&dir)).await.ok_or(OpenError::Gone)??;
+        let seed = system.random_u64()?;
         let (requests, receiver) = mpsc::unbounded_channel();
         let (ready, opened) = oneshot::channel();
         let writer = Writer {
             store: mailstore::Store::new(limits.inline_body(INLINE + TRACE), seed),
-            disk: disk.clone(),
+            disk: Arc::clone(&disk),
             requests: receiver,
             waiting: BTreeMap::new(),
             ready: Some(ready),
             closed: None,
             ended: false,
         };
-        thread::Builder::new().name("store".to_owned()).spawn(move || writer.run())?;
+        system.spawn_apart("store", Box::pin(writer.run()))?;
         let report = opened.await.map_err(|_| OpenError::Gone)?.map_err(OpenError::Dead)?;
         let room = Arc::new(Semaphore::new(ROOM / INLINE));
-        Ok((Self(Arc::new(Shared { requests, disk, room })), report))
+        Ok((Self(Arc::new(Shared { requests, system, disk, room })), report))
+    }
+
+    /// The same, to be kept.
+    pub fn shared_system(&self) -> Arc<dyn System> {
+        Arc::clone(&self.0.system)
+    }
+
+    /// The machine that it is on.
+    pub fn system(&self) -> &(dyn System + 'static) {
+        &*self.0.system
     }
 
     /// Makes everything in the commit durable. Whatever is answered positively because of it has to wait for this.
     pub async fn commit(&self, commit: Commit) -> Result<Receipt, Failure> {
-        // Whether a commit comes to pass that was sent to a thread which has died since, nobody can say.
+        // Whether a commit comes to pass that was sent to a task which has died since, nobody can say.
         self.ask(|reply| Request::Commit(commit, reply)).await.unwrap_or(Err(Failure::Unknown))
     }
 
@@ -166,12 +180,7 @@ impl Store {
     pub async fn verify(&self) -> Option<(usize, Vec<Damage>)> {
         let mut verification = self.ask(Request::Verify).await??;
         while let Some(operation) = verification.poll() {
-            let disk = self.0.disk.clone();
-            let work = task::spawn_blocking(move || {
-                let result = disk.execute(&operation);
-                (operation, result)
-            });
-            let (operation, result) = work.await.ok()?;
+            let (operation, result) = self.0.disk.execute_beside(operation).await?;
             verification.handle_done(operation, result);
         }
         let (files, _) = verification.progress();
@@ -181,8 +190,7 @@ impl Store {
 
     /// Reads a stretch of a message of a [`Snapshot`] that is held.
     pub async fn read(&self, extent: Extent) -> io::Result<Bytes> {
-        let disk = self.0.disk.clone();
-        task::spawn_blocking(move || disk.read_extent(extent)).await.map_err(io::Error::other)?
+        self.0.disk.read(extent).await
     }
 
     /// Waits for room in memory, then for a message.
@@ -308,12 +316,8 @@ impl Incoming {
     /// then no longer touched, and goes at the next start.
     async fn work(&mut self) -> Result<(), Failure> {
         while let Some(operation) = self.upload.as_mut().and_then(Upload::poll) {
-            let disk = self.store.0.disk.clone();
-            let work = task::spawn_blocking(move || {
-                let result = disk.execute(&operation);
-                (operation, result)
-            });
-            let (operation, result) = work.await.map_err(|_| Failure::Disk)?;
+            let done = self.store.0.disk.execute_beside(operation).await;
+            let (operation, result) = done.ok_or(Failure::Disk)?;
             if let Some(upload) = &mut self.upload {
                 upload.handle_done(operation, result);
             }
@@ -353,10 +357,10 @@ impl From<Received> for mailstore::Source {
     }
 }
 
-/// The thread that owns the store.
+/// The task that owns the store.
 struct Writer {
     store: mailstore::Store,
-    disk: Disk,
+    disk: Arc<dyn Disk>,
     requests: mpsc::UnboundedReceiver<Request>,
     waiting: BTreeMap<Ticket, oneshot::Sender<Result<Receipt, Failure>>>,
     ready: Option<oneshot::Sender<Result<Report, Dead>>>,
@@ -365,21 +369,21 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self) {
-        self.drive();
+    async fn run(mut self) {
+        self.drive().await;
         while !self.ended {
-            let Some(request) = self.requests.blocking_recv() else {
+            let Some(request) = self.requests.recv().await else {
                 self.store.close();
-                self.drive();
+                self.drive().await;
                 return;
             };
             self.take(request);
-            self.drive();
+            self.drive().await;
         }
     }
 
     /// Works until the store waits. What is asked while a sync runs is taken before the next batch forms.
-    fn drive(&mut self) {
+    async fn drive(&mut self) {
         loop {
             while let Ok(request) = self.requests.try_recv() {
                 self.take(request);
@@ -387,7 +391,7 @@ impl Writer {
             match self.store.poll(Duration::ZERO) {
                 None => return,
                 Some(Event::Operation(operation)) => {
-                    let result = self.disk.execute(&operation);
+                    let result = self.disk.execute(&operation).await;
                     if let Err(error) = &result {
                         tracing::error!(?operation, %error, "the disk failed");
                     }

@@ -11,17 +11,18 @@ use bytes::{Buf as _, BytesMut};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+
+use crate::system::Stream;
 
 /// A connection, of which we are either side.
 #[derive(Debug)]
 pub enum Wire {
     /// In the clear.
-    Plain(TcpStream),
+    Plain(Stream),
     /// Under TLS.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Stream>>),
     /// Nothing any more: a handshake has failed.
     Gone,
 }

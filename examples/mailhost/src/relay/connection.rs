@@ -11,10 +11,10 @@ use rustls::pki_types::ServerName;
 use smtp_codec::client::{ClientConfig as SmtpConfig, ClientSession, Envelope, Event, Outcome, Stage};
 use smtp_codec::extension::Mechanism;
 use smtp_codec::{Domain, Reply};
-use tokio::net::TcpStream;
 use tokio::time::{self, Instant};
 
 use crate::client::{Credentials, shown};
+use crate::system::System;
 use crate::wire::{Wire, until};
 
 /// Where to connect, and what is expected there.
@@ -88,29 +88,30 @@ pub trait Body {
 impl Connection {
     /// Connects, greets, starts TLS and logs in, as far as that is to be had.
     pub async fn open(
+        system: &dyn System,
         client: &Domain<'static>,
         peer: &Peer,
         security: &Security,
     ) -> Result<Self, NoConnection> {
-        match Self::try_open(client, peer, security, true).await {
+        match Self::try_open(system, client, peer, security, true).await {
             Err(Attempted::Handshake(error)) if security.opportunistic => {
                 // RFC 7435 §3: what cannot be had encrypted goes in the clear, as it always did.
                 tracing::info!(peer = peer.name, %error, "no TLS with this host, going on without");
-                Self::try_open(client, peer, security, false).await.map_err(NoConnection::from)
+                Self::try_open(system, client, peer, security, false).await.map_err(NoConnection::from)
             }
             result => result.map_err(NoConnection::from),
         }
     }
 
     async fn try_open(
+        system: &dyn System,
         client: &Domain<'static>,
         peer: &Peer,
         security: &Security,
         mut want_tls: bool,
     ) -> Result<Self, Attempted> {
-        let connect = time::timeout(CONNECT, TcpStream::connect(peer.address)).await;
+        let connect = time::timeout(CONNECT, system.connect(peer.address)).await;
         let stream = connect.map_err(|_| io::Error::from(io::ErrorKind::TimedOut)).flatten()?;
-        let _ = stream.set_nodelay(true);
         let (mut out, start) = (BytesMut::new(), Instant::now());
         let session = ClientSession::new(SmtpConfig::new(client.clone()), start.elapsed(), &mut out);
         let mut this =
@@ -300,10 +301,11 @@ impl Connection {
     /// Writes and reads, whichever can go on, until something has moved or time is up.
     async fn wait(&mut self) -> io::Result<()> {
         tokio::select! {
-            moved = self.wire.exchange(&mut self.buffer, &mut self.out) => if moved? { self.session.handle_eof() },
+            biased;
             () = until(self.start, self.session.poll_timeout()) => {
                 self.session.handle_timeout(self.start.elapsed(), &mut self.out);
             }
+            moved = self.wire.exchange(&mut self.buffer, &mut self.out) => if moved? { self.session.handle_eof() },
         }
         Ok(())
     }

@@ -17,22 +17,23 @@ use tokio::time::timeout;
 use tracing::info;
 
 use super::connection::{Body, Connection, End, NoConnection, Peer, Transaction};
-use super::{Hop, Relay, key, log_id, unix_now};
+use super::{Hop, Relay, key, log_id};
 use crate::listener::Stopping;
 
 impl Relay {
     /// Carries an attempt out and hands it back.
     pub(super) async fn attempt(self: Arc<Self>, mut attempt: Attempt, mut stopping: Stopping) {
         let connected = tokio::select! {
-            connected = self.connect(&attempt) => connected,
+            biased;
             // Nothing is under way yet; it is due again at the next start.
             () = stopping.requested() => return,
+            connected = self.connect(&attempt) => connected,
         };
         let ending = match connected {
             Ok((connection, hop)) => self.use_up(connection, &hop, &mut attempt, &stopping).await,
             Err(answer) => Ending::Unreachable(answer),
         };
-        self.queue().handle_outcome(unix_now(), attempt, ending);
+        self.queue().handle_outcome(self.unix_now(), attempt, ending);
         self.wake.notify_one();
     }
 
@@ -50,7 +51,8 @@ impl Relay {
                 }
                 let address = SocketAddr::new(*address, hop.port);
                 let peer = Peer { address, name: hop.name.clone() };
-                match Connection::open(&self.hostname, &peer, self.security(&hop)).await {
+                match Connection::open(self.store.system(), &self.hostname, &peer, self.security(&hop)).await
+                {
                     Ok(connection) => {
                         info!(id, host = hop.name, %address, tls = connection.is_tls(), "connected");
                         return Ok((connection, hop));
@@ -112,7 +114,7 @@ impl Relay {
 
     /// Hands in what has come of one message, and takes the next one for the same connection.
     fn next_delivery(&self, attempt: &mut Attempt) -> bool {
-        let more = self.queue().next_delivery(unix_now(), attempt);
+        let more = self.queue().next_delivery(self.unix_now(), attempt);
         // What was delivered is written down at once: a host that is killed now would send it again.
         self.wake.notify_one();
         more

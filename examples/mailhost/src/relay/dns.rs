@@ -2,19 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mx_lookup::{Event, LookupId, Lost, Plan, Query, Resolver, Trace, Transport};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::system::{Datagram, Stream, System};
 
 /// Finds out where mail for a domain goes.
 #[derive(Debug)]
 pub struct Dns {
+    system: Arc<dyn System>,
     start: Instant,
     wake: Notify,
     /// Never held over an await.
@@ -29,9 +31,9 @@ struct Inner {
 
 impl Dns {
     /// Asks through this resolver, once [`Self::run`] runs.
-    pub fn new(resolver: Resolver) -> Arc<Self> {
+    pub fn new(system: Arc<dyn System>, resolver: Resolver) -> Arc<Self> {
         let inner = Mutex::new(Inner { resolver, waiting: BTreeMap::new() });
-        Arc::new(Self { start: Instant::now(), wake: Notify::new(), inner })
+        Arc::new(Self { system, start: Instant::now(), wake: Notify::new(), inner })
     }
 
     /// The time on the scale of plans.
@@ -58,12 +60,14 @@ impl Dns {
 
     /// Asks and answers for ever.
     pub async fn run(self: Arc<Self>) {
+        // They end with this.
+        let mut questions = JoinSet::new();
         loop {
             let deadline = {
                 let inner = &mut *self.lock();
                 while let Some(event) = inner.resolver.poll(self.now()) {
                     match event {
-                        Event::Query(query) => drop(tokio::spawn(Arc::clone(&self).ask(query))),
+                        Event::Query(query) => drop(questions.spawn(Arc::clone(&self).ask(query))),
                         Event::Plan(id, plan, trace) => {
                             if let Some(sender) = inner.waiting.remove(&id) {
                                 let _ = sender.send((plan, trace));
@@ -76,6 +80,8 @@ impl Dns {
             };
             let due = self.start + deadline.unwrap_or_else(|| self.now() + IDLE);
             tokio::select! {
+                biased;
+                Some(_) = questions.join_next() => {}
                 () = self.wake.notified() => {}
                 () = sleep_until(due) => self.lock().resolver.handle_timeout(self.now()),
             }
@@ -84,7 +90,7 @@ impl Dns {
 
     async fn ask(self: Arc<Self>, query: Query) {
         let until = self.start + query.deadline();
-        let mut wire = timeout_at(until, Socket::send(&query)).await;
+        let mut wire = timeout_at(until, Socket::send(&*self.system, &query)).await;
         let mut open = Some(query);
         while let Some(query) = open.take() {
             let got = match &mut wire {
@@ -108,28 +114,22 @@ impl Dns {
 }
 
 enum Socket {
-    Udp(UdpSocket),
-    Tcp(TcpStream),
+    Udp(Box<dyn Datagram>),
+    Tcp(Stream),
 }
 
 impl Socket {
-    async fn send(query: &Query) -> io::Result<Self> {
+    async fn send(system: &dyn System, query: &Query) -> io::Result<Self> {
         let server = query.server();
         match query.transport() {
             Transport::Udp => {
-                // A port that the system chooses anew for each question is one more thing that a forger has to guess.
-                let any = match server {
-                    SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
-                    SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
-                };
-                let socket = UdpSocket::bind(any).await?;
-                // Connected, it takes nothing from other addresses.
-                socket.connect(server).await?;
+                // A port that is chosen anew for each question is one more thing that a forger has to guess.
+                let mut socket = system.datagram(server).await?;
                 socket.send(query.payload()).await?;
                 Ok(Self::Udp(socket))
             }
             Transport::Tcp => {
-                let mut stream = TcpStream::connect(server).await?;
+                let mut stream = system.connect(server).await?;
                 let length = u16::try_from(query.payload().len()).map_err(io::Error::other)?;
                 stream.write_all(&[&length.to_be_bytes()[..], query.payload()].concat()).await?;
                 Ok(Self::Tcp(stream))
@@ -139,12 +139,7 @@ impl Socket {
 
     async fn receive(&mut self) -> io::Result<Vec<u8>> {
         match self {
-            Self::Udp(socket) => {
-                let mut octets = vec![0; LARGEST];
-                let length = socket.recv(&mut octets).await?;
-                octets.truncate(length);
-                Ok(octets)
-            }
+            Self::Udp(socket) => socket.receive().await,
             Self::Tcp(stream) => {
                 let mut octets = vec![0; usize::from(stream.read_u16().await?)];
                 stream.read_exact(&mut octets).await?;
@@ -155,4 +150,3 @@ impl Socket {
 }
 
 const IDLE: Duration = Duration::from_secs(3_600);
-const LARGEST: usize = 65_535;

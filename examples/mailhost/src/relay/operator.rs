@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Relay, log_id, say, unix_now};
+use super::{Relay, log_id};
 use crate::accounts::Accounts;
 
 /// A message in the queue, for a person to read.
@@ -84,7 +84,7 @@ impl Relay {
             (Err(_), None) if what.contains('.') => Which::Destination(what),
             (Err(error), _) => return Err(error.clone()),
         };
-        let count = queue.handle_order(unix_now(), which, order);
+        let count = queue.handle_order(self.unix_now(), which, order);
         drop(queue);
         self.wake.notify_one();
         if count == 0 {
@@ -97,10 +97,10 @@ impl Relay {
     /// Makes durable what an order has changed, where no loop does.
     pub async fn settle(&self, accounts: &Accounts) {
         loop {
-            let event = self.queue().poll(unix_now());
+            let event = self.queue().poll(self.unix_now());
             match event {
                 Some(Event::Commit(commit)) => self.carry_out(accounts, commit).await,
-                Some(Event::Fact(fact)) => say(&fact),
+                Some(Event::Fact(fact)) => self.say(&fact),
                 Some(_) => {}
                 None => return,
             }

@@ -4,15 +4,14 @@ use std::collections::BTreeSet;
 
 use bytes::{Bytes, BytesMut};
 use mailstore::Intent;
-use mailstore::message::Extent;
+use mailstore::message::{Extent, UnixTime};
 use relay_queue::queue::CommitId;
 use relay_queue::{BodyHandle, Report};
 use smtp_codec::{ForwardPath, Mailbox, ReversePath};
 use tracing::info;
 
-use super::{Relay, handle, hold, intents, key, log_id, unix_now};
+use super::{Relay, handle, hold, intents, key, log_id};
 use crate::accounts::{Accounts, Target, Unroutable};
-use crate::host::unix_time;
 use crate::trace::{delivered_to, return_path};
 
 /// What a report adds to the commit that it belongs to.
@@ -39,7 +38,7 @@ pub(super) async fn inject(relay: &Relay, accounts: &Accounts, report: &Report) 
         }
     };
     let mut injected = Injected { body: Some(compose(relay, report).await), ..Injected::default() };
-    let now = unix_time();
+    let now = UnixTime(relay.store.system().unix_seconds());
     for target in targets {
         let id = relay.next_id();
         match target {
@@ -53,7 +52,7 @@ pub(super) async fn inject(relay: &Relay, accounts: &Accounts, report: &Report) 
             Target::Elsewhere(to) => {
                 let body = handle(&id);
                 let report = Report { to, ..report.clone() };
-                let commit = relay.queue().accept_report(unix_now(), &report, body);
+                let commit = relay.queue().accept_report(relay.unix_now(), &report, body);
                 info!(id, about = %report.about, queue_id = %commit.message, to = %report.to, "report queued");
                 injected.intents.extend(intents(commit.changes));
                 injected.intents.push(hold(body));
