@@ -232,6 +232,17 @@ mod tests {
     }
 
     #[test]
+    fn packages_are_unpacked_again_when_others_are_wanted() {
+        let folder = Folder::new();
+        let unpacked = Unpacked::below(&folder.path(""));
+        assert!(!unpacked.is_there());
+        fs::write(&unpacked.stamp, "another\n").unwrap();
+        assert!(!unpacked.is_there());
+        fs::write(&unpacked.stamp, Unpacked::names()).unwrap();
+        assert!(unpacked.is_there());
+    }
+
+    #[test]
     fn the_policy_of_the_machine_comes_back() {
         let folder = Folder::new();
         let (path, aside) = (folder.path("policy"), folder.path("aside"));

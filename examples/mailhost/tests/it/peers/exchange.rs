@@ -272,7 +272,7 @@ pub(super) fn relays_to_us(kind: Kind, test: &str, too_large: &str) {
     let large = format!("Subject: one megabyte\r\n\r\n{}", "0123456789.\r\n".repeat(90_000));
     assert!(large.len() > 1 << 20);
     mta.take("anna@b.test", &["ben@b.test", "carl@b.test"], large.as_bytes());
-    // More than 2 MiB: by what we announce, or in the end.
+    // More than the SIZE that we announce.
     let huge = format!("Subject: three megabytes\r\n\r\n{}", "0123456789.\r\n".repeat(250_000));
     mta.take("anna@b.test", &["carl@b.test"], huge.as_bytes());
     let bounces = arrived(&host, "anna@b.test", 2);
@@ -300,7 +300,7 @@ pub(super) fn waits_for_us(kind: Kind, test: &str) {
     mta.flush();
     let messages = arrived(&host, "ben@b.test", 1);
     assert!(messages[0].contains("Subject: early\r\n"), "{}", messages[0]);
-    // Once more with a host that is in the way of an end, and comes back.
+    // And once more with a host that was there before.
     host.stop();
     mta.take("eva@far.test", &["ben@b.test"], b"Subject: late\r\n\r\ntext\r\n");
     mta.wait_for_deferrals(2);
