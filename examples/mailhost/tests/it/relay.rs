@@ -29,7 +29,7 @@ const PRIVATE: &str = "allow_private_addresses = true\n";
 const REPORT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/python/relay_report.py");
 
 /// An address of this machine that nobody else uses.
-fn loopback() -> IpAddr {
+pub(crate) fn loopback() -> IpAddr {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let number = NEXT.fetch_add(1, Ordering::Relaxed) as u8;
     let [.., high, low] = process::id().to_be_bytes();
@@ -37,7 +37,7 @@ fn loopback() -> IpAddr {
 }
 
 /// A silent DNS server, for hosts that are to have none.
-fn no_dns() -> SocketAddr {
+pub(crate) fn no_dns() -> SocketAddr {
     SocketAddr::new(loopback(), 53)
 }
 
@@ -47,7 +47,7 @@ fn mx(domain: &str, address: IpAddr) -> String {
 }
 
 /// A host mail.`name`.test for `name`.test, whose SMTP is at this address, with these lines from [relay] on.
-fn site(name: &str, smtp: IpAddr, dns: SocketAddr, relay: &str, accounts: &[&str]) -> Site {
+pub(crate) fn site(name: &str, smtp: IpAddr, dns: SocketAddr, relay: &str, accounts: &[&str]) -> Site {
     let site = Site::new("");
     configure(&site, name, smtp, dns, relay);
     for account in accounts {
@@ -72,7 +72,7 @@ fn configure(site: &Site, name: &str, smtp: IpAddr, dns: SocketAddr, relay: &str
 
 /// An SMTP session behind its EHLO.
 #[track_caller]
-fn session(address: SocketAddr) -> Wire {
+pub(crate) fn session(address: SocketAddr) -> Wire {
     let mut wire = Wire::connect(address);
     wire.expect("220 ");
     wire.say("EHLO client.test", "250-");
@@ -81,7 +81,7 @@ fn session(address: SocketAddr) -> Wire {
 
 /// A submission session behind its login.
 #[track_caller]
-fn submission(host: &Host, login: &str) -> Wire {
+pub(crate) fn submission(host: &Host, login: &str) -> Wire {
     let mut wire = session(host.address(Service::Submission));
     wire.log_in_smtp(login);
     wire
@@ -89,7 +89,7 @@ fn submission(host: &Host, login: &str) -> Wire {
 
 /// Submits a message, which has to be accepted; gives its name.
 #[track_caller]
-fn submit(host: &Host, login: &str, from: &str, to: &[&str], message: &str) -> String {
+pub(crate) fn submit(host: &Host, login: &str, from: &str, to: &[&str], message: &str) -> String {
     let reply = submission(host, login).offer(from, to, message);
     let name = reply.strip_prefix("250 2.0.0 accepted as ").unwrap_or_else(|| panic!("{reply}"));
     name.to_owned()
@@ -97,7 +97,7 @@ fn submit(host: &Host, login: &str, from: &str, to: &[&str], message: &str) -> S
 
 /// Asks until the queue looks as it should; gives what it looks like then.
 #[track_caller]
-fn queue(site: &Site, command: &str, done: impl Fn(&str) -> bool) -> String {
+pub(crate) fn queue(site: &Site, command: &str, done: impl Fn(&str) -> bool) -> String {
     let start = Instant::now();
     loop {
         let shown = site.does(command);
@@ -109,20 +109,20 @@ fn queue(site: &Site, command: &str, done: impl Fn(&str) -> bool) -> String {
 }
 
 #[track_caller]
-fn queue_is_empty(site: &Site) {
+pub(crate) fn queue_is_empty(site: &Site) {
     queue(site, "queue list", |shown| shown == "the queue is empty\n");
 }
 
 /// Waits for a line of the log, which may have come already.
 #[track_caller]
-fn logged(host: &Host, what: &str) -> String {
+pub(crate) fn logged(host: &Host, what: &str) -> String {
     let found = host.log().into_iter().find(|line| line.contains(what));
     found.unwrap_or_else(|| host.wait_for(what))
 }
 
 /// All messages of an account.
 #[track_caller]
-fn collected(host: &Host, login: &str) -> Vec<String> {
+pub(crate) fn collected(host: &Host, login: &str) -> Vec<String> {
     let mut pop3 = Wire::pop3(host.address(Service::Pop3), login);
     let count = pop3.unique_ids().len();
     (1..=count).map(|number| String::from_utf8(pop3.retrieve(number)).unwrap()).collect()
