@@ -215,8 +215,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
             if ready {
                 return Ok(());
             }
-            self.wire.send(&mut self.out).await?;
             if self.session.wants_tls() {
+                self.wire.send(&mut self.out).await?;
                 self.start_tls(peer, security).await?;
                 continue;
             }

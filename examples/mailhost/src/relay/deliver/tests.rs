@@ -809,7 +809,7 @@ async fn a_reply_within_the_message_counts_although_the_rest_cannot_be_written()
 /// TLS holds octets that the pipe had no room for; they have to leave it although nothing new is written.
 #[tokio::test(start_paused = true)]
 async fn a_long_message_goes_through_a_narrow_pipe_under_tls() {
-    for pipe in [1, 64, 1_000, 5_000] {
+    for pipe in [64, 1_000, 5_000] {
         let mut world = World::new(1, false);
         world.pipe = pipe;
         world.body = "a line\r\n".repeat(5_000).into();
