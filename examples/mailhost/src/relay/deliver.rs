@@ -303,7 +303,7 @@ fn judge(transaction: &Transaction, recipients: usize, host: &str) -> Verdict {
     Verdict { outcomes, ending, ours }
 }
 
-/// RFC 5321 §4.5.3.1.10: 552 behind a recipient that was taken may mean that there are too many, as RFC 821 had it, unless an
+/// RFC 5321 §4.5.3.1.10: 552 behind a recipient that was taken may mean that there are too many, as in the days before, unless an
 /// enhanced code says what else it means (RFC 3463 §3.6, X.5.3).
 fn is_too_many(reply: &Reply) -> bool {
     reply.code() == 552 && matches!(reply.enhanced(), None | Some(Enhanced { subject: 5, detail: 3 }))

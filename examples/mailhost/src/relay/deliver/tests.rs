@@ -1,8 +1,8 @@
 //! Every class of reply at every stage of a delivery, and what the queue makes of it: a scripted next host in memory, a real
 //! queue, and tokio's clock, which goes on by itself when everybody waits.
 //!
-//! What has to come of it is in the tables, which were written from RFC 5321 §3.8, §4.2.1, §4.3.2, §4.5.4.1, §5.1 and §6.1, RFC 3207
-//! §4, RFC 4954 §4 and RFC 7435 §3.
+//! What has to come of it is in the tables, which were written from RFC 5321 §3.8, §4.2.1, §4.3.2, §4.5.4.1, §5.1 and §6.1,
+//! RFC 3207 §4, RFC 4954 §4 and RFC 7435 §3.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -89,8 +89,8 @@ const fn row(stage: Stage, replies: [&'static str; 6], behind: [&'static str; 3]
     Row { stage, done, go_on, later, never, stopping, lost, behind }
 }
 
-/// Without a login: TLS is welcome and not needed. A host that does not want us at all says nothing of this message: RFC
-/// 5321 §3.1 and §4.2.1 have it tried elsewhere, and again later.
+/// Without a login: TLS is welcome and not needed. A host that does not want us at all says nothing of this message, which
+/// is tried elsewhere, and again later.
 #[rustfmt::skip]
 const TABLE: [Row; 13] = [
     //                     2yz    3yz    4yz    5yz    421    lost     behind 2yz, 4yz, 5yz
