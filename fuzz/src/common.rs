@@ -1,4 +1,6 @@
-//! What the targets share: choices, pieces, and the measure of progress.
+//! What the targets share: choices, pieces, how they are read, and the measure of progress.
+
+use bytes::{Buf, BytesMut};
 
 /// Numbers that follow from a seed: xorshift, so that each run is the same.
 #[derive(Clone, Debug)]
@@ -43,6 +45,45 @@ impl Pieces {
         }
     }
 }
+
+/// What the driver of a session comes to.
+#[derive(Debug)]
+pub enum Turn<'t, 'w> {
+    /// Octets to be read to where the session wants more. What it leaves comes again, with more behind it.
+    Octets(&'t mut &'w [u8]),
+    /// The place where TLS starts, if the session wants it now.
+    Tls,
+}
+
+/// Reads a wire as a driver does: in pieces, and with two octets in it that stand for a TLS handshake.
+pub fn read(wire: &[u8], mut pieces: Pieces, mut turn: impl FnMut(Turn<'_, '_>)) {
+    let mut buffer = BytesMut::new();
+    let mut rest = wire;
+    loop {
+        let boundary = rest.windows(2).position(|octets| octets == TLS_STARTS).unwrap_or(rest.len());
+        let (mut plain, behind) = rest.split_at(boundary);
+        loop {
+            let (piece, left) = plain.split_at(pieces.next(plain.len()));
+            buffer.extend_from_slice(piece);
+            plain = left;
+            let mut input = &buffer[..];
+            turn(Turn::Octets(&mut input));
+            let used = buffer.len() - input.len();
+            buffer.advance(used);
+            if plain.is_empty() {
+                break;
+            }
+        }
+        if behind.is_empty() {
+            break;
+        }
+        turn(Turn::Tls);
+        rest = &behind[TLS_STARTS.len()..];
+    }
+}
+
+/// Neither SMTP nor POP3 has a use for them.
+const TLS_STARTS: &[u8] = b"\xff\xff";
 
 /// Every loop makes progress: at most eight steps for an octet, and a thousand to begin and end with.
 #[derive(Debug)]

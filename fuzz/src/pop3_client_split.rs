@@ -2,18 +2,15 @@
 
 use core::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use pop3_codec::client::{Event, Reason};
 use pop3_codec::command::{Password, UserName};
 use pop3_codec::{ClientConfig, ClientLimits, ClientSession};
 
-use crate::common::{Choices, Pieces, Steps, choose};
+use crate::common::{Choices, Pieces, Steps, Turn, choose, read};
 
 /// What came of a session.
 type Seen = (Vec<String>, Vec<u8>, Option<Reason>);
-
-/// What the wire holds where TLS starts, if the session wants it then.
-const TLS_STARTS: &[u8] = b"\xff\xff";
 
 /// One octet chooses the configuration, two the pieces and the commands; the rest is the wire.
 pub fn run(data: &[u8]) {
@@ -39,45 +36,27 @@ fn config(chosen: u8) -> ClientConfig {
     config
 }
 
-fn session(chosen: u8, seed: u64, wire: &[u8], mut pieces: Pieces) -> Seen {
+fn session(chosen: u8, seed: u64, wire: &[u8], pieces: Pieces) -> Seen {
     let now = Duration::ZERO;
     let mut out = BytesMut::new();
     let mut session = ClientSession::new(config(chosen), now, &mut out);
     let mut answers = Choices::new(seed);
     let mut steps = Steps::for_octets(wire.len());
     let (mut events, mut chunks) = (Vec::new(), Vec::new());
-    let mut buffer = BytesMut::new();
-    let mut rest = wire;
-    loop {
-        let boundary = rest.windows(2).position(|octets| octets == TLS_STARTS).unwrap_or(rest.len());
-        let (mut plain, behind) = rest.split_at(boundary);
-        loop {
-            let (piece, left) = plain.split_at(pieces.next(plain.len()));
-            buffer.extend_from_slice(piece);
-            plain = left;
-            let mut input = &buffer[..];
+    read(wire, pieces, |turn| match turn {
+        Turn::Octets(input) => {
             loop {
                 steps.count();
-                let Some(event) = session.receive(now, &mut input, &mut out) else {
+                let Some(event) = session.receive(now, input, &mut out) else {
                     break;
                 };
                 answer(event, &mut answers, &mut events, &mut chunks, &mut out);
             }
             assert!(input.len() < 2_048 || session.closed().is_some() || session.wants_tls());
-            let used = buffer.len() - input.len();
-            buffer.advance(used);
-            if plain.is_empty() {
-                break;
-            }
         }
-        if behind.is_empty() {
-            break;
-        }
-        if session.wants_tls() {
-            session.handle_tls_started(now);
-        }
-        rest = &behind[TLS_STARTS.len()..];
-    }
+        Turn::Tls if session.wants_tls() => session.handle_tls_started(now),
+        Turn::Tls => {}
+    });
     session.handle_eof();
     if !chunks.is_empty() {
         events.push(format!("unfinished {chunks:?}"));

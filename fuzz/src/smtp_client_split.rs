@@ -2,19 +2,16 @@
 
 use core::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use smtp_codec::ClientLimits;
 use smtp_codec::address::{Domain, ForwardPath, Mailbox, ReversePath};
 use smtp_codec::client::{ClientConfig, ClientSession, Envelope, Event, Reason};
 use smtp_codec::extension::Mechanism;
 
-use crate::common::{Choices, Pieces, Steps, choose};
+use crate::common::{Choices, Pieces, Steps, Turn, choose, read};
 
 /// What came of a session.
 type Seen = (Vec<String>, Vec<u8>, Option<Reason>, bool);
-
-/// What the wire holds where TLS starts, if the session wants it then.
-const TLS_STARTS: &[u8] = b"\xff\xff";
 
 /// One octet chooses the configuration, two the pieces and what the caller does; the rest is the wire.
 pub fn run(data: &[u8]) {
@@ -41,45 +38,27 @@ fn config(chosen: u8) -> ClientConfig {
     config
 }
 
-fn session(chosen: u8, seed: u64, wire: &[u8], mut pieces: Pieces) -> Seen {
+fn session(chosen: u8, seed: u64, wire: &[u8], pieces: Pieces) -> Seen {
     let now = Duration::ZERO;
     let mut out = BytesMut::new();
     let mut session = ClientSession::new(config(chosen), now, &mut out);
     let mut caller = Choices::new(seed);
     let mut steps = Steps::for_octets(wire.len());
     let mut events = Vec::new();
-    let mut buffer = BytesMut::new();
-    let mut rest = wire;
-    loop {
-        let boundary = rest.windows(2).position(|octets| octets == TLS_STARTS).unwrap_or(rest.len());
-        let (mut plain, behind) = rest.split_at(boundary);
-        loop {
-            let (piece, left) = plain.split_at(pieces.next(plain.len()));
-            buffer.extend_from_slice(piece);
-            plain = left;
-            let mut input = &buffer[..];
+    read(wire, pieces, |turn| match turn {
+        Turn::Octets(input) => {
             loop {
                 steps.count();
-                let Some(event) = session.receive(now, &mut input, &mut out) else {
+                let Some(event) = session.receive(now, input, &mut out) else {
                     break;
                 };
                 answer(event, &mut caller, &mut events, &mut out);
             }
             assert!(input.len() < 12_288 || session.closed().is_some(), "unread input is bounded");
-            let used = buffer.len() - input.len();
-            buffer.advance(used);
-            if plain.is_empty() {
-                break;
-            }
         }
-        if behind.is_empty() {
-            break;
-        }
-        if session.wants_tls() {
-            session.handle_tls_started(now);
-        }
-        rest = &behind[TLS_STARTS.len()..];
-    }
+        Turn::Tls if session.wants_tls() => session.handle_tls_started(now),
+        Turn::Tls => {}
+    });
     session.handle_eof();
     assert!(session.closed().is_some() && session.poll_timeout().is_none());
     check_commands(&out);

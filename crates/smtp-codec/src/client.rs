@@ -138,6 +138,8 @@ pub(super) struct Core {
     capabilities: Capabilities,
     tls: bool,
     authenticated: bool,
+    /// The login was given up, and the server is to say 501.
+    cancelled: bool,
     transaction: Transaction,
     /// Of the message, while it is being written; gone after a bad octet.
     encoder: Option<DataEncoder>,
@@ -204,6 +206,7 @@ impl ClientSession {
             pending: Pending::Nothing,
             capabilities: Capabilities::default(),
             authenticated: false,
+            cancelled: false,
             transaction: Transaction::new(Envelope::new(ReversePath::Null)),
             encoder: None,
             restart: false,
@@ -325,12 +328,18 @@ impl ClientSession {
         &self.core.capabilities
     }
 
-    /// The offer that [`Ready::idle`] put off; `None` if the session is not idle.
+    /// The offer that [`Ready::idle`] put off; `None` if the session is not idle. It ends if the beginning of a reply has come
+    /// meanwhile: nobody has asked for one, and the next command would get it for its own.
     pub fn resume(&mut self) -> Option<Ready<'_>> {
-        (self.core.state == State::Idle).then(|| {
-            self.core.state = State::Ready;
-            Ready { core: self.core.ask(Pending::Ready) }
-        })
+        if self.core.state != State::Idle {
+            return None;
+        }
+        if self.reply.is_inside() || self.line.is_inside() {
+            self.core.end(Reason::Garbled(ReplyError::OutOfStep));
+            return None;
+        }
+        self.core.state = State::Ready;
+        Some(Ready { core: self.core.ask(Pending::Ready) })
     }
 
     /// The message that [`Message::pause`] put off; `None` if there is none.
@@ -354,6 +363,10 @@ impl ClientSession {
     /// Whether the session ended between the end of a message and its reply: the server may have taken the message or
     /// not, and who sends it again may send it twice
     /// ([RFC 5321 §4.5.3.2.6](https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.2.6)).
+    ///
+    /// The end has been written to `out` then. A driver that still holds some of it knows better: the server has not
+    /// seen the end, and so has not taken the message. A driver whose connection fails calls [`Self::handle_eof`], or there
+    /// is no doubt to ask for.
     pub const fn is_in_doubt(&self) -> bool {
         self.core.in_doubt
     }
@@ -375,6 +388,7 @@ impl ClientSession {
             Err(LineError::TooLong) => return self.core.garbled(ReplyError::TooLong),
         };
         if self.core.state == State::Auth
+            && !self.core.cancelled
             && !self.reply.is_inside()
             && let Ok((334, false, challenge)) = split_line(line)
         {
@@ -510,7 +524,10 @@ impl Core {
     }
 
     fn login_answered(&mut self, reply: Reply) -> Turn {
+        let cancelled = core::mem::take(&mut self.cancelled);
         match reply.severity() {
+            // RFC 4954 §4: "*" is rejected. A server that goes on, or calls it a login, has read something else.
+            Severity::Positive if cancelled => self.garbled(ReplyError::OutOfStep),
             Severity::Positive => {
                 self.authenticated = true;
                 self.go(State::Ready, Turn::Event(Told::LoggedIn(reply)))
@@ -566,7 +583,10 @@ impl Core {
             _ => Stage::Data,
         };
         let is_recipient = stage == Stage::Recipients && self.transaction.mail_refused.is_none();
-        self.outcome = Some(Outcome::Refused { stage, reply: reply.clone() });
+        self.keep_verdict();
+        if self.outcome.is_none() {
+            self.outcome = Some(Outcome::Refused { stage, reply: reply.clone() });
+        }
         if is_recipient { Turn::Event(Told::Recipient(number - 1, reply)) } else { Turn::Done }
     }
 
@@ -672,6 +692,7 @@ impl Core {
 
     fn cancel_login(&mut self, out: &mut BytesMut) {
         out.extend_from_slice(b"*\r\n");
+        self.cancelled = true;
         self.restart = true;
     }
 
@@ -699,11 +720,26 @@ impl Core {
 
     fn end(&mut self, reason: Reason) {
         if self.reason.is_none() {
+            self.keep_verdict();
             self.in_doubt = self.state == State::Final && !self.transaction.empty;
             self.reason = Some(reason);
             self.state = State::Closed;
             self.pending = Pending::Nothing;
             self.encoder = None;
+        }
+    }
+
+    /// The rest of a group is of no account once its beginning was refused: what was lost with the connection changes
+    /// nothing.
+    fn keep_verdict(&mut self) {
+        let transaction = &mut self.transaction;
+        let within = self.state == State::Envelope || (self.state == State::Final && transaction.empty);
+        let decided = transaction.mail_refused.is_some()
+            || (transaction.taken == 0 && transaction.answered >= transaction.data());
+        if within && decided && self.outcome.is_none() {
+            let stage = transaction.stage();
+            let refusal = transaction.mail_refused.take().or_else(|| transaction.recipient_refused.take());
+            self.outcome = refusal.map(|reply| Outcome::Refused { stage, reply });
         }
     }
 

@@ -100,7 +100,7 @@ impl Server {
     }
 
     async fn connect(&self) -> io::Result<Wire> {
-        let mut wire = Wire::Plain(Box::new(TcpStream::connect(self.address).await?));
+        let mut wire: Wire = Wire::Plain(Box::new(TcpStream::connect(self.address).await?));
         if self.implicit_tls {
             wire.connect_tls(&self.tls, self.name.clone()).await?;
         }

@@ -18,16 +18,16 @@ use crate::system::Stream;
 
 /// A connection, of which we are either side.
 #[derive(Debug)]
-pub enum Wire {
+pub enum Wire<S = Stream> {
     /// In the clear.
-    Plain(Stream),
+    Plain(S),
     /// Under TLS.
-    Tls(Box<TlsStream<Stream>>),
+    Tls(Box<TlsStream<S>>),
     /// Nothing any more: a handshake has failed.
     Gone,
 }
 
-impl Wire {
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Does the handshake. What the client sent in the clear behind its STARTTLS is not in our buffers any more.
     pub async fn start_tls(&mut self, config: &Arc<ServerConfig>) -> io::Result<()> {
         let Self::Plain(stream) = std::mem::replace(self, Self::Gone) else {
@@ -83,32 +83,42 @@ impl Wire {
 
     /// Writes from `out` and reads into `buffer`, whichever can go on; true when the peer will send nothing more.
     ///
-    /// A client needs both at once: a server that gives up on a message says so while the message is still being sent.
+    /// A client needs both at once: a server that gives up on a message says so while the message is still being sent, and
+    /// then closes: what it said is read although nothing can be written any more. What stays in `out` was not written.
     /// May be dropped at any time without loss.
     pub async fn exchange(&mut self, buffer: &mut BytesMut, out: &mut BytesMut) -> io::Result<bool> {
         poll_fn(|cx| {
-            let mut moved = false;
-            while !out.is_empty() {
-                match Pin::new(&mut *self).poll_write(cx, out)? {
-                    Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    Poll::Ready(count) => out.advance(count),
+            let (mut moved, mut failed) = (false, None);
+            while !out.is_empty() && failed.is_none() {
+                match Pin::new(&mut *self).poll_write(cx, out) {
+                    Poll::Ready(Ok(0)) => failed = Some(io::ErrorKind::WriteZero.into()),
+                    Poll::Ready(Ok(count)) => {
+                        out.advance(count);
+                        moved = true;
+                    }
+                    Poll::Ready(Err(error)) => failed = Some(error),
                     Poll::Pending => break,
                 }
-                moved = true;
             }
-            if moved {
-                // What the flush has still to do, it does at the next call.
-                let _ = Pin::new(&mut *self).poll_flush(cx)?;
+            // At each call: TLS may still hold octets that a call before has written.
+            if failed.is_none()
+                && let Poll::Ready(Err(error)) = Pin::new(&mut *self).poll_flush(cx)
+            {
+                failed = Some(error);
             }
             let mut octets = [0; READ];
             let mut read = ReadBuf::new(&mut octets);
-            match Pin::new(&mut *self).poll_read(cx, &mut read)? {
-                Poll::Ready(()) => {
+            match Pin::new(&mut *self).poll_read(cx, &mut read) {
+                Poll::Ready(Ok(())) => {
                     buffer.extend_from_slice(read.filled());
                     Poll::Ready(Ok(read.filled().is_empty()))
                 }
-                Poll::Pending if moved => Poll::Ready(Ok(false)),
-                Poll::Pending => Poll::Pending,
+                Poll::Ready(Err(error)) => Poll::Ready(Err(failed.unwrap_or(error))),
+                Poll::Pending => match failed {
+                    Some(error) => Poll::Ready(Err(error)),
+                    None if moved => Poll::Ready(Ok(false)),
+                    None => Poll::Pending,
+                },
             }
         })
         .await
@@ -122,7 +132,7 @@ impl Wire {
     }
 }
 
-impl AsyncRead for Wire {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -136,7 +146,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, octets),

@@ -51,7 +51,8 @@ pub enum Event<'s> {
 ///
 /// There is a third outcome, that nobody knows: the connection was lost between the end of the message and the reply.
 /// Then there is no event, and [`ClientSession::is_in_doubt`](super::ClientSession::is_in_doubt) says so once the session is
-/// closed. A session that closes within a transaction otherwise has not sent the message.
+/// closed. A session that closes within a transaction otherwise has not sent the message; if MAIL or all recipients had
+/// been refused by then, that is still told.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Outcome {
     /// The server has taken the message for the recipients it has taken, and is responsible now.

@@ -1,6 +1,7 @@
 //! What the sessions do, through the public API.
 
 mod client;
+mod client_matrix;
 mod pair;
 mod properties;
 mod rfc_examples;

@@ -8,13 +8,16 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes, BytesMut};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use smtp_codec::client::{ClientConfig as SmtpConfig, ClientSession, Envelope, Event, Outcome, Stage};
+use smtp_codec::client::{
+    ClientConfig as SmtpConfig, ClientSession, Envelope, Event, Outcome, Reason, Stage, Timer,
+};
 use smtp_codec::extension::Mechanism;
 use smtp_codec::{Domain, Reply};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{self, Instant};
 
 use crate::client::{Credentials, shown};
-use crate::system::System;
+use crate::system::Stream;
 use crate::wire::{Wire, until};
 
 /// Where to connect, and what is expected there.
@@ -37,15 +40,32 @@ pub struct Security {
     pub login: Option<Arc<Credentials>>,
 }
 
+/// How connections come about.
+pub trait Dial: Sync {
+    /// What octets are written to and read from.
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin;
+
+    /// Connects. It is given up after half a minute.
+    fn dial(&self, address: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
 /// A session that waits for a transaction.
 #[derive(Debug)]
-pub struct Connection {
-    wire: Wire,
+pub struct Connection<S = Stream> {
+    wire: Wire<S>,
     session: ClientSession,
     buffer: BytesMut,
     out: BytesMut,
     start: Instant,
-    tls: bool,
+    tls: Tls,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Tls {
+    Off,
+    /// Asked for, and not yet proven by a reply within it.
+    Beginning,
+    On,
 }
 
 /// Why there is no connection.
@@ -73,10 +93,14 @@ pub enum End {
     Taken(Reply),
     /// It has not.
     Refused(Stage, Reply),
+    /// It takes no message like this, and was not asked.
+    Unsendable(String),
     /// The connection was lost before the end of the message.
     Lost(String),
     /// The connection was lost behind the end of the message: nobody knows.
     InDoubt(String),
+    /// The message could not be read to its end. The connection has to go.
+    Unreadable(String),
 }
 
 /// Where the octets of a message come from.
@@ -85,66 +109,87 @@ pub trait Body {
     fn next(&mut self) -> impl Future<Output = io::Result<Bytes>> + Send;
 }
 
-impl Connection {
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
     /// Connects, greets, starts TLS and logs in, as far as that is to be had.
     pub async fn open(
-        system: &dyn System,
+        dial: &impl Dial<Stream = S>,
         client: &Domain<'static>,
         peer: &Peer,
         security: &Security,
     ) -> Result<Self, NoConnection> {
-        match Self::try_open(system, client, peer, security, true).await {
+        match Self::try_open(dial, client, peer, security, true).await {
             Err(Attempted::Handshake(error)) if security.opportunistic => {
-                // RFC 7435 §3: what cannot be had encrypted goes in the clear, as it always did.
-                tracing::info!(peer = peer.name, %error, "no TLS with this host, going on without");
-                Self::try_open(system, client, peer, security, false).await.map_err(NoConnection::from)
+                // RFC 7435 §3: what cannot be had encrypted goes in the clear, as it always did. Not on the same connection:
+                // what was said on it is of no worth.
+                tracing::info!(peer = peer.name, error, "no TLS with this host, going on without");
+                Self::try_open(dial, client, peer, security, false).await.map_err(NoConnection::from)
             }
             result => result.map_err(NoConnection::from),
         }
     }
 
     async fn try_open(
-        system: &dyn System,
+        dial: &impl Dial<Stream = S>,
         client: &Domain<'static>,
         peer: &Peer,
         security: &Security,
-        mut want_tls: bool,
+        want_tls: bool,
     ) -> Result<Self, Attempted> {
-        let connect = time::timeout(CONNECT, system.connect(peer.address)).await;
+        let connect = time::timeout(CONNECT, dial.dial(peer.address)).await;
         let stream = connect.map_err(|_| io::Error::from(io::ErrorKind::TimedOut)).flatten()?;
         let (mut out, start) = (BytesMut::new(), Instant::now());
         let session = ClientSession::new(SmtpConfig::new(client.clone()), start.elapsed(), &mut out);
-        let mut this =
-            Self { wire: Wire::Plain(stream), session, buffer: BytesMut::new(), out, start, tls: false };
+        let (wire, buffer) = (Wire::Plain(stream), BytesMut::new());
+        let mut this = Self { wire, session, buffer, out, start, tls: Tls::Off };
+        match this.introduce(peer, security, want_tls).await {
+            Ok(()) => Ok(this),
+            // Octets behind the reply to STARTTLS, a handshake that fails, a server that is gone behind it: in all of
+            // these TLS was offered and is not to be had.
+            Err(Attempted::Network(why)) if this.tls == Tls::Beginning => Err(Attempted::Handshake(why)),
+            Err(why) => Err(why),
+        }
+    }
+
+    /// Goes on until a transaction can begin.
+    async fn introduce(
+        &mut self,
+        peer: &Peer,
+        security: &Security,
+        mut want_tls: bool,
+    ) -> Result<(), Attempted> {
         let mut login = security.login.clone();
         loop {
-            let mut input = &this.buffer[..];
+            let mut input = &self.buffer[..];
             let mut refused = None;
             let mut ready = false;
-            while let Some(event) = this.session.receive(this.start.elapsed(), &mut input, &mut this.out) {
+            while let Some(event) = self.session.receive(self.start.elapsed(), &mut input, &mut self.out) {
                 match event {
+                    Event::Ready(offer) if refused.is_some() => offer.quit(&mut self.out),
                     Event::Ready(offer) if want_tls && !offer.is_tls() && offer.capabilities().starttls() => {
-                        let _ = offer.starttls(&mut this.out);
+                        let _ = offer.starttls(&mut self.out);
+                        self.tls = Tls::Beginning;
                     }
                     Event::Ready(offer) if !offer.is_tls() && !security.opportunistic => {
-                        offer.quit(&mut this.out);
+                        offer.quit(&mut self.out);
                         refused = Some(Attempted::Network("the server does not offer STARTTLS".to_owned()));
                     }
-                    Event::Ready(offer) => match login.take() {
-                        Some(credentials) => {
-                            let response = credentials.plain();
-                            if offer.auth(Mechanism::PLAIN, Some(&response), &mut this.out).is_err() {
-                                refused = Some(Attempted::Network(
-                                    "the server does not offer AUTH PLAIN".to_owned(),
-                                ));
+                    Event::Ready(offer) => {
+                        self.tls = if offer.is_tls() { Tls::On } else { Tls::Off };
+                        match login.take() {
+                            Some(credentials) => {
+                                let response = credentials.plain();
+                                if offer.auth(Mechanism::PLAIN, Some(&response), &mut self.out).is_err() {
+                                    let why = "the server does not offer AUTH PLAIN".to_owned();
+                                    refused = Some(Attempted::Network(why));
+                                }
+                            }
+                            None => {
+                                offer.idle();
+                                ready = true;
                             }
                         }
-                        None => {
-                            offer.idle();
-                            ready = true;
-                        }
-                    },
-                    Event::TlsRefused(reply) if security.opportunistic => {
+                    }
+                    Event::TlsRefused(reply) if security.opportunistic && reply.code() != 421 => {
                         tracing::info!(
                             peer = peer.name,
                             reply = shown(&reply),
@@ -157,28 +202,25 @@ impl Connection {
                     }
                     _ => {}
                 }
-                if ready {
-                    break;
-                }
             }
-            let used = this.buffer.len() - input.len();
-            this.buffer.advance(used);
+            let used = self.buffer.len() - input.len();
+            self.buffer.advance(used);
             if let Some(why) = refused {
-                let _ = this.wire.send(&mut this.out).await;
+                let _ = self.wire.send(&mut self.out).await;
                 return Err(why);
             }
+            if let Some(reason) = self.session.closed() {
+                return Err(Attempted::Network(told(reason)));
+            }
             if ready {
-                return Ok(this);
+                return Ok(());
             }
-            if let Some(reason) = this.session.closed() {
-                return Err(Attempted::Network(format!("the session ended: {reason:?}")));
-            }
-            this.wire.send(&mut this.out).await?;
-            if this.session.wants_tls() {
-                this.start_tls(peer, security).await.map_err(Attempted::Handshake)?;
+            if self.session.wants_tls() {
+                self.wire.send(&mut self.out).await?;
+                self.start_tls(peer, security).await?;
                 continue;
             }
-            this.wait().await?;
+            self.wait().await?;
         }
     }
 
@@ -187,23 +229,18 @@ impl Connection {
             .unwrap_or_else(|_| ServerName::IpAddress(peer.address.ip().into()));
         self.wire.connect_tls(&security.tls, name).await?;
         self.session.handle_tls_started(self.start.elapsed());
-        self.tls = true;
         Ok(())
     }
 
     /// Whether the connection is under TLS.
-    pub const fn is_tls(&self) -> bool {
-        self.tls
+    pub fn is_tls(&self) -> bool {
+        self.tls == Tls::On
     }
 
     /// Sends one message. Afterwards the connection waits for the next, unless it says that it was lost.
     pub async fn send(&mut self, envelope: Envelope, body: &mut impl Body) -> Transaction {
         let mut recipients = Vec::new();
-        let end = match self.try_send(envelope, body, &mut recipients).await {
-            Ok(end) => end,
-            Err(error) if self.session.is_in_doubt() => End::InDoubt(error.to_string()),
-            Err(error) => End::Lost(error.to_string()),
-        };
+        let end = self.try_send(envelope, body, &mut recipients).await;
         Transaction { recipients, end }
     }
 
@@ -212,17 +249,15 @@ impl Connection {
         envelope: Envelope,
         body: &mut impl Body,
         recipients: &mut Vec<Reply>,
-    ) -> io::Result<End> {
+    ) -> End {
         let Some(ready) = self.session.resume() else {
-            return Ok(End::Lost("the connection was lost".to_owned()));
+            return End::Lost(self.session.closed().map_or_else(String::new, told));
         };
         if let Err(error) = ready.mail(envelope, &mut self.out) {
-            // What cannot be sent to this host today cannot be sent tomorrow: it is too big for it.
-            let reply = Reply::new(552, None, error.to_string()).unwrap_or(Reply::MESSAGE_TOO_BIG);
-            self.settle().await?;
-            return Ok(End::Refused(Stage::Mail, reply));
+            self.settle();
+            return End::Unsendable(error.to_string());
         }
-        let mut end = None;
+        let (mut end, mut failed) = (None, None);
         loop {
             let mut input = &self.buffer[..];
             let mut ready = false;
@@ -238,42 +273,51 @@ impl Connection {
                     }
                     _ => {}
                 }
-                if ready {
-                    break;
-                }
             }
             let used = self.buffer.len() - input.len();
             self.buffer.advance(used);
             if ready && let Some(end) = end {
-                return Ok(end);
+                return end;
             }
             if let Some(reason) = self.session.closed() {
-                let why = format!("the session ended: {reason:?}");
-                return Ok(match end {
+                let why = failed.unwrap_or_else(|| told(reason));
+                return match end {
                     Some(end) => end,
-                    None if self.session.is_in_doubt() => End::InDoubt(why),
+                    // What is still here the server has not seen: it cannot have taken the message.
+                    None if self.session.is_in_doubt() && self.out.is_empty() => End::InDoubt(why),
                     None => End::Lost(why),
-                });
+                };
             }
             if self.out.is_empty() && self.session.message().is_some() {
-                // The store must not fail us here: nothing has been promised for this message but by ourselves.
-                let slice = body.next().await?;
+                let slice = match body.next().await {
+                    Ok(slice) => slice,
+                    Err(error) => {
+                        self.session.handle_eof();
+                        return End::Unreadable(error.to_string());
+                    }
+                };
                 if let Some(mut message) = self.session.message() {
-                    let bad = |_| io::Error::other("the message holds a bare CR, LF or NUL");
-                    if slice.is_empty() {
-                        message.finish(&mut self.out).map_err(bad)?;
+                    let written = if slice.is_empty() {
+                        message.finish(&mut self.out)
                     } else {
-                        message.write(&slice, &mut self.out).map_err(bad)?;
-                        message.pause();
+                        message.write(&slice, &mut self.out).map(|()| message.pause())
+                    };
+                    if written.is_err() {
+                        self.session.handle_eof();
+                        let why = "the message holds a bare CR, a bare LF or NUL";
+                        return End::Unreadable(why.to_owned());
                     }
                 }
             }
-            self.wait().await?;
+            if let Err(error) = self.wait().await {
+                failed = Some(error.to_string());
+                self.session.handle_eof();
+            }
         }
     }
 
     /// Lets the session offer itself again after a step that was not taken.
-    async fn settle(&mut self) -> io::Result<()> {
+    fn settle(&mut self) {
         while let Some(event) =
             self.session.receive(self.start.elapsed(), &mut &self.buffer[..0], &mut self.out)
         {
@@ -282,13 +326,13 @@ impl Connection {
                 break;
             }
         }
-        Ok(())
     }
 
     /// Ends the session in order.
     pub async fn quit(mut self) {
         if let Some(ready) = self.session.resume() {
             ready.quit(&mut self.out);
+            // Deviates from RFC 5321 §4.1.1.10: the 221 is not waited for, since nothing depends on it. So does Postfix.
             self.wire.finish(&mut self.out).await;
         }
     }
@@ -314,7 +358,7 @@ impl Connection {
 enum Attempted {
     Network(String),
     Refused(Reply),
-    Handshake(io::Error),
+    Handshake(String),
 }
 
 impl From<io::Error> for Attempted {
@@ -331,6 +375,21 @@ impl From<Attempted> for NoConnection {
             Attempted::Handshake(error) => Self::Network(format!("no TLS: {error}")),
         }
     }
+}
+
+/// Why a session has ended, for people: a sender may read it in a report.
+fn told(reason: Reason) -> String {
+    let text = match reason {
+        Reason::Eof | Reason::Quit => "the host closed the connection",
+        Reason::Timeout(Timer::Greeting) => "the host did not greet in time",
+        Reason::Timeout(Timer::DataBlock) => "the host did not read the message in time",
+        Reason::Timeout(_) => "the host did not answer in time",
+        Reason::Garbled(error) => return format!("the host did not answer in SMTP: {error}"),
+        Reason::PlaintextBehindStartTls => "the host went on in the clear behind its reply to STARTTLS",
+        Reason::ServerStopping => "the host ended the session",
+        _ => "the session ended",
+    };
+    text.to_owned()
 }
 
 /// RFC 5321 §4.5.3.2.1 has five minutes for the greeting; a connection itself takes far less.

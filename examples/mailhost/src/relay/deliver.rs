@@ -1,4 +1,4 @@
-//! One attempt: a connection to a site, and what goes over it.
+//! One attempt: connections to a site, and what goes over them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,135 +12,91 @@ use relay_queue::queue::{Delivery, Standing, View};
 use relay_queue::{Answer, Attempt, Ending, MessageId, Outcome, Status};
 use smtp_codec::client::Envelope;
 use smtp_codec::command::Body as BodyType;
-use smtp_codec::{ForwardPath, Mailbox, Reply, ReversePath};
+use smtp_codec::reply::Enhanced;
+use smtp_codec::{Domain, ForwardPath, Mailbox, Reply, ReversePath};
 use tokio::time::timeout;
 use tracing::info;
 
-use super::connection::{Body, Connection, End, NoConnection, Peer, Transaction};
+use super::connection::{Body, Connection, Dial, End, NoConnection, Peer, Security, Transaction};
 use super::{Hop, Relay, key, log_id};
 use crate::listener::Stopping;
+use crate::system::Stream;
+
+/// What an attempt needs of its host.
+trait Means: Dial {
+    type Body<'m>: Body + Send
+    where
+        Self: 'm;
+
+    /// What we call ourselves.
+    fn name(&self) -> &Domain<'static>;
+
+    /// The hosts of a site, in the order in which they are to be tried.
+    fn hops(&self, site: &str) -> Vec<Hop>;
+
+    fn security(&self, hop: &Hop) -> &Security;
+
+    /// The message of a delivery, from its beginning. It does not end before it is durable what came of `before`, which
+    /// went over the same connection: so a host that is killed sends no more than one message of each connection twice.
+    fn body(
+        &self,
+        delivery: &Delivery,
+        before: Option<MessageId>,
+    ) -> impl Future<Output = Result<Self::Body<'_>, String>> + Send;
+
+    /// [`Queue::next_delivery`](relay_queue::Queue::next_delivery).
+    fn next_delivery(&self, attempt: &mut Attempt) -> bool;
+}
 
 impl Relay {
     /// Carries an attempt out and hands it back.
     pub(super) async fn attempt(self: Arc<Self>, mut attempt: Attempt, mut stopping: Stopping) {
-        let connected = tokio::select! {
-            biased;
-            // Nothing is under way yet; it is due again at the next start.
-            () = stopping.requested() => return,
-            connected = self.connect(&attempt) => connected,
-        };
-        let ending = match connected {
-            Ok((connection, hop)) => self.use_up(connection, &hop, &mut attempt, &stopping).await,
-            Err(answer) => Ending::Unreachable(answer),
-        };
-        self.queue().handle_outcome(self.unix_now(), attempt, ending);
-        self.wake.notify_one();
-    }
-
-    /// Tries the hosts in their order, and each of their addresses.
-    async fn connect(&self, attempt: &Attempt) -> Result<(Connection, Hop), Answer> {
-        let id = attempt.delivery().map(|delivery| log_id(delivery.body)).unwrap_or_default();
-        let mut answer =
-            Answer::local(Status::new(4, 4, 4), "nothing is known of the hosts, they are looked up again");
-        let mut tried = 0;
-        for hop in self.hops(attempt.site()) {
-            for address in &hop.addresses {
-                tried += 1;
-                if tried > ADDRESSES {
-                    return Err(answer);
-                }
-                let address = SocketAddr::new(*address, hop.port);
-                let peer = Peer { address, name: hop.name.clone() };
-                match Connection::open(self.store.system(), &self.hostname, &peer, self.security(&hop)).await
-                {
-                    Ok(connection) => {
-                        info!(id, host = hop.name, %address, tls = connection.is_tls(), "connected");
-                        return Ok((connection, hop));
-                    }
-                    Err(NoConnection::Network(why)) => {
-                        info!(id, host = hop.name, %address, why, "no connection");
-                        answer =
-                            Answer::local(Status::new(4, 4, 1), &format!("{address}: {why}")).by(&hop.name);
-                    }
-                    Err(NoConnection::Refused(reply)) => {
-                        info!(id, host = hop.name, %address, reply = said(&reply).to_string(), "connection refused");
-                        answer = said(&reply).by(&hop.name);
-                    }
-                }
-            }
+        // Without an ending nothing was under way yet, and it is due again at the next start.
+        if let Some(ending) = carry_out(&*self, &mut attempt, &mut stopping).await {
+            self.queue().handle_outcome(self.unix_now(), attempt, ending);
+            self.wake.notify_one();
         }
-        Err(answer)
+    }
+}
+
+impl Dial for Relay {
+    type Stream = Stream;
+
+    async fn dial(&self, address: SocketAddr) -> io::Result<Stream> {
+        self.store.system().connect(address).await
+    }
+}
+
+impl Means for Relay {
+    type Body<'m> = Stored<'m>;
+
+    fn name(&self) -> &Domain<'static> {
+        &self.hostname
     }
 
-    /// Sends one message after the other, as long as the queue has any for this connection.
-    async fn use_up(
-        &self,
-        mut connection: Connection,
-        hop: &Hop,
-        attempt: &mut Attempt,
-        stopping: &Stopping,
-    ) -> Ending {
-        let mut before = None;
-        while let Some(delivery) = attempt.delivery() {
-            let (envelope, mut body) = match self.prepare(delivery, before.take()).await {
-                Ok(prepared) => prepared,
-                Err(why) => {
-                    let answer = Answer::local(Status::new(4, 3, 0), &why);
-                    attempt.settle_rest(&Outcome::Deferred(answer));
-                    if self.next_delivery(attempt) {
-                        continue;
-                    }
-                    break;
-                }
-            };
-            before = Some(delivery.message);
-            let transaction = connection.send(envelope, &mut body).await;
-            let broken = settle(attempt, &transaction, hop);
-            if let Some(answer) = broken {
-                return Ending::Broken(answer);
-            }
-            if !connection.is_open() {
-                return Ending::Broken(
-                    Answer::local(Status::new(4, 4, 2), "the host has ended the session").by(&hop.name),
-                );
-            }
-            if stopping.is_requested() || !self.next_delivery(attempt) {
-                break;
-            }
-        }
-        connection.quit().await;
-        Ending::Closed
+    fn hops(&self, site: &str) -> Vec<Hop> {
+        self.hops(site)
     }
 
-    /// Hands in what has come of one message, and takes the next one for the same connection.
+    fn security(&self, hop: &Hop) -> &Security {
+        self.security(hop)
+    }
+
+    async fn body(&self, delivery: &Delivery, before: Option<MessageId>) -> Result<Stored<'_>, String> {
+        let extent = self.store.held(super::BODIES, key(delivery.body)).await;
+        let extent = extent.ok_or("the message is not in the store any more")?;
+        Ok(Stored { relay: self, extent, at: 0, before })
+    }
+
     fn next_delivery(&self, attempt: &mut Attempt) -> bool {
         let more = self.queue().next_delivery(self.unix_now(), attempt);
         // What was delivered is written down at once: a host that is killed now would send it again.
         self.wake.notify_one();
         more
     }
+}
 
-    async fn prepare(
-        &self,
-        delivery: &Delivery,
-        before: Option<MessageId>,
-    ) -> Result<(Envelope, Stored<'_>), String> {
-        let from = match &delivery.from {
-            None => ReversePath::Null,
-            Some(address) => ReversePath::Mailbox(
-                Mailbox::parse(address.as_str()).map_err(|error| error.to_string())?.into_owned(),
-            ),
-        };
-        let mut envelope = Envelope::new(from).size(delivery.size).body(BodyType::EightBitMime);
-        for recipient in &delivery.recipients {
-            let mailbox = Mailbox::parse(recipient.address().as_str()).map_err(|error| error.to_string())?;
-            envelope = envelope.to(ForwardPath::Mailbox(mailbox.into_owned()));
-        }
-        let extent = self.store.held(super::BODIES, key(delivery.body)).await;
-        let extent = extent.ok_or("the message is not in the store any more")?;
-        Ok((envelope, Stored { relay: self, extent, at: 0, before }))
-    }
-
+impl Relay {
     /// Waits until what came of a message is durable.
     async fn saved(&self, message: MessageId) -> io::Result<()> {
         let saved = async {
@@ -162,41 +118,250 @@ impl Relay {
     }
 }
 
-/// Tells the queue what came of each recipient; why the connection is of no more use, if so.
-fn settle(attempt: &mut Attempt, transaction: &Transaction, hop: &Hop) -> Option<Answer> {
-    for (index, reply) in transaction.recipients.iter().enumerate() {
-        if reply.is_negative() {
-            report(attempt, Some(index), hop, reply);
-            attempt.settle(index, Outcome::of(said(reply).by(&hop.name)));
+/// A host that a session has been opened with.
+struct Reached<S> {
+    connection: Connection<S>,
+    hop: Hop,
+    /// Its place among the addresses of the site.
+    place: usize,
+}
+
+/// Sends one message after the other, as long as the queue has any for this site. `None` if we stop before anything is under
+/// way.
+async fn carry_out<M: Means>(means: &M, attempt: &mut Attempt, stopping: &mut Stopping) -> Option<Ending> {
+    let addresses = addresses(means.hops(attempt.site()));
+    let id = attempt.delivery().map(|delivery| log_id(delivery.body)).unwrap_or_default();
+    let connected = tokio::select! {
+        biased;
+        () = stopping.requested() => return None,
+        connected = connect(means, &addresses, 0, &id) => connected,
+    };
+    let mut host = match connected {
+        Ok(host) => host,
+        Err(answer) => return Some(Ending::Unreachable(answer)),
+    };
+    let mut before = None;
+    while let Some(message) = attempt.delivery().map(|delivery| delivery.message) {
+        match deliver(means, attempt, &addresses, host, before.replace(message), stopping).await {
+            Ok(next) => host = next,
+            Err(ending) => return Some(ending),
+        }
+        if stopping.is_requested() || !means.next_delivery(attempt) {
+            break;
         }
     }
-    match &transaction.end {
-        End::Taken(reply) | End::Refused(_, reply) => {
-            report(attempt, None, hop, reply);
-            attempt.settle_rest(&Outcome::of(said(reply).by(&hop.name)));
-            None
+    host.connection.quit().await;
+    Some(Ending::Closed)
+}
+
+fn addresses(hops: Vec<Hop>) -> Vec<(SocketAddr, Hop)> {
+    let of = |hop: Hop| {
+        let addresses = hop.addresses.clone();
+        addresses.into_iter().map(move |address| (SocketAddr::new(address, hop.port), hop.clone()))
+    };
+    hops.into_iter().flat_map(of).take(ADDRESSES).collect()
+}
+
+/// Tries the addresses in their order, from this place on.
+async fn connect<M: Means>(
+    means: &M,
+    addresses: &[(SocketAddr, Hop)],
+    from: usize,
+    id: &str,
+) -> Result<Reached<M::Stream>, Answer> {
+    let mut answer =
+        Answer::local(Status::new(4, 4, 4), "nothing is known of the hosts, they are looked up again");
+    for (place, (address, hop)) in addresses.iter().enumerate().skip(from) {
+        let peer = Peer { address: *address, name: hop.name.clone() };
+        match Connection::open(means, means.name(), &peer, means.security(hop)).await {
+            Ok(connection) => {
+                info!(id, host = hop.name, %address, tls = connection.is_tls(), "connected");
+                return Ok(Reached { connection, hop: hop.clone(), place });
+            }
+            Err(NoConnection::Network(why)) => {
+                info!(id, host = hop.name, %address, why, "no connection");
+                answer = Answer::local(Status::new(4, 4, 1), &format!("{address}: {why}")).by(&hop.name);
+            }
+            Err(NoConnection::Refused(reply)) => {
+                info!(id, host = hop.name, %address, reply = said(&reply).to_string(), "connection refused");
+                answer = said(&reply).by(&hop.name);
+            }
         }
-        End::Lost(why) => Some(Answer::local(Status::new(4, 4, 2), why).by(&hop.name)),
-        End::InDoubt(why) => {
-            let why = format!("{why}, behind the end of the message: it may arrive twice");
-            let answer = Answer::local(Status::new(4, 4, 2), &why).by(&hop.name);
-            attempt.settle_rest(&Outcome::Unknown(answer.clone()));
-            Some(answer)
+    }
+    Err(answer)
+}
+
+/// Sends one message, and tells the attempt what came of it. Gives the connection to be used for the next.
+///
+/// RFC 5321 §5.1: what a host did not take, and might on another day, is offered to the next address as well; but not what
+/// it may have taken, and not what it has refused for good.
+async fn deliver<M: Means>(
+    means: &M,
+    attempt: &mut Attempt,
+    addresses: &[(SocketAddr, Hop)],
+    mut host: Reached<M::Stream>,
+    before: Option<MessageId>,
+    stopping: &mut Stopping,
+) -> Result<Reached<M::Stream>, Ending> {
+    let Some(delivery) = attempt.delivery() else { return Ok(host) };
+    let id = log_id(delivery.body);
+    let mut open: Vec<usize> = (0..delivery.recipients.len()).collect();
+    let mut broken = offer(means, attempt, &mut host, &mut open, before).await;
+    if !open.is_empty() && !stopping.is_requested() {
+        let next = tokio::select! {
+            biased;
+            () = stopping.requested() => None,
+            next = connect(means, addresses, host.place + 1, &id) => next.ok(),
+        };
+        if let Some(mut next) = next {
+            let lost = offer(means, attempt, &mut next, &mut open, before).await;
+            if broken.is_some() {
+                (host, broken) = (next, lost);
+            } else if lost.is_none() {
+                // The first one is to be preferred, and still there.
+                next.connection.quit().await;
+            }
         }
+    }
+    match broken {
+        Some(ending) => Err(ending),
+        None => Ok(host),
     }
 }
 
-fn report(attempt: &Attempt, recipient: Option<usize>, hop: &Hop, reply: &Reply) {
-    let Some(delivery) = attempt.delivery() else { return };
-    let id = log_id(delivery.body);
-    let reply = said(reply).to_string();
-    match recipient.and_then(|index| delivery.recipients.get(index)) {
-        Some(recipient) => {
-            info!(id, queue_id = %delivery.message, to = %recipient.address(), host = hop.name, reply, "recipient refused")
+/// Offers the message to one host. `open` names the recipients it is for, and then those that another host may be asked
+/// for; how the connection has ended, if it has.
+async fn offer<M: Means>(
+    means: &M,
+    attempt: &mut Attempt,
+    host: &mut Reached<M::Stream>,
+    open: &mut Vec<usize>,
+    before: Option<MessageId>,
+) -> Option<Ending> {
+    let delivery = attempt.delivery()?;
+    let message = match envelope(delivery, open) {
+        Ok(envelope) => means.body(delivery, before).await.map(|body| (envelope, body)),
+        Err(why) => Err(why),
+    };
+    let (envelope, mut body) = match message {
+        Ok(message) => message,
+        Err(why) => {
+            attempt.settle_rest(&Outcome::Deferred(Answer::local(Status::new(4, 3, 0), &why)));
+            open.clear();
+            return None;
         }
-        None => {
-            let recipients = delivery.recipients.len();
-            info!(id, queue_id = %delivery.message, recipients, host = hop.name, reply, "attempt");
+    };
+    let transaction = host.connection.send(envelope, &mut body).await;
+    let verdict = judge(&transaction, open.len(), &host.hop.name);
+    log(delivery, open, &transaction, &host.hop);
+    let mut left = Vec::new();
+    for (index, outcome) in open.iter().zip(verdict.outcomes) {
+        if matches!(outcome, None | Some(Outcome::Deferred(_))) && !verdict.ours {
+            left.push(*index);
+        }
+        if let Some(outcome) = outcome {
+            attempt.settle(*index, outcome);
+        }
+    }
+    *open = left;
+    if verdict.ending.is_none() && !host.connection.is_open() {
+        let answer = Answer::local(Status::new(4, 4, 2), "the host has ended the session");
+        return Some(Ending::Broken(answer.by(&host.hop.name)));
+    }
+    verdict.ending
+}
+
+fn envelope(delivery: &Delivery, recipients: &[usize]) -> Result<Envelope, String> {
+    let from = match &delivery.from {
+        None => ReversePath::Null,
+        Some(address) => ReversePath::Mailbox(
+            Mailbox::parse(address.as_str()).map_err(|error| error.to_string())?.into_owned(),
+        ),
+    };
+    let mut envelope = Envelope::new(from).size(delivery.size).body(BodyType::EightBitMime);
+    for recipient in recipients.iter().filter_map(|index| delivery.recipients.get(*index)) {
+        let mailbox = Mailbox::parse(recipient.address().as_str()).map_err(|error| error.to_string())?;
+        envelope = envelope.to(ForwardPath::Mailbox(mailbox.into_owned()));
+    }
+    Ok(envelope)
+}
+
+/// What a transaction means to the queue.
+struct Verdict {
+    /// For each recipient; `None` where the host has said nothing, and the ending says it all.
+    outcomes: Vec<Option<Outcome>>,
+    /// Why the connection is of no more use.
+    ending: Option<Ending>,
+    /// It has failed here, and no other host would help.
+    ours: bool,
+}
+
+fn judge(transaction: &Transaction, recipients: usize, host: &str) -> Verdict {
+    let mut outcomes = vec![None; recipients];
+    let mut taken = 0;
+    for (outcome, reply) in outcomes.iter_mut().zip(&transaction.recipients) {
+        if !reply.is_negative() {
+            taken += 1;
+        } else if reply.code() != 421 {
+            let answer = said(reply).by(host);
+            *outcome = Some(match is_too_many(reply) && taken > 0 {
+                true => Outcome::Deferred(answer),
+                false => Outcome::of(answer),
+            });
+        }
+    }
+    let rest = |outcomes: &mut [Option<Outcome>], outcome: Outcome| {
+        outcomes.iter_mut().filter(|place| place.is_none()).for_each(|place| *place = Some(outcome.clone()));
+    };
+    let (mut ending, mut ours) = (None, false);
+    match &transaction.end {
+        // RFC 5321 §3.8: it says this to all that is to come, and not to this message.
+        End::Refused(_, reply) if reply.code() == 421 => ending = Some(Ending::Broken(said(reply).by(host))),
+        End::Taken(reply) | End::Refused(_, reply) => rest(&mut outcomes, Outcome::of(said(reply).by(host))),
+        // RFC 1870 §6.1: nobody has said so, but it would have.
+        End::Unsendable(why) => {
+            rest(&mut outcomes, Outcome::Refused(Answer::local(Status::new(5, 3, 4), why).by(host)));
+        }
+        End::Lost(why) => {
+            ending = Some(Ending::Broken(Answer::local(Status::new(4, 4, 2), why).by(host)));
+        }
+        End::InDoubt(why) => {
+            let why = format!("{why}, behind the end of the message: it may arrive twice");
+            let answer = Answer::local(Status::new(4, 4, 2), &why).by(host);
+            rest(&mut outcomes, Outcome::Unknown(answer.clone()));
+            ending = Some(Ending::Broken(answer));
+        }
+        End::Unreadable(why) => {
+            rest(&mut outcomes, Outcome::Deferred(Answer::local(Status::new(4, 3, 0), why)));
+            // Not the fault of the site.
+            (ending, ours) = (Some(Ending::Closed), true);
+        }
+    }
+    Verdict { outcomes, ending, ours }
+}
+
+/// RFC 5321 §4.5.3.1.10: 552 behind a recipient that was taken may mean that there are too many, as in the days before, unless an
+/// enhanced code says what else it means (RFC 3463 §3.6, X.5.3).
+fn is_too_many(reply: &Reply) -> bool {
+    reply.code() == 552 && matches!(reply.enhanced(), None | Some(Enhanced { subject: 5, detail: 3 }))
+}
+
+fn log(delivery: &Delivery, recipients: &[usize], transaction: &Transaction, hop: &Hop) {
+    let id = log_id(delivery.body);
+    for (index, reply) in recipients.iter().zip(&transaction.recipients) {
+        if let Some(recipient) = delivery.recipients.get(*index).filter(|_| reply.is_negative()) {
+            let (to, reply) = (recipient.address(), said(reply).to_string());
+            info!(id, queue_id = %delivery.message, %to, host = hop.name, reply, "recipient refused");
+        }
+    }
+    let (recipients, host) = (recipients.len(), &hop.name);
+    match &transaction.end {
+        End::Taken(reply) | End::Refused(_, reply) => {
+            let reply = said(reply).to_string();
+            info!(id, queue_id = %delivery.message, recipients, host, reply, "attempt");
+        }
+        End::Unsendable(why) | End::Lost(why) | End::InDoubt(why) | End::Unreadable(why) => {
+            info!(id, queue_id = %delivery.message, recipients, host, why, "attempt");
         }
     }
 }
@@ -212,8 +377,7 @@ struct Stored<'r> {
     relay: &'r Relay,
     extent: Extent,
     at: u64,
-    /// What went over the same connection before. It has to be written down before this one is taken as well, so that a host
-    /// that is killed sends no more than one message of each connection a second time.
+    /// What has to be durable before this ends.
     before: Option<MessageId>,
 }
 
@@ -233,8 +397,12 @@ impl Body for Stored<'_> {
     }
 }
 
-/// RFC 5321 §5.1 wants at least two addresses tried; Postfix stops as well.
+/// RFC 5321 §5.1 wants at least two addresses tried; Postfix stops as well, and also offers a message in no more than two
+/// sessions.
 const ADDRESSES: usize = 20;
 const SLICE: u64 = 32 << 10;
 /// How long a disk may take to keep what was delivered, before no more is sent.
 const SAVING: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests;
