@@ -88,10 +88,6 @@ impl Server {
         self.child.id()
     }
 
-    pub(super) fn child(&mut self) -> &mut Child {
-        &mut self.child
-    }
-
     /// An error if it has ended, though nobody told it to.
     pub(super) fn check(&mut self) -> Result<(), String> {
         match self.child.try_wait() {
@@ -161,17 +157,22 @@ pub(crate) fn watch() -> Result<bool, String> {
     for &id in servers.iter().filter(|&&id| runs(id)) {
         signal("KILL", &format!("-{id}"));
     }
-    let Some(folder) = folder.filter(|folder| folder.exists()) else {
-        return Ok(true);
-    };
-    // The last children of a server that was told to end may still be writing.
-    for _ in 0..10 {
-        if fs::remove_dir_all(&folder).is_ok() {
-            return Ok(true);
-        }
-        thread::sleep(STEP);
+    match folder.filter(|folder| folder.exists()) {
+        Some(folder) => remove(&folder).map(|()| true),
+        None => Ok(true),
     }
-    Err(format!("{} could not be removed", folder.display()))
+}
+
+/// Removes a folder of servers that have ended. The last of their children may still be writing for a moment.
+pub(super) fn remove(folder: &Path) -> Result<(), String> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match fs::remove_dir_all(folder) {
+            Ok(()) => return Ok(()),
+            Err(error) if Instant::now() > deadline => return Err(format!("{}: {error}", folder.display())),
+            Err(_) => thread::sleep(STEP),
+        }
+    }
 }
 
 /// What is left to end, and to remove, when no more orders come.

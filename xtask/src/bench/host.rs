@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::mpsc::Receiver;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use super::guard::{Guard, Server};
+use super::guard::{self, Guard, Server};
 use super::load::{Load, Sent, p99};
 use super::sink::Sink;
+use super::wire::Wire;
 use super::{DOMAIN, FAR, ours, pop3, postfix, usage};
 use crate::project::Project;
 
@@ -42,10 +43,10 @@ pub(super) struct Host {
     pub(super) pop3: u16,
     pub(super) servers: Vec<Server>,
     pub(super) dir: PathBuf,
-    /// Where the syncs are written down, if they are.
+    /// What it says.
+    pub(super) log: PathBuf,
+    /// Where its syncs are written down, if they are.
     pub(super) traces: Vec<PathBuf>,
-    /// Of our own log, what matters here.
-    pub(super) lines: Option<Receiver<String>>,
 }
 
 impl Side {
@@ -76,7 +77,7 @@ impl Way {
 }
 
 impl Scenario {
-    /// Measures a fresh host. How many syncs it says it has done from start to end, if it counts them, comes second.
+    /// Measures a fresh host. How many syncs it says it has done, if it counts them, comes second.
     pub(super) fn measure(
         self,
         side: Side,
@@ -84,17 +85,17 @@ impl Scenario {
         guard: &Guard,
     ) -> Result<(Row, Option<u64>), String> {
         let sink = Sink::start()?;
-        let mut host = side.start(project, guard, sink.port(), false)?;
-        let row = host.run(self, &sink).map_err(|error| format!("{}: {error}", side.name()))?;
-        Ok((row, host.stop()?))
+        let host = side.start(project, guard, sink.port(), false)?;
+        let row = host.run(self, &sink)?;
+        Ok((row, ours::counted(&host.stop()?)))
     }
 
     /// Counts the syncs of a fresh host under strace, which changes the times, so it is a run of its own.
     pub(super) fn count_syncs(self, side: Side, project: &Project, guard: &Guard) -> Result<f64, String> {
         let sink = Sink::start()?;
-        let mut host = side.start(project, guard, sink.port(), true)?;
+        let host = side.start(project, guard, sink.port(), true)?;
         let before = host.syncs()?;
-        host.run(self, &sink).map_err(|error| format!("{}, traced: {error}", side.name()))?;
+        host.run(self, &sink)?;
         let syncs = host.syncs()? - before;
         host.stop()?;
         Ok(syncs as f64 / self.messages as f64)
@@ -102,7 +103,43 @@ impl Scenario {
 }
 
 impl Host {
-    fn run(&mut self, scenario: Scenario, sink: &Sink) -> Result<Row, String> {
+    /// Waits until it greets on both ports.
+    pub(super) fn wait_until_ready(&mut self) -> Result<(), String> {
+        let deadline = Instant::now() + PATIENCE;
+        let greets = |port, greeting: &str| {
+            Wire::connect(port).and_then(|mut wire| {
+                let right = wire.line()?.starts_with(greeting.as_bytes());
+                wire.send("QUIT\r\n")?;
+                Ok(right)
+            })
+        };
+        loop {
+            let ready =
+                greets(self.pop3, "+OK").unwrap_or(false) && greets(self.smtp, "220").unwrap_or(false);
+            if ready {
+                return Ok(());
+            }
+            self.servers.iter_mut().try_for_each(Server::check).map_err(|error| self.with_log(&error))?;
+            if Instant::now() > deadline {
+                return Err(self.with_log("the host does not get ready"));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn run(&self, scenario: Scenario, sink: &Sink) -> Result<Row, String> {
+        self.try_run(scenario, sink).map_err(|error| self.with_log(&error))
+    }
+
+    /// An error, and the last words of the host.
+    fn with_log(&self, error: &str) -> String {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let last = lines[lines.len().saturating_sub(5)..].join("\n");
+        format!("{error}\nthe log ends:\n{last}")
+    }
+
+    fn try_run(&self, scenario: Scenario, sink: &Sink) -> Result<Row, String> {
         let messages = scenario.messages;
         let load = |domain| Load { connections: scenario.connections, messages, domain };
         let per_message = |seconds: f64| 1_000.0 * seconds / messages as f64;
@@ -144,15 +181,13 @@ impl Host {
         self.traces.iter().map(|log| usage::syncs(log)).sum()
     }
 
-    /// Ends it, and removes what it has stored.
-    fn stop(self) -> Result<Option<u64>, String> {
-        let Self { servers, dir, lines, .. } = self;
-        for server in servers {
-            server.stop()?;
-        }
-        let syncs = lines.map(|lines| ours::counter(&lines)).transpose()?;
-        fs::remove_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
-        Ok(syncs)
+    /// Ends it, and removes what it has stored; its log.
+    fn stop(self) -> Result<String, String> {
+        let Self { servers, dir, log, .. } = self;
+        servers.into_iter().try_for_each(|server| server.stop().map(drop))?;
+        let said = fs::read_to_string(log).unwrap_or_default();
+        guard::remove(&dir)?;
+        Ok(said)
     }
 }
 
@@ -175,3 +210,5 @@ fn rate(messages: usize, start: Instant, end: Instant) -> f64 {
 fn milliseconds(time: Duration) -> f64 {
     1_000.0 * time.as_secs_f64()
 }
+
+const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,14 +1,11 @@
 //! mailhost, as it is shipped, with an account for each mailbox.
 
-use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
-use std::thread;
-use std::time::Duration;
 
-use super::guard::{Guard, Server};
+use super::guard::Guard;
 use super::host::Host;
 use super::load::{self, MAILBOXES};
 use super::pop3::PASSWORD;
@@ -36,47 +33,25 @@ pub(super) fn start(project: &Project, guard: &Guard, sink: u16, trace: bool) ->
     for index in 0..MAILBOXES {
         add_account(&program, &config, &load::recipient(index, DOMAIN))?;
     }
-    let log = dir.join("syncs.log");
-    let mut command = if trace { usage::traced(&program, &log) } else { Command::new(&program) };
-    command.args(["serve", "--config"]).arg(&config).stderr(Stdio::piped());
-    let mut server = guard.spawn("mailhost", &mut command)?;
-    let lines = read_log(&mut server)?;
-    wait_for(&lines, READY)?;
-    let traces = if trace { vec![log] } else { Vec::new() };
-    Ok(Host { smtp, pop3, servers: vec![server], dir, traces, lines: Some(lines) })
+    let syncs = dir.join("syncs.log");
+    let mut command = if trace { usage::traced(&program, &syncs) } else { Command::new(&program) };
+    let log = dir.join("mailhost.log");
+    let stderr = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
+    command.args(["serve", "--config"]).arg(&config).stderr(stderr);
+    let server = guard.spawn("mailhost", &mut command)?;
+    let traces = if trace { vec![syncs] } else { Vec::new() };
+    let mut host = Host { smtp, pop3, servers: vec![server], dir, log, traces };
+    host.wait_until_ready()?;
+    Ok(host)
 }
 
 pub(super) fn program(project: &Project) -> PathBuf {
     project.target.join("release/mailhost")
 }
 
-/// How many syncs a host that is ending says it has done.
-pub(super) fn counter(lines: &Receiver<String>) -> Result<u64, String> {
-    let line = wait_for(lines, SYNCS)?;
-    let count = line.split(SYNCS).nth(1).and_then(|rest| rest.split_whitespace().next());
-    count.and_then(|count| count.parse().ok()).ok_or_else(|| format!("no count of syncs in: {line}"))
-}
-
-/// All lines are read, or a full pipe would stop the host; only what somebody waits for is kept.
-fn read_log(server: &mut Server) -> Result<Receiver<String>, String> {
-    let log = server.child().stderr.take().ok_or("mailhost has no standard error")?;
-    let (tell, told) = mpsc::channel();
-    thread::spawn(move || {
-        for line in BufReader::new(log).lines().map_while(Result::ok) {
-            if line.contains(READY) || line.contains(SYNCS) || line.starts_with("mailhost:") {
-                let _ = tell.send(line);
-            }
-        }
-    });
-    Ok(told)
-}
-
-fn wait_for(lines: &Receiver<String>, words: &str) -> Result<String, String> {
-    match lines.recv_timeout(DEADLINE) {
-        Ok(line) if line.contains(words) => Ok(line),
-        Ok(line) => Err(line),
-        Err(_) => Err(format!("mailhost did not say `{words}`")),
-    }
+/// How many syncs a host that has ended says it has done, from start to end.
+pub(super) fn counted(log: &str) -> Option<u64> {
+    log.rsplit_once("syncs=")?.1.split_whitespace().next()?.parse().ok()
 }
 
 fn add_account(program: &Path, config: &Path, address: &str) -> Result<(), String> {
@@ -94,6 +69,14 @@ fn add_account(program: &Path, config: &Path, address: &str) -> Result<(), Strin
     if status.success() { Ok(()) } else { Err(format!("mailhost account add: {status}")) }
 }
 
-const READY: &str = " ready";
-const SYNCS: &str = "syncs=";
-const DEADLINE: Duration = Duration::from_secs(60);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_count_of_syncs_is_read_from_the_last_line_that_has_one() {
+        let log = "INFO x: logged in login=\"syncs=7\"\nINFO x: stopped cut_off=0 commits=9 syncs=42\n";
+        assert_eq!(counted(log), Some(42));
+        assert_eq!(counted("INFO x: ready"), None);
+    }
+}

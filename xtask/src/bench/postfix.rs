@@ -5,31 +5,34 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use super::guard::Guard;
 use super::host::Host;
 use super::load::{self, MAILBOXES};
 use super::pop3::PASSWORD;
-use super::wire::{Wire, free_port};
+use super::wire::free_port;
 use super::{DOMAIN, FAR, usage};
 use crate::command;
 
 /// Why they cannot be started here, in a sentence that says what helps.
 pub(super) fn missing() -> Option<String> {
+    let user = command::output(Command::new("id").arg("-u")).unwrap_or_default();
+    why_not(&FILES, user.trim() == "0")
+}
+
+fn why_not(files: &[(&str, &str)], root: bool) -> Option<String> {
     let mut packages: Vec<&str> =
-        FILES.iter().filter(|(_, file)| !Path::new(file).exists()).map(|&(package, _)| package).collect();
+        files.iter().filter(|(_, file)| !Path::new(file).exists()).map(|&(package, _)| package).collect();
     packages.dedup();
     if !packages.is_empty() {
         return Some(format!(
-            "Postfix with Dovecot is not complete here: as root, `apt-get install --no-install-recommends {}`, \
-             with a policy-rc.d that exits with 101 if their daemons shall not start, or else `--ours-only`",
+            "Postfix with Dovecot is not complete here: as root, `apt-get install --no-install-recommends {}` \
+             brings what is missing (a policy-rc.d that exits with 101 keeps its daemons from starting); \
+             `--ours-only` does without",
             packages.join(" ")
         ));
     }
-    let user = command::output(Command::new("id").arg("-u")).unwrap_or_default();
-    (user.trim() != "0")
+    (!root)
         .then(|| "Postfix and Dovecot start as root only: run this as root, or with `--ours-only`".to_owned())
 }
 
@@ -52,12 +55,12 @@ pub(super) fn start(guard: &Guard, sink: u16, trace: bool) -> Result<Host, Strin
     // Makes the queue's folders; nothing outside them.
     command::run(Command::new(POSTFIX).arg("-c").arg(&postfix_config).arg("check"))?;
 
-    let logs = ["postfix-syncs.log", "dovecot-syncs.log"].map(|name| dir.join(name));
+    let traces = ["postfix-syncs.log", "dovecot-syncs.log"].map(|name| dir.join(name));
     let program = |path: &Path, log: &Path| if trace { usage::traced(path, log) } else { Command::new(path) };
-    let mut command = program(Path::new(DOVECOT), &logs[1]);
+    let mut command = program(Path::new(DOVECOT), &traces[1]);
     command.arg("-F").arg("-c").arg(&dovecot_config).stdout(Stdio::null());
     let dovecot = guard.spawn("Dovecot", &mut command)?;
-    let mut command = program(&Path::new(&daemons).join("master"), &logs[0]);
+    let mut command = program(&Path::new(&daemons).join("master"), &traces[0]);
     command
         .arg("-d")
         .arg("-c")
@@ -66,10 +69,10 @@ pub(super) fn start(guard: &Guard, sink: u16, trace: bool) -> Result<Host, Strin
         .stdout(Stdio::null());
     let master = guard.spawn("Postfix", &mut command)?;
 
-    let traces = if trace { logs.to_vec() } else { Vec::new() };
-    let mut host = Host { smtp, pop3, servers: vec![master, dovecot], dir, traces, lines: None };
-    wait_for(&mut host, pop3, "+OK")?;
-    wait_for(&mut host, smtp, "220")?;
+    let traces = if trace { traces.to_vec() } else { Vec::new() };
+    let log = dir.join("dovecot.log");
+    let mut host = Host { smtp, pop3, servers: vec![master, dovecot], dir, log, traces };
+    host.wait_until_ready()?;
     Ok(host)
 }
 
@@ -175,28 +178,6 @@ fn postconf(config: &Path, name: &str) -> Result<String, String> {
     Ok(value.trim().to_owned())
 }
 
-fn wait_for(host: &mut Host, port: u16, greeting: &str) -> Result<(), String> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        host.servers.iter_mut().try_for_each(|server| server.check())?;
-        let greeted = Wire::connect(port)
-            .and_then(|mut wire| {
-                let right = wire.line()?.starts_with(greeting.as_bytes());
-                wire.send("QUIT\r\n")?;
-                Ok(right)
-            })
-            .unwrap_or(false);
-        if greeted {
-            return Ok(());
-        }
-        if Instant::now() > deadline {
-            let log = fs::read_to_string(host.dir.join("dovecot.log")).unwrap_or_default();
-            return Err(format!("nobody greets on port {port}; Dovecot's log says:\n{log}"));
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
 const POSTFIX: &str = "/usr/sbin/postfix";
 const POSTCONF: &str = "/usr/sbin/postconf";
 const DOVECOT: &str = "/usr/sbin/dovecot";
@@ -214,11 +195,20 @@ const FILES: [(&str, &str); 6] = [
 ];
 /// Debian's user and group `mail`.
 const MAIL: u32 = 8;
-const PATIENCE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_missing_is_named_once_with_the_way_out() {
+        let here = ("here", "/proc/self/stat");
+        let (gone, gone_too) = (("gone", "/proc/self/no-file"), ("gone", "/proc/self/none-either"));
+        assert_eq!(why_not(&[here], true), None);
+        assert!(why_not(&[here], false).unwrap().contains("as root"));
+        let sentence = why_not(&[here, gone, gone_too], true).unwrap();
+        assert!(sentence.contains("recommends gone` ") && sentence.contains("--ours-only"), "{sentence}");
+    }
 
     #[test]
     fn services_lose_their_chroot_and_smtp_gets_a_port() {
