@@ -1,184 +1,261 @@
-//! `cargo xtask bench accept`: how many messages a second mailhost accepts durably.
+//! `cargo xtask bench host`: mailhost beside Debian's Postfix with Dovecot, under the same load, as durable as shipped.
 
-use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver};
+mod guard;
+mod host;
+mod load;
+mod ours;
+mod pop3;
+mod postfix;
+mod sink;
+mod usage;
+mod wire;
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub(crate) use self::guard::watch;
+
+use self::guard::Guard;
+use self::host::{Row, Scenario, Side, Way};
 use crate::command::{self, cargo};
 use crate::project::Project;
 
-/// Sends messages of 1 KiB over 1, 10 and 50 connections, and prints rates and syncs per message.
-pub(crate) fn accept(project: &Project) -> Result<bool, String> {
+/// What the mailboxes are in.
+const DOMAIN: &str = "example.test";
+/// What is relayed to the sink.
+const FAR: &str = "far.test";
+
+/// What follows `bench host`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Options {
+    /// Without Postfix and Dovecot.
+    ours_only: bool,
+    pairs: usize,
+    /// Over 10 and 50 connections; fewer over one, for that takes long.
+    messages: usize,
+}
+
+impl Options {
+    /// `None` if they are not what there is.
+    pub(crate) fn parse(arguments: &[&str]) -> Option<Self> {
+        let mut options = Self { ours_only: false, pairs: 3, messages: 10_000 };
+        let mut arguments = arguments.iter();
+        while let Some(&argument) = arguments.next() {
+            let mut number = || arguments.next()?.parse().ok().filter(|&number: &usize| number > 0);
+            match argument {
+                "--ours-only" => options.ours_only = true,
+                "--pairs" => options.pairs = number()?,
+                "--messages" => options.messages = number()?,
+                _ => return None,
+            }
+        }
+        Some(options)
+    }
+
+    fn sides(self) -> &'static [Side] {
+        if self.ours_only { &[Side::Ours] } else { &[Side::Postfix, Side::Ours] }
+    }
+
+    fn scenarios(self) -> [Scenario; 4] {
+        let to_mailboxes = |connections, messages| Scenario { way: Way::Mailboxes, connections, messages };
+        [
+            to_mailboxes(1, self.messages.div_ceil(5)),
+            to_mailboxes(10, self.messages),
+            to_mailboxes(50, self.messages),
+            Scenario { way: Way::Relay, connections: 10, messages: self.messages.div_ceil(2) },
+        ]
+    }
+}
+
+/// Runs each side in turn, A B A B, and prints tables that can be pasted.
+pub(crate) fn host(project: &Project, options: Options) -> Result<bool, String> {
+    if !options.ours_only
+        && let Some(sentence) = postfix::missing()
+    {
+        return Err(sentence);
+    }
     command::run(cargo(project).args(["build", "--release", "--package", "mailhost"]))?;
-    println!(
-        "messages of 1 KiB, each accepted when it is on stable storage; syncs of all kinds, a fresh host each"
-    );
-    println!(
-        "{:>12} {:>10} {:>12} {:>10} {:>18}",
-        "connections", "messages", "seconds", "per second", "syncs per message"
-    );
-    for (connections, messages) in [(1, 1_000), (10, 5_000), (50, 20_000)] {
-        let host = Host::start(project)?;
-        let start = Instant::now();
-        load(host.port, connections, messages)?;
-        let seconds = start.elapsed().as_secs_f64();
-        let syncs = host.stop()?;
-        println!(
-            "{connections:>12} {messages:>10} {seconds:>12.2} {:>10.0} {:>18.3}",
-            messages as f64 / seconds,
-            syncs as f64 / messages as f64
-        );
+    // Below the target folder: the temporary one may lie in memory, where a sync costs nothing.
+    let guard = Guard::start(project.target.join("bench-host"))?;
+    println!("{}", machine(project, options)?);
+    for scenario in options.scenarios() {
+        println!("\n{}; fdatasync of 4 KiB: {:.0}/s", title(scenario), sync_rate(guard.folder())?);
+        println!("{}", head(scenario.way));
+        let mut rows: Vec<(Side, Row)> = Vec::new();
+        let mut counted = None;
+        for pair in 1..=options.pairs {
+            for &side in options.sides() {
+                let (row, syncs) = scenario.measure(side, project, &guard)?;
+                println!("{}", line(&format!("{pair} {}", side.name()), &row));
+                counted = syncs.or(counted);
+                rows.push((side, row));
+            }
+        }
+        let medians: Vec<Row> = options.sides().iter().map(|&side| median(&rows, side)).collect();
+        for (side, row) in options.sides().iter().zip(&medians) {
+            println!("{}", line(&format!("median {}", side.name()), row));
+        }
+        if let [theirs, ours] = medians[..] {
+            println!("{}", line("ratio", &ratio(&ours, &theirs)));
+        }
+        print_syncs(scenario, counted, project, options, &guard)?;
     }
     Ok(true)
 }
 
-/// A release build of mailhost with one account, in a folder of its own.
-struct Host {
-    dir: PathBuf,
-    child: Child,
-    /// Lines that somebody may wait for; the others are read and dropped, or a full pipe would stop the host.
-    log: Receiver<String>,
-    port: u16,
+fn print_syncs(
+    scenario: Scenario,
+    counted: Option<u64>,
+    project: &Project,
+    options: Options,
+    guard: &Guard,
+) -> Result<(), String> {
+    if let Some(counted) = counted {
+        let each = counted as f64 / scenario.messages as f64;
+        println!("syncs per message: {each:.2} by mailhost's own count, all from start to end");
+    }
+    if !command::succeeds(Command::new("strace").arg("-V")) {
+        println!("syncs per message by strace: not counted, for there is no strace");
+        return Ok(());
+    }
+    let scenario = Scenario { messages: scenario.messages.min(MOST_TRACED), ..scenario };
+    for &side in options.sides() {
+        let each = scenario.count_syncs(side, project, guard)?;
+        println!("syncs per message: {each:.2} by strace of {}, {} messages", side.name(), scenario.messages);
+    }
+    Ok(())
 }
 
-impl Host {
-    fn start(project: &Project) -> Result<Self, String> {
-        // Below the target folder: the temporary one may lie in memory, where a sync costs nothing.
-        let dir = project.target.join("bench-accept");
-        let _ = fs::remove_dir_all(&dir);
-        fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
-        let port = free_port().map_err(|error| error.to_string())?;
-        let config = dir.join("mailhost.toml");
-        let text = format!(
-            "hostname = \"mail.example.test\"\ndata_dir = \"data\"\ndomains = [\"example.test\"]\n\
-             [listen]\nsmtp = [\"127.0.0.1:{port}\"]\n\
-             [limits]\nconnections_per_address = 100\n"
+/// What the numbers depend on.
+fn machine(project: &Project, options: Options) -> Result<String, String> {
+    let kernel = command::output(Command::new("uname").arg("-r"))?;
+    let revision = command::output(
+        Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(&project.root),
+    );
+    let peers = if options.ours_only { String::new() } else { format!(", {}", postfix::versions()?) };
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    Ok(format!(
+        "mailhost {}{peers}; Linux {}, {} cores, load {}",
+        revision.as_deref().map_or("unknown", str::trim),
+        kernel.trim(),
+        thread::available_parallelism().map_or(1, usize::from),
+        load.split(' ').next().unwrap_or_default()
+    ))
+}
+
+/// How often a second the disk takes 4 KiB to stable storage, one after the other.
+fn sync_rate(folder: &Path) -> Result<f64, String> {
+    let path = folder.join("syncs");
+    let measure = || -> io::Result<f64> {
+        let mut file = File::create(&path)?;
+        let start = Instant::now();
+        let mut syncs = 0;
+        while start.elapsed() < Duration::from_secs(1) {
+            file.write_all(&[0; 4_096])?;
+            file.sync_data()?;
+            syncs += 1;
+        }
+        let rate = f64::from(syncs) / start.elapsed().as_secs_f64();
+        fs::remove_file(&path)?;
+        Ok(rate)
+    };
+    measure().map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn title(scenario: Scenario) -> String {
+    let Scenario { way, connections, messages } = scenario;
+    let plural = if connections == 1 { "" } else { "s" };
+    let to = match way {
+        Way::Mailboxes => "to 20 mailboxes",
+        Way::Relay => "relayed to a sink",
+    };
+    format!("{messages} messages of 1 KiB {to}, over {connections} connection{plural}")
+}
+
+fn head(way: Way) -> String {
+    let columns: String = way.heads().iter().map(|head| format!(" {head:>WIDTH$}")).collect();
+    format!("{:NAME$}{columns}", "")
+}
+
+fn line(name: &str, row: &Row) -> String {
+    let columns: String = row.iter().map(|&value| format!(" {:>WIDTH$}", number(value))).collect();
+    format!("{name:NAME$}{columns}")
+}
+
+/// Three digits that count.
+fn number(value: f64) -> String {
+    match value {
+        100.0.. => format!("{value:.0}"),
+        10.0.. => format!("{value:.1}"),
+        1.0.. => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+fn median(rows: &[(Side, Row)], side: Side) -> Row {
+    let mut row = Row::default();
+    for (column, median) in row.iter_mut().enumerate() {
+        let mut values: Vec<f64> =
+            rows.iter().filter(|(of, _)| *of == side).map(|(_, row)| row[column]).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        let middle = values.len() / 2;
+        *median =
+            if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 };
+    }
+    row
+}
+
+fn ratio(ours: &Row, theirs: &Row) -> Row {
+    let mut row = *ours;
+    row.iter_mut().zip(theirs).for_each(|(ours, theirs)| *ours /= theirs);
+    row
+}
+
+/// Traced runs are slow, and a count needs no more.
+const MOST_TRACED: usize = 1_000;
+const NAME: usize = 23;
+const WIDTH: usize = 15;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_told_from_what_is_none() {
+        let options = Options::parse(&["--ours-only", "--pairs", "5", "--messages", "700"]).unwrap();
+        assert_eq!(options, Options { ours_only: true, pairs: 5, messages: 700 });
+        assert!(Options::parse(&[]).is_some());
+        for wrong in [&["--pairs"][..], &["--pairs", "0"], &["--pairs", "x"], &["--ours"], &["1"]] {
+            assert_eq!(Options::parse(wrong), None);
+        }
+    }
+
+    #[test]
+    fn the_median_is_of_one_side() {
+        let row = |value| [value; 6];
+        let rows = [
+            (Side::Postfix, row(1.0)),
+            (Side::Ours, row(300.0)),
+            (Side::Postfix, row(9.0)),
+            (Side::Ours, row(100.0)),
+            (Side::Postfix, row(2.0)),
+        ];
+        assert_eq!(median(&rows, Side::Postfix), row(2.0));
+        assert_eq!(median(&rows, Side::Ours), row(200.0));
+        assert_eq!(ratio(&row(200.0), &row(2.0)), row(100.0));
+    }
+
+    #[test]
+    fn columns_stand_below_their_heads() {
+        let head = head(Way::Mailboxes);
+        assert_eq!(
+            head.len(),
+            line("median Postfix+Dovecot", &[12_345.6, 123.4, 12.34, 1.2, 0.12, 0.0]).len()
         );
-        fs::write(&config, text).map_err(|error| error.to_string())?;
-        let program = project.target.join("release/mailhost");
-        add_account(&program, &config)?;
-        let mut child = Command::new(&program)
-            .args(["serve", "--config"])
-            .arg(&config)
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("{}: {error}", program.display()))?;
-        let log = child.stderr.take().ok_or("the host has no standard error")?;
-        let (tell, told) = mpsc::channel();
-        thread::spawn(move || {
-            for line in BufReader::new(log).lines().map_while(Result::ok) {
-                if line.contains(READY) || line.contains(SYNCS) {
-                    let _ = tell.send(line);
-                }
-            }
-        });
-        let host = Self { dir, child, log: told, port };
-        host.wait_for(READY)?;
-        Ok(host)
-    }
-
-    /// Ends it in order; how many syncs it says that it has done.
-    fn stop(mut self) -> Result<u64, String> {
-        command::run(Command::new("kill").arg(self.child.id().to_string()))?;
-        let line = self.wait_for(SYNCS)?;
-        self.child.wait().map_err(|error| error.to_string())?;
-        let _ = fs::remove_dir_all(&self.dir);
-        let syncs = line.split(SYNCS).nth(1).and_then(|rest| rest.split_whitespace().next());
-        syncs.and_then(|number| number.parse().ok()).ok_or_else(|| format!("no count of syncs in: {line}"))
-    }
-
-    fn wait_for(&self, words: &str) -> Result<String, String> {
-        let line = self.log.recv_timeout(DEADLINE);
-        line.ok().filter(|line| line.contains(words)).ok_or_else(|| format!("the host did not say `{words}`"))
+        assert!(head.ends_with("load"));
     }
 }
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn add_account(program: &Path, config: &Path) -> Result<(), String> {
-    let mut add = Command::new(program)
-        .args(["account", "add", "anna@example.test", "--password-stdin", "--config"])
-        .arg(config)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .map_err(|error| error.to_string())?;
-    if let Some(mut input) = add.stdin.take() {
-        input.write_all(b"a password of the bench\n").map_err(|error| error.to_string())?;
-    }
-    let status = add.wait().map_err(|error| error.to_string())?;
-    if status.success() { Ok(()) } else { Err(format!("account add: {status}")) }
-}
-
-fn load(port: u16, connections: usize, messages: usize) -> Result<(), String> {
-    let left = Arc::new(AtomicUsize::new(messages));
-    let senders: Vec<_> = (0..connections)
-        .map(|_| {
-            let left = Arc::clone(&left);
-            thread::spawn(move || send(port, &left).map_err(|error| error.to_string()))
-        })
-        .collect();
-    senders
-        .into_iter()
-        .try_for_each(|sender| sender.join().map_err(|_| "a sender has panicked".to_owned())?)
-}
-
-/// Sends until none is left: the envelope in one group, then the message, then the next.
-fn send(port: u16, left: &AtomicUsize) -> std::io::Result<()> {
-    let stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-    let mut writer = stream.try_clone()?;
-    let mut reader = BufReader::new(stream);
-    let mut body = b"From: bench@far.test\r\nSubject: a message of 1 KiB\r\n\r\n".to_vec();
-    while body.len() < 1_022 {
-        body.push(if body.len().is_multiple_of(70) { b'-' } else { b'x' });
-    }
-    body.extend_from_slice(b"\r\n.\r\n");
-    expect(&mut reader, 220)?;
-    writer.write_all(b"EHLO far.test\r\n")?;
-    expect(&mut reader, 250)?;
-    while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1)).is_ok() {
-        writer.write_all(b"MAIL FROM:<bench@far.test>\r\nRCPT TO:<anna@example.test>\r\nDATA\r\n")?;
-        expect(&mut reader, 250)?;
-        expect(&mut reader, 250)?;
-        expect(&mut reader, 354)?;
-        writer.write_all(&body)?;
-        expect(&mut reader, 250)?;
-    }
-    writer.write_all(b"QUIT\r\n")?;
-    expect(&mut reader, 221)
-}
-
-fn expect(reader: &mut impl BufRead, code: u16) -> std::io::Result<()> {
-    loop {
-        let mut line = String::new();
-        reader.take(2_048).read_line(&mut line)?;
-        if !line.starts_with(&code.to_string()) {
-            return Err(std::io::Error::other(format!("expected {code}, got {line:?}")));
-        }
-        if line.as_bytes().get(3) != Some(&b'-') {
-            return Ok(());
-        }
-    }
-}
-
-fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-const READY: &str = " ready";
-const SYNCS: &str = "syncs=";
-const DEADLINE: Duration = Duration::from_secs(60);
