@@ -114,13 +114,17 @@ enum What {
 #[derive(Debug)]
 enum State {
     /// The first challenge: an empty one, if the initial response was not sent.
-    First { sent: bool },
+    First {
+        sent: bool,
+    },
     /// The first challenge that says something: the initial response was asked for, and is out.
     Waiting,
     /// LOGIN: the question for the password.
     Password,
     /// SCRAM: the server's proof.
-    Proof { expected: Zeroizing<Vec<u8>> },
+    Proof {
+        expected: Zeroizing<Vec<u8>>,
+    },
     /// The outcome: there is nothing more to be said.
     Said,
     /// The outcome, which has to be a no.
@@ -353,7 +357,8 @@ impl ClientSession {
 
     fn client_first(&self) -> Vec<u8> {
         let mut message = Vec::new();
-        if let What::Scram { credentials: Credentials { name, authzid, .. }, binding, nonce, .. } = &self.what {
+        if let What::Scram { credentials: Credentials { name, authzid, .. }, binding, nonce, .. } = &self.what
+        {
             let (name, authzid) = (Cow::Borrowed(&**name), authzid.as_deref().map(Cow::Borrowed));
             ClientFirst { flag: binding.flag(), authzid, name, nonce: nonce.as_str() }.encode(&mut message);
         }
@@ -385,7 +390,9 @@ impl ClientSession {
 
     fn server_final(&mut self, challenge: &[u8], expected: &[u8]) -> Result<State, Failure> {
         match ServerFinal::parse(challenge)? {
-            ServerFinal::Verifier(proof) if bool::from(subtle::ConstantTimeEq::ct_eq(&proof[..], expected)) => {
+            ServerFinal::Verifier(proof)
+                if bool::from(subtle::ConstantTimeEq::ct_eq(&proof[..], expected)) =>
+            {
                 Ok(State::Said)
             }
             ServerFinal::Verifier(_) => Err(Failure::FalseServer),
@@ -409,7 +416,8 @@ impl Derive<'_> {
         let Self { session, derivation, server_first, nonce } = self;
         let hash = derivation.hash;
         let first = session.client_first();
-        let (What::Scram { binding, .. }, Some((header, bare))) = (&session.what, ClientFirst::split(&first)) else {
+        let (What::Scram { binding, .. }, Some((header, bare))) = (&session.what, ClientFirst::split(&first))
+        else {
             return;
         };
         if !salted.fits(hash) {

@@ -70,6 +70,13 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { message: 9_216, name: 320, password: 1_024, nonce: 512, salt: 256, iterations: (4_096, 600_000) }
+        Self {
+            message: 9_216,
+            name: 320,
+            password: 1_024,
+            nonce: 512,
+            salt: 256,
+            iterations: (4_096, 600_000),
+        }
     }
 }

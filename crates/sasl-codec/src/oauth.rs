@@ -252,9 +252,13 @@ mod tests {
             assert!(Request::parse(wire.as_bytes()).is_err(), "{wire:?}");
         }
         assert!(Request::parse(b"n,,\x01mthd=\x01auth=bEARER x\x01\x01").is_ok());
-        for wire in
-            ["", "user=a", "user=\u{1}auth=Bearer x\u{1}\u{1}", "user=a\u{1}auth=Bearer x\u{1}", "auth=Bearer x\u{1}\u{1}"]
-        {
+        for wire in [
+            "",
+            "user=a",
+            "user=\u{1}auth=Bearer x\u{1}\u{1}",
+            "user=a\u{1}auth=Bearer x\u{1}",
+            "auth=Bearer x\u{1}\u{1}",
+        ] {
             assert!(Request::parse_xoauth2(wire.as_bytes()).is_err(), "{wire:?}");
         }
     }

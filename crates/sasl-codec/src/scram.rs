@@ -136,13 +136,10 @@ impl Verifier {
     pub(crate) fn nobody(hash: Hash, secret: &ServerSecret, name: &str, iterations: Iterations) -> Self {
         let octets = |what: &str| {
             // No part holds a NUL: names and mechanisms cannot.
-            hmac::<Sha256>(secret.octets(), &[
-                what.as_bytes(),
-                b"\0",
-                hash.mechanism().as_bytes(),
-                b"\0",
-                name.as_bytes(),
-            ])
+            hmac::<Sha256>(
+                secret.octets(),
+                &[what.as_bytes(), b"\0", hash.mechanism().as_bytes(), b"\0", name.as_bytes()],
+            )
         };
         Self {
             hash,
@@ -367,7 +364,8 @@ mod tests {
             nobody(Hash::Sha1, "x"),
             Verifier::nobody(Hash::Sha256, &ServerSecret::new([2; 32]), "x", Iterations::LEAST).encode(),
         ];
-        let salts: std::collections::BTreeSet<_> = all.iter().map(|text| text.split(['$', ':']).nth(2)).collect();
+        let salts: std::collections::BTreeSet<_> =
+            all.iter().map(|text| text.split(['$', ':']).nth(2)).collect();
         assert_eq!(salts.len(), 4);
         let real = Verifier::derive(Hash::Sha256, &pencil(), [9; 16], Iterations::LEAST).encode();
         assert_eq!(real.len(), all[0].len(), "not to be told by its length");

@@ -158,8 +158,16 @@ enum Turn {
     /// A challenge, which is in `out`.
     Challenge,
     Login(Zeroizing<String>),
-    Keys { binding: Zeroizing<Vec<u8>>, bare: String, nonce: String },
-    Bearer { token: Token, host: Option<String>, port: Option<u16> },
+    Keys {
+        binding: Zeroizing<Vec<u8>>,
+        bare: String,
+        nonce: String,
+    },
+    Bearer {
+        token: Token,
+        host: Option<String>,
+        port: Option<u16>,
+    },
     External,
 }
 
@@ -198,7 +206,8 @@ impl ServerSession {
             State::LoginPassword => self.password(response).map(Turn::Login),
             State::Proof(proof) => self.prove(&proof, response, out),
             State::Proven => {
-                self.state = State::Closed(if response.is_empty() { Ok(()) } else { Err(Failure::Malformed) });
+                self.state =
+                    State::Closed(if response.is_empty() { Ok(()) } else { Err(Failure::Malformed) });
                 return None;
             }
             State::Denied => Err(Failure::Rejected),

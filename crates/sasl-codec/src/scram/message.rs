@@ -312,7 +312,8 @@ pub(crate) fn put_gs2_name(authzid: Option<&str>, out: &mut impl BufMut) {
 
 /// `cb-name = 1*(ALPHA / DIGIT / "." / "-")`
 fn is_cb_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-'))
+    !name.is_empty()
+        && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-'))
 }
 
 /// `saslname = 1*(value-safe-char / "=2C" / "=3D")`

@@ -103,8 +103,14 @@ impl Keys<'_> {
         first.encode(&mut server_first);
         out.extend_from_slice(&server_first);
         let server_first = String::from_utf8(server_first).expect("a nonce, base64 and digits");
-        session.state =
-            State::Proof(Box::new(Proof { verifier, exists, binding, client_first_bare: bare, server_first, nonce }));
+        session.state = State::Proof(Box::new(Proof {
+            verifier,
+            exists,
+            binding,
+            client_first_bare: bare,
+            server_first,
+            nonce,
+        }));
     }
 
     /// Ends the exchange at once, because it cannot be known now what is stored.

@@ -63,7 +63,10 @@ fn no_message_can_be_cut_or_lengthened() {
                     let ended = disturbed(mechanism, of_client, which, |message| message.truncate(left));
                     // EXTERNAL with nothing at all is somebody's, too.
                     let fine = mechanism == Mechanism::External && left == 0;
-                    assert!(ended.client.is_err() || fine, "{mechanism} {of_client} {which} {left} {ended:?}");
+                    assert!(
+                        ended.client.is_err() || fine,
+                        "{mechanism} {of_client} {which} {left} {ended:?}"
+                    );
                 }
                 for more in [b'\0', b',', b'=', b'a', 0x01, 0xff] {
                     let ended = disturbed(mechanism, of_client, which, |message| message.push(more));
@@ -160,7 +163,8 @@ fn a_client_can_be_stricter() {
     let limits = Limits::default().iterations(least, least);
     let nonce = Nonce::parse("0123456789abcdef").unwrap();
     let mut client =
-        ClientSession::scram(Hash::Sha1, credentials(USER, PASSWORD), Binding::Unsupported, nonce).limits(limits);
+        ClientSession::scram(Hash::Sha1, credentials(USER, PASSWORD), Binding::Unsupported, nonce)
+            .limits(limits);
     assert!(client.receive(b"r=0123456789abcdefx,s=AAAA,i=4096", &mut BytesMut::new()).is_none());
     assert_eq!(client.closed(), Some(Err(ClientFailure::Iterations)));
 }

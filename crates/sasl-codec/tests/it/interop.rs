@@ -8,11 +8,12 @@ use bytes::BytesMut;
 use rsasl::callback::{Context, Request, SessionCallback, SessionData};
 use rsasl::config::SASLConfig;
 use rsasl::mechanisms::scram::properties::ScramStoredPassword;
+use rsasl::mechanisms::scram::{SCRAM_SHA1, SCRAM_SHA1_PLUS, SCRAM_SHA256, SCRAM_SHA256_PLUS};
+use rsasl::mechanisms::{external, login, oauthbearer, plain, xoauth2};
 use rsasl::mechname::Mechname;
-use rsasl::prelude::{
-    ChannelBindingCallback, SASLClient, SASLServer, SessionError, State, Validation,
-};
+use rsasl::prelude::{ChannelBindingCallback, SASLClient, SASLServer, SessionError, State, Validation};
 use rsasl::property::{AuthId, AuthzId, OAuthBearerKV, OAuthBearerToken, OverrideCBType, Password};
+use rsasl::registry::{Mechanism as Foreigner, Registry};
 use rsasl::validate::{Validate, ValidationError};
 use sasl_codec::client::{Event as Asked, Failure as ClientFailure};
 use sasl_codec::{ClientSession, Mechanism};
@@ -43,7 +44,12 @@ impl ChannelBindingCallback for Channel {
 }
 
 impl SessionCallback for Foreign {
-    fn callback(&self, _: &SessionData, context: &Context<'_>, request: &mut Request<'_>) -> Result<(), SessionError> {
+    fn callback(
+        &self,
+        _: &SessionData,
+        context: &Context<'_>,
+        request: &mut Request<'_>,
+    ) -> Result<(), SessionError> {
         request
             .satisfy::<AuthId>(self.name)?
             .satisfy::<Password>(self.word.as_bytes())?
@@ -58,7 +64,8 @@ impl SessionCallback for Foreign {
         if let Some((salt, stored, server)) = &self.stored
             && context.get_ref::<AuthId>() == Some(self.name)
         {
-            request.satisfy::<ScramStoredPassword<'_>>(&ScramStoredPassword::new(4_096, salt, stored, server))?;
+            request
+                .satisfy::<ScramStoredPassword<'_>>(&ScramStoredPassword::new(4_096, salt, stored, server))?;
         }
         Ok(())
     }
@@ -86,7 +93,10 @@ impl SessionCallback for Foreign {
 fn rsasl_logs_in(mechanism: Mechanism, word: &'static str, channel: [u8; 32]) -> (bool, bool) {
     let bound = mechanism.is_plus();
     let foreign = Foreign { name: USER, word, stored: None, bound };
-    let config = SASLConfig::builder().with_defaults().with_callback(foreign).unwrap();
+    let config = SASLConfig::builder()
+        .with_registry(Registry::with_mechanisms(MECHANISMS))
+        .with_callback(foreign)
+        .unwrap();
     let offered = [Mechname::parse(mechanism.name().as_bytes()).unwrap()];
     let mut theirs = SASLClient::with_cb(config, Channel(channel)).start_suggested(&offered).unwrap();
     let (mut ours, directory) = (server(mechanism), Directory::new());
@@ -129,7 +139,10 @@ fn we_log_in(mut ours: ClientSession, channel: [u8; 32]) -> (Result<(), ClientFa
         (vec![3; 16], keys.next().unwrap(), keys.next().unwrap())
     });
     let foreign = Foreign { name: USER, word: PASSWORD, stored, bound: mechanism.is_plus() };
-    let config = SASLConfig::builder().with_defaults().with_callback(foreign).unwrap();
+    let config = SASLConfig::builder()
+        .with_registry(Registry::with_mechanisms(MECHANISMS))
+        .with_callback(foreign)
+        .unwrap();
     let name = Mechname::parse(mechanism.name().as_bytes()).unwrap();
     let mut theirs =
         SASLServer::<Accepted, _>::with_cb(config, Channel(channel)).start_suggested(name).unwrap();
@@ -154,6 +167,19 @@ fn we_log_in(mut ours: ClientSession, channel: [u8; 32]) -> (Result<(), ClientFa
     }
     panic!("the exchange does not end");
 }
+
+/// Its own list has none with `-PLUS`.
+static MECHANISMS: &[Foreigner] = &[
+    SCRAM_SHA256_PLUS,
+    SCRAM_SHA256,
+    SCRAM_SHA1_PLUS,
+    SCRAM_SHA1,
+    external::EXTERNAL,
+    oauthbearer::OAUTHBEARER,
+    xoauth2::XOAUTH2,
+    plain::PLAIN,
+    login::LOGIN,
+];
 
 #[test]
 fn rsasl_as_a_client_logs_in_with_the_right_password_only() {

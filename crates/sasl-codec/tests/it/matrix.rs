@@ -115,9 +115,8 @@ fn what_is_seen_of_the_channel_has_to_be_the_same() {
 
 #[test]
 fn channel_binding_cannot_be_talked_away() {
-    let can_bind = |mechanism| {
-        ServerSession::new(mechanism, config().binding(exporter()), Nonce::new([1; 18]))
-    };
+    let can_bind =
+        |mechanism| ServerSession::new(mechanism, config().binding(exporter()), Nonce::new([1; 18]));
     let cannot = |mechanism| ServerSession::new(mechanism, config(), Nonce::new([1; 18]));
     let (plus, bare) = (Mechanism::ScramSha256Plus, Mechanism::ScramSha256);
     for (binding, server, expected) in [
@@ -144,11 +143,12 @@ fn channel_binding_cannot_be_talked_away() {
             _ => (Binding::Used(exporter()), bare),
         };
         let client = scram(Hash::Sha256, binding);
-        let ended = exchange(client, cannot(mechanism), &Directory::new(), true, |is_response, number, message| {
-            if is_response && number == 0 {
-                *message = String::from_utf8(message.clone()).unwrap().replacen(from, to, 1).into_bytes();
-            }
-        });
+        let ended =
+            exchange(client, cannot(mechanism), &Directory::new(), true, |is_response, number, message| {
+                if is_response && number == 0 {
+                    *message = String::from_utf8(message.clone()).unwrap().replacen(from, to, 1).into_bytes();
+                }
+            });
         assert_eq!(ended.server, Err(Failure::BindingMismatch), "{from} to {to}");
     }
 }

@@ -9,12 +9,27 @@ use crate::support::*;
 
 /// Text that is close to the grammar.
 fn near(parts: &'static [&'static str]) -> impl Strategy<Value = String> {
-    let part = prop_oneof![proptest::sample::select(parts).prop_map(str::to_owned), "[ -~]{0,3}", "\\PC{0,2}"];
+    let part =
+        prop_oneof![proptest::sample::select(parts).prop_map(str::to_owned), "[ -~]{0,3}", "\\PC{0,2}"];
     proptest::collection::vec(part, 0..12).prop_map(|parts| parts.concat())
 }
 
-const PARTS: &[&str] =
-    &["n,,", "y,,", "p=tls-exporter,", "a=", "n=", "r=", "s=", "i=4096", "c=biws", "p=AAAA", "v=AAAA", "e=", ",", "=2C"];
+const PARTS: &[&str] = &[
+    "n,,",
+    "y,,",
+    "p=tls-exporter,",
+    "a=",
+    "n=",
+    "r=",
+    "s=",
+    "i=4096",
+    "c=biws",
+    "p=AAAA",
+    "v=AAAA",
+    "e=",
+    ",",
+    "=2C",
+];
 
 /// Reads, writes, reads: twice the same.
 macro_rules! twice {

@@ -55,7 +55,11 @@ impl Directory {
                 if right { bearer.accept() } else { bearer.reject(&denial, out) }
             }
             Event::External(external) => {
-                if allowed(external.authzid()) { external.accept() } else { external.reject() }
+                if allowed(external.authzid()) {
+                    external.accept()
+                } else {
+                    external.reject()
+                }
             }
             _ => {}
         }
@@ -84,7 +88,8 @@ pub(crate) fn end_point() -> ChannelBinding {
 
 /// A server for this mechanism; it can bind if the mechanism does.
 pub(crate) fn server(mechanism: Mechanism) -> ServerSession {
-    let config = if mechanism.is_plus() { config().binding(exporter()).binding(end_point()) } else { config() };
+    let config =
+        if mechanism.is_plus() { config().binding(exporter()).binding(end_point()) } else { config() };
     ServerSession::new(mechanism, config, Nonce::new([0x55; 18]))
 }
 
@@ -162,9 +167,7 @@ pub(crate) fn exchange(
         response = Some(out.split().to_vec());
     }
     let server = match server.closed() {
-        Some(Ok(identity)) => {
-            Ok((identity.name().map(str::to_owned), identity.authzid().map(str::to_owned)))
-        }
+        Some(Ok(identity)) => Ok((identity.name().map(str::to_owned), identity.authzid().map(str::to_owned))),
         Some(Err(failure)) => Err(failure),
         // The client has given up.
         None => Err(server::Failure::Unanswered),

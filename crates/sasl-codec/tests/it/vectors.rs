@@ -55,7 +55,8 @@ fn a_server_says_what_the_rfcs_say() {
         let stored = format!("{name}$4096:{}${}", vector.salt, vector.verifier);
         let verifier = Verifier::parse(&stored).unwrap();
         let config = ServerConfig::new(ServerSecret::new([0; 32]), Iterations::LEAST);
-        let mut server = ServerSession::new(vector.mechanism, config, Nonce::parse(vector.nonces[1]).unwrap());
+        let mut server =
+            ServerSession::new(vector.mechanism, config, Nonce::parse(vector.nonces[1]).unwrap());
         let [first, challenge, last, proof] = vector.messages.map(str::as_bytes);
         let mut out = BytesMut::new();
         match server.begin(Some(first), &mut out) {
