@@ -176,6 +176,37 @@ fn rsasl_submits_mail_without_sending_the_password() {
 }
 
 #[test]
+fn rsasl_collects_mail_without_sending_the_password() {
+    let site = Site::with_accounts("", &["anna"]);
+    let host = site.start();
+    let pop3s = || {
+        let mut wire = Wire::connect(host.address(Service::Pop3s)).start_tls(&site.tls());
+        wire.expect("+OK");
+        wire
+    };
+    let capabilities = String::from_utf8(pop3s().listing("CAPA")).unwrap();
+    let all = "SASL SCRAM-SHA-256-PLUS SCRAM-SHA-256 SCRAM-SHA-1-PLUS SCRAM-SHA-1 PLAIN LOGIN\r\n";
+    assert!(capabilities.contains(all), "{capabilities}");
+    let mut plain = Wire::connect(host.address(Service::Pop3));
+    plain.expect("+OK");
+    assert!(!String::from_utf8(plain.listing("CAPA")).unwrap().contains("SASL"));
+    plain.say("AUTH SCRAM-SHA-256", "-ERR");
+    for (mechanism, bound) in [("SCRAM-SHA-256-PLUS", true), ("SCRAM-SHA-1", false)] {
+        let mut wire = pop3s();
+        let channel = bound.then(|| ("tls-exporter", wire.exported().to_vec()));
+        let outcome = log_in(&mut wire, mechanism, ANNA, PASSWORD, channel);
+        assert!(outcome.believed && outcome.reply == "+OK 0 messages, 0 octets", "{outcome:?}");
+        // The maildrop is locked, however its owner came in.
+        let outcome = log_in(&mut pop3s(), "SCRAM-SHA-256", ANNA, PASSWORD, None);
+        assert!(outcome.reply.starts_with("-ERR [IN-USE]"), "{outcome:?}");
+        wire.say("QUIT", "+OK");
+        wire.ended();
+    }
+    let outcome = log_in(&mut pop3s(), "SCRAM-SHA-256", ANNA, "wrong", None);
+    assert!(outcome.reply.starts_with("-ERR [AUTH]"), "{outcome:?}");
+}
+
+#[test]
 fn a_wrong_channel_and_a_wrong_password_are_one_answer() {
     let site = Site::with_accounts("", &["anna"]);
     let host = site.start();
