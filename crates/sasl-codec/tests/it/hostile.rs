@@ -78,6 +78,22 @@ fn no_message_can_be_cut_or_lengthened() {
 }
 
 #[test]
+fn a_proof_is_as_long_as_the_hash() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    // Right octets with more behind them, in base64 that is right as well.
+    for mechanism in SCRAM {
+        let ended = disturbed(mechanism, true, 1, |message| {
+            let text = String::from_utf8(message.clone()).unwrap();
+            let (before, proof) = text.rsplit_once(",p=").unwrap();
+            let longer = [STANDARD.decode(proof).unwrap(), vec![0]].concat();
+            *message = format!("{before},p={}", STANDARD.encode(longer)).into_bytes();
+        });
+        assert_eq!(ended.server, Err(Failure::Rejected), "{mechanism}");
+    }
+}
+
+#[test]
 fn a_message_of_another_exchange_is_no_good() {
     let directory = Directory::new();
     for mechanism in SCRAM {
