@@ -8,6 +8,8 @@ pub mod pop3_client_split;
 pub mod pop3_command_roundtrip;
 pub mod pop3_server_split;
 pub mod relay_queue_operations;
+pub mod sasl_client_hostile;
+pub mod sasl_server_messages;
 pub mod smtp_client_split;
 pub mod smtp_command_roundtrip;
 pub mod smtp_data_split;
@@ -89,6 +91,20 @@ pub const TARGETS: &[Target] = &[
         seeds: "relay-queue",
         side: Side::Client,
         choices: 0,
+    },
+    Target {
+        name: "sasl_client_hostile",
+        run: sasl_client_hostile::run,
+        seeds: "sasl-codec",
+        side: Side::Server,
+        choices: 2,
+    },
+    Target {
+        name: "sasl_server_messages",
+        run: sasl_server_messages::run,
+        seeds: "sasl-codec",
+        side: Side::Client,
+        choices: 2,
     },
     Target {
         name: "smtp_client_split",

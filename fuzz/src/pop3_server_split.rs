@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use bytes::BytesMut;
+use pop3_codec::command::Mechanism;
 use pop3_codec::server::{Event, Reason, ServerConfig, ServerSession};
 use pop3_codec::{Limits, Maildrop, Reply, UniqueId};
 
@@ -39,7 +40,7 @@ impl Maildrop for Messages {
 }
 
 fn config(chosen: u8) -> ServerConfig {
-    let mut limits = Limits::default();
+    let mut limits = Limits::default().auth_line(512);
     if chosen & 1 != 0 {
         limits = limits.errors(3).line(0);
     }
@@ -49,6 +50,9 @@ fn config(chosen: u8) -> ServerConfig {
     }
     if chosen & 4 != 0 {
         config = config.plaintext_auth();
+    }
+    if chosen & 16 != 0 {
+        config = config.mechanisms(&[Mechanism::parse(b"PLAIN").expect("letters")]);
     }
     if chosen & 8 != 0 {
         config = config.implicit_tls();
@@ -93,6 +97,24 @@ fn answer(event: Event<'_, Messages>, answers: &mut Choices, events: &mut Vec<St
     let choice = answers.below(16);
     let no = || if choice == 1 { Reply::AUTH_FAILED } else { Reply::LOCAL_ERROR };
     match event {
+        Event::Auth(auth) => {
+            events.push(format!("auth {:?} {:?}", auth.mechanism(), auth.initial()));
+            match choice {
+                0 => {}
+                1 | 2 => auth.reject(no(), out),
+                3..=8 => auth.challenge(b"challenge", out),
+                _ => auth.accept(Messages(answers.below(4)), out),
+            }
+        }
+        Event::AuthResponse(response) => {
+            events.push(format!("response {:?}", response.data()));
+            match choice {
+                0 => {}
+                1 | 2 => response.reject(no(), out),
+                3..=8 => response.challenge(b"", out),
+                _ => response.accept(Messages(answers.below(4)), out),
+            }
+        }
         Event::Login(login) => {
             events.push(format!("login {:?} {:?}", login.user(), login.password()));
             match choice {

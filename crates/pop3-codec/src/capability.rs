@@ -2,7 +2,7 @@
 
 use bytes::BufMut;
 
-use crate::command::number;
+use crate::command::{Mechanism, number};
 
 /// The answer to CAPA ([RFC 2449 §5](https://www.rfc-editor.org/rfc/rfc2449#section-5)).
 ///
@@ -24,6 +24,8 @@ pub struct Capabilities {
     pub uidl: bool,
     /// The command STLS. RFC 2595 §4.
     pub stls: bool,
+    /// The mechanisms of AUTH, sixteen at most; none without that command. RFC 5034 §3.
+    pub sasl: Vec<Mechanism>,
     /// Seconds between two logins; it may be another number after the login. RFC 2449 §6.5.
     pub login_delay: Option<u32>,
     /// How long messages stay. RFC 2449 §6.7.
@@ -57,6 +59,10 @@ impl Capabilities {
             b"PIPELINING" => self.pipelining = true,
             b"UIDL" => self.uidl = true,
             b"STLS" => self.stls = true,
+            b"SASL" => {
+                let names = argument.split(' ').filter_map(|name| Mechanism::parse(name.as_bytes()).ok());
+                self.sasl = names.take(MAX_MECHANISMS).collect();
+            }
             b"LOGIN-DELAY" => self.login_delay = number(first).or(self.login_delay),
             b"EXPIRE" if first.eq_ignore_ascii_case("NEVER") => self.expire = Some(Expire::Never),
             b"EXPIRE" => self.expire = number(first).map(Expire::Days).or(self.expire),
@@ -85,6 +91,8 @@ impl Capabilities {
         line(self.pipelining, "PIPELINING", "");
         line(self.uidl, "UIDL", "");
         line(self.stls, "STLS", "");
+        let names: Vec<_> = self.sasl.iter().take(MAX_MECHANISMS).map(Mechanism::as_str).collect();
+        line(!names.is_empty(), "SASL ", &names.join(" "));
         if let Some(seconds) = self.login_delay {
             line(true, "LOGIN-DELAY ", &seconds.to_string());
         }
@@ -102,6 +110,9 @@ impl Capabilities {
     }
 }
 
+/// More than there are in use, and 340 octets.
+const MAX_MECHANISMS: usize = 16;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +127,7 @@ mod tests {
             pipelining: true,
             uidl: true,
             stls: true,
+            sasl: [&b"PLAIN"[..], b"SCRAM-SHA-256-PLUS"].map(|name| Mechanism::parse(name).unwrap()).to_vec(),
             login_delay: Some(900),
             expire: Some(Expire::Days(60)),
             implementation: Some("Shlemazle-Plotz-v302".into()),
@@ -134,9 +146,18 @@ mod tests {
     #[test]
     fn odd_lines_do_no_harm() {
         let mut read = Capabilities::default();
-        for line in
-            ["", " ", "TOPX", "X-EXTRA 1 2", "EXPIRE", "EXPIRE 4294967296", "LOGIN-DELAY -1", "SASL PLAIN"]
-        {
+        for line in [
+            "",
+            " ",
+            "TOPX",
+            "X-EXTRA 1 2",
+            "EXPIRE",
+            "EXPIRE 4294967296",
+            "LOGIN-DELAY -1",
+            "SASL",
+            "SASL P+",
+            "SASL 123456789012345678901",
+        ] {
             read.read(line.as_bytes());
         }
         read.read(b"IMPLEMENTATION \xff");

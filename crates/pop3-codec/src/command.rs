@@ -38,6 +38,80 @@ pub enum Command<'a> {
     Capa,
     /// Begins TLS. RFC 2595.
     Stls,
+    /// Begins a login by SASL. RFC 5034.
+    Auth {
+        /// The mechanism.
+        mechanism: Mechanism,
+        /// The mechanism's first message, if it came along.
+        initial: Option<InitialResponse<'a>>,
+    },
+}
+
+/// The name of a SASL mechanism ([RFC 4422 §3.1](https://www.rfc-editor.org/rfc/rfc4422#section-3.1)).
+///
+/// `sasl-mech = 1*20mech-char`: upper-case letters, digits, hyphen, underscore.
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+pub struct Mechanism {
+    octets: [u8; 20],
+    length: u8,
+}
+
+impl Mechanism {
+    /// Takes a name in any case.
+    pub fn parse(name: &[u8]) -> Result<Self, Invalid> {
+        const WHAT: &str = "mechanism";
+        let known = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
+        if let Some(offset) = name.iter().position(|octet| !known(octet)) {
+            return Err(Invalid { what: WHAT, offset });
+        }
+        let mut octets = [0; 20];
+        match (octets.get_mut(..name.len()), u8::try_from(name.len())) {
+            (Some(room), Ok(length)) if length > 0 => {
+                room.copy_from_slice(name);
+                octets.make_ascii_uppercase();
+                Ok(Self { octets, length })
+            }
+            _ => Err(Invalid { what: WHAT, offset: name.len().min(20) }),
+        }
+    }
+
+    /// The name in upper case.
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.octets[..usize::from(self.length)])
+            .expect("letters, digits, hyphen and underscore")
+    }
+}
+
+impl fmt::Debug for Mechanism {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The initial response of AUTH as it stands on the line: visible ASCII, base64 if the client keeps to the grammar. It does
+/// not show itself in debug output.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct InitialResponse<'a>(&'a str);
+
+impl<'a> InitialResponse<'a> {
+    /// Takes the text if it can be sent.
+    pub fn new(text: &'a str) -> Result<Self, Invalid> {
+        match text.bytes().position(|octet| !octet.is_ascii_graphic()) {
+            None if !text.is_empty() => Ok(Self(text)),
+            bad => Err(Invalid { what: "initial response", offset: bad.unwrap_or(0) }),
+        }
+    }
+
+    /// The text itself.
+    pub const fn as_str(&self) -> &'a str {
+        self.0
+    }
+}
+
+impl fmt::Debug for InitialResponse<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InitialResponse(..)")
+    }
 }
 
 /// The name of a maildrop: 1 to 248 octets without control characters, and without spaces at its ends.
@@ -124,6 +198,15 @@ impl<'a> Command<'a> {
             b"QUIT" => alone(Self::Quit),
             b"CAPA" => alone(Self::Capa),
             b"STLS" => alone(Self::Stls),
+            b"AUTH" => {
+                let (mechanism, initial) = argument.split_once(' ').unwrap_or((argument, ""));
+                let mechanism = Mechanism::parse(mechanism.as_bytes()).map_err(|_| bad)?;
+                let initial = match initial.trim_start_matches(' ') {
+                    "" => None,
+                    text => Some(InitialResponse::new(text).map_err(|_| bad)?),
+                };
+                Ok(Self::Auth { mechanism, initial })
+            }
             _ => Err(CommandError::Unknown),
         }
     }
@@ -144,6 +227,15 @@ impl<'a> Command<'a> {
             Self::Quit => numbers("QUIT", [None, None], out),
             Self::Capa => numbers("CAPA", [None, None], out),
             Self::Stls => numbers("STLS", [None, None], out),
+            Self::Auth { mechanism, initial } => {
+                out.put_slice(b"AUTH ");
+                out.put_slice(mechanism.as_str().as_bytes());
+                if let Some(initial) = initial {
+                    out.put_u8(b' ');
+                    out.put_slice(initial.as_str().as_bytes());
+                }
+                out.put_slice(b"\r\n");
+            }
         }
     }
 }

@@ -5,7 +5,7 @@
 //! is the exclusive lock on a mailbox that [RFC 1939 §4](https://www.rfc-editor.org/rfc/rfc1939#section-4) demands for the time between login and QUIT.
 //!
 //! ```text
-//!  octets in ──▶ receive(now, &mut input, &mut out) ──▶ Event: Login, Retrieve, Stls, Update
+//!  octets in ──▶ receive(now, &mut input, &mut out) ──▶ Event: Login, Auth, Retrieve, Stls, Update
 //!                           │                                     │
 //!  octets out ◀── out: BytesMut ◀── accept(&mut out), reject(reply, &mut out)
 //! ```
@@ -95,6 +95,7 @@
 //! | what | default | beyond it |
 //! |---|---|---|
 //! | a command line | 512 octets | swallowed, `-ERR` |
+//! | a response within AUTH | 12,288 octets | swallowed, `-ERR` |
 //! | mistakes and failed logins | 20 | `-ERR`, closed |
 //! | silence of a client | 10 minutes | closed, nothing is deleted |
 //! | what one call of a server's `receive` writes | 17 KiB | `Event::Continue` |
@@ -108,11 +109,12 @@
 //! | RFC | | |
 //! |---|---|---|
 //! | 1939 | Post Office Protocol - Version 3 | all but APOP, which wants passwords in the clear on the server's disk |
-//! | 2449 | POP3 Extension Mechanism | CAPA, response codes, PIPELINING; SASL not yet |
+//! | 2449 | POP3 Extension Mechanism | CAPA, response codes, PIPELINING |
 //! | 2595 | Using TLS with IMAP, POP3 and ACAP | STLS |
 //! | 3206 | The SYS and AUTH POP Response Codes | both |
+//! | 5034 | SASL Authentication Mechanism | AUTH of the server; the mechanisms are the caller's |
 //!
-//! Not there yet: AUTH (RFC 5034), UTF8 and LANG (RFC 6856).
+//! Not there yet: AUTH of the client, UTF8 and LANG (RFC 6856).
 //!
 //! ## Modules
 //!

@@ -5,11 +5,12 @@ use core::time::Duration;
 /// Bounds on what a client may send to a server and how long it may take.
 ///
 /// A session holds no input of its own: an unfinished line stays in the caller's buffer, and never more than
-/// [`Limits::line`] octets of it. What a session itself keeps is the user's name before the login, and one bit for each
+/// [`Limits::line`] octets of it, or [`Limits::auth_line`] within AUTH, whose decoded response it holds for one event. What a session itself keeps is the user's name before the login, and one bit for each
 /// message after it. What one call writes is 17 KiB at most.
 #[derive(Clone, Debug)]
 pub struct Limits {
     pub(crate) line: usize,
+    pub(crate) auth_line: usize,
     pub(crate) errors: u32,
     pub(crate) idle_timeout: Duration,
 }
@@ -20,6 +21,15 @@ impl Limits {
     /// Default 512; never under the 255 of [RFC 2449 §4](https://www.rfc-editor.org/rfc/rfc2449#section-4).
     pub const fn line(mut self, octets: usize) -> Self {
         self.line = if octets < 255 { 255 } else { octets };
+        self
+    }
+
+    /// The longest response within AUTH in octets, its CRLF included; a longer one is swallowed and answered `-ERR`.
+    ///
+    /// Default 12,288, as [RFC 4954 §4](https://www.rfc-editor.org/rfc/rfc4954#section-4) has it for SMTP; never under 512.
+    /// [RFC 5034 §4](https://www.rfc-editor.org/rfc/rfc5034#section-4) wants room for the largest of the mechanisms in use.
+    pub const fn auth_line(mut self, octets: usize) -> Self {
+        self.auth_line = if octets < 512 { 512 } else { octets };
         self
     }
 
@@ -42,7 +52,7 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { line: 512, errors: 20, idle_timeout: Duration::from_secs(600) }
+        Self { line: 512, auth_line: 12_288, errors: 20, idle_timeout: Duration::from_secs(600) }
     }
 }
 

@@ -82,6 +82,12 @@ replies! {
     UNKNOWN_COMMAND = Err "unknown command";
     /// An argument is malformed.
     BAD_ARGUMENT = Err "bad argument";
+    /// A mechanism that was not announced. RFC 5034 §4.
+    UNKNOWN_MECHANISM = Err "unknown mechanism";
+    /// The client has cancelled AUTH. RFC 5034 §4.
+    AUTH_CANCELLED = Err "login cancelled";
+    /// A response that is not base64. RFC 5034 §4.
+    BAD_BASE64 = Err "not base64";
     /// A command at the wrong time.
     NOT_NOW = Err "not now";
     /// No message of that number, or it is marked as deleted.

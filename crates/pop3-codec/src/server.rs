@@ -10,12 +10,14 @@ use core::fmt::Write as _;
 use core::mem;
 use core::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut, BytesMut};
 
-pub use self::event::{Event, Login, Message, Retrieve, Stls, Update};
+pub use self::event::{Auth, AuthResponse, Event, Login, Message, Retrieve, Stls, Update};
 use self::state::{List, State};
 use crate::capability::{Capabilities, Expire};
-use crate::command::{Command, Password, is_foreign};
+use crate::command::{Command, InitialResponse, Mechanism, Password, is_foreign};
 use crate::limits::Limits;
 use crate::line::{LineError, LineReader};
 use crate::maildrop::Maildrop;
@@ -28,6 +30,7 @@ pub struct ServerConfig {
     tls: bool,
     stls: bool,
     plaintext_auth: bool,
+    mechanisms: Vec<Mechanism>,
 }
 
 impl ServerConfig {
@@ -51,6 +54,12 @@ impl ServerConfig {
     /// STLS is announced as long as TLS is not on.
     pub fn stls(mut self) -> Self {
         self.stls = true;
+        self
+    }
+
+    /// The mechanisms to announce for AUTH, sixteen at most; none means that there is no AUTH.
+    pub fn mechanisms(mut self, mechanisms: &[Mechanism]) -> Self {
+        self.mechanisms = mechanisms.to_vec();
         self
     }
 
@@ -92,7 +101,12 @@ pub enum Reason {
 pub struct ServerSession<M> {
     core: Core<M>,
     line: LineReader,
+    response: Response,
 }
+
+/// The decoded response of an AUTH exchange. It lives as long as the event that shows it, and is overwritten then.
+#[derive(Default)]
+struct Response(Vec<u8>);
 
 /// What an event borrows to write its answer.
 #[derive(Debug)]
@@ -117,6 +131,7 @@ pub(super) struct Core<M> {
 enum Pending {
     Nothing,
     Login,
+    Auth,
     Message,
     Retrieve,
     Stls,
@@ -141,6 +156,9 @@ enum Turn<'i> {
     Done,
     Continue,
     Login(Password<'i>),
+    Auth { mechanism: Mechanism, initial: bool },
+    AuthResponse,
+    AuthCancelled,
     Retrieve { index: usize, lines: Option<u64> },
     Stls,
     Update,
@@ -165,7 +183,7 @@ impl<M: Maildrop> ServerSession<M> {
             restart: false,
             reason: None,
         };
-        Self { core, line: LineReader::default() }
+        Self { core, line: LineReader::default(), response: Response::default() }
     }
 
     /// Takes octets from `input` up to the next event and writes responses to `out`.
@@ -181,6 +199,7 @@ impl<M: Maildrop> ServerSession<M> {
         out: &mut BytesMut,
     ) -> Option<Event<'s, M>> {
         self.core.refuse_pending(out);
+        self.response.wipe();
         if mem::take(&mut self.core.restart) {
             self.core.restart_deadline(now);
         }
@@ -197,6 +216,7 @@ impl<M: Maildrop> ServerSession<M> {
                 }
                 State::Listing { what, next } => self.core.list(what, next, now, full, out),
                 State::Authorization | State::Transaction => self.command(now, input, out),
+                State::Login => self.exchange(now, input, out),
             };
             match turn {
                 Turn::More => return None,
@@ -209,6 +229,16 @@ impl<M: Maildrop> ServerSession<M> {
                 Turn::Login(password) => {
                     return Some(Event::Login(Login { core: self.core.ask(Pending::Login), password }));
                 }
+                Turn::Auth { mechanism, initial } => {
+                    let initial = initial.then_some(&self.response.0[..]);
+                    let core = self.core.ask(Pending::Auth);
+                    return Some(Event::Auth(Auth { core, mechanism, initial }));
+                }
+                Turn::AuthResponse => {
+                    let core = self.core.ask(Pending::Auth);
+                    return Some(Event::AuthResponse(AuthResponse { core, data: &self.response.0 }));
+                }
+                Turn::AuthCancelled => return Some(Event::AuthCancelled),
                 Turn::Retrieve { index, lines } => {
                     let core = self.core.ask(Pending::Retrieve);
                     return Some(Event::Retrieve(Retrieve { core, index, lines }));
@@ -246,6 +276,12 @@ impl<M: Maildrop> ServerSession<M> {
             self.core.restart = false;
             self.core.restart_deadline(now);
         }
+    }
+
+    /// Announces other mechanisms from now on than those of [`ServerConfig::mechanisms`]: some depend on the TLS
+    /// connection, which is there only behind [`handle_tls_started`](Self::handle_tls_started).
+    pub fn set_mechanisms(&mut self, mechanisms: &[Mechanism]) {
+        self.core.config.mechanisms = mechanisms.to_vec();
     }
 
     /// When [`Self::handle_timeout`] wants to be called; `None` once closed.
@@ -305,10 +341,83 @@ impl<M: Maildrop> ServerSession<M> {
             Err(LineError::TooLong) => Err(Reply::LINE_TOO_LONG),
         };
         match parsed {
+            Ok(Command::Auth { mechanism, initial }) if core.state == State::Authorization => {
+                self.auth(mechanism, initial, out)
+            }
             Ok(command) if core.state == State::Transaction => core.transaction(command, out),
             Ok(command) => core.authorization(command, out),
             Err(reply) => core.fail(&reply, out),
         }
+    }
+
+    fn auth<'i>(
+        &mut self,
+        mechanism: Mechanism,
+        initial: Option<InitialResponse<'_>>,
+        out: &mut BytesMut,
+    ) -> Turn<'i> {
+        let core = &mut self.core;
+        if core.config.mechanisms.is_empty() {
+            core.fail(&Reply::UNKNOWN_COMMAND, out)
+        } else if !core.offers_logins() {
+            core.fail(&Reply::TLS_REQUIRED, out)
+        } else if !core.config.mechanisms.contains(&mechanism) {
+            core.fail(&Reply::UNKNOWN_MECHANISM, out)
+        } else {
+            let text = initial.as_ref().map(InitialResponse::as_str);
+            // RFC 5034 §4: "=" is a response of no octets.
+            if self.decode(text.filter(|text| *text != "=").unwrap_or_default().as_bytes()) {
+                return Turn::Auth { mechanism, initial: text.is_some() };
+            }
+            self.core.fail(&Reply::BAD_BASE64, out)
+        }
+    }
+
+    /// A line within AUTH.
+    fn exchange<'i>(&mut self, now: Duration, input: &mut &'i [u8], out: &mut BytesMut) -> Turn<'i> {
+        let Some(line) = self.line.next(input, self.core.config.limits.auth_line) else {
+            return Turn::More;
+        };
+        self.core.restart_deadline(now);
+        self.core.state = State::Authorization;
+        let reply = match line {
+            // RFC 5034 §4: a single "*" cancels.
+            Ok(b"*") => Reply::AUTH_CANCELLED,
+            Ok(text) if self.decode(text) => return Turn::AuthResponse,
+            Ok(_) => Reply::BAD_BASE64,
+            Err(LineError::BareLf(_)) => Reply::BARE_LF,
+            Err(LineError::TooLong) => Reply::LINE_TOO_LONG,
+        };
+        self.core.fail(&reply, out);
+        Turn::AuthCancelled
+    }
+
+    fn decode(&mut self, text: &[u8]) -> bool {
+        self.response.wipe();
+        STANDARD.decode_vec(text, &mut self.response.0).is_ok()
+    }
+}
+
+impl Response {
+    fn wipe(&mut self) {
+        if !self.0.is_empty() {
+            self.0.fill(0);
+            // Or else the compiler may leave out a write to what nobody reads again.
+            core::hint::black_box(&mut self.0);
+            self.0 = Vec::new();
+        }
+    }
+}
+
+impl Drop for Response {
+    fn drop(&mut self) {
+        self.wipe();
+    }
+}
+
+impl core::fmt::Debug for Response {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Response(..)")
     }
 }
 
@@ -466,7 +575,7 @@ impl<M> Core<M> {
                 self.user = None;
                 Reply::LOCAL_ERROR.encode(out);
             }
-            Pending::Retrieve => Reply::LOCAL_ERROR.encode(out),
+            Pending::Auth | Pending::Retrieve => Reply::LOCAL_ERROR.encode(out),
             Pending::Stls => Reply::TLS_NOT_AVAILABLE.encode(out),
             // The client has been promised a message: there is no honest way to go on.
             Pending::Message => self.end(Reason::MessageCutShort),
@@ -499,6 +608,8 @@ impl<M> Core<M> {
             uidl: true,
             // RFC 2595 §4: present, and permitted in the current state.
             stls: self.state == State::Authorization && self.config.stls && !self.tls,
+            // RFC 5034 §3: announced in both states.
+            sasl: if self.offers_logins() { self.config.mechanisms.clone() } else { Vec::new() },
             expire: Some(Expire::Never),
             ..Capabilities::default()
         };

@@ -303,6 +303,12 @@ impl ServerSession {
         }
     }
 
+    /// Announces other mechanisms from now on than those of [`ServerConfig::mechanisms`]: some depend on the TLS
+    /// connection, which is there only behind [`handle_tls_started`](Self::handle_tls_started).
+    pub fn set_mechanisms(&mut self, mechanisms: &[Mechanism]) {
+        self.core.config.mechanisms = mechanisms.to_vec();
+    }
+
     /// When [`Self::handle_timeout`] wants to be called; `None` once closed.
     pub fn poll_timeout(&self) -> Option<Duration> {
         self.core.reason.is_none().then_some(self.core.deadline)

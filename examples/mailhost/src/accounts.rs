@@ -9,12 +9,15 @@ use mailstore::message::UnixTime;
 use mailstore::store::Outcome;
 use mailstore::{Commit, Intent};
 use relay_queue::Address;
+use sasl_codec::ServerSecret;
+use sasl_codec::prepare::{Unassigned, prepare};
+use sasl_codec::scram::Verifier;
 use serde::{Deserialize, Serialize};
 use smtp_codec::{Domain, ForwardPath, Mailbox};
 use thiserror::Error;
 use tokio::sync::Mutex;
 
-use crate::auth::PasswordHash;
+use crate::auth::Secrets;
 use crate::store::Store;
 
 /// Who has mail here, and under which addresses.
@@ -25,6 +28,7 @@ pub struct Accounts {
     hostname: Domain<'static>,
     domains: Vec<Domain<'static>>,
     directory: RwLock<Directory>,
+    secret: ServerSecret,
     /// One change at a time, from the check to the commit.
     changing: Mutex<()>,
 }
@@ -40,6 +44,9 @@ pub struct Account {
     pub address: String,
     /// The hash of its password.
     pub password: String,
+    /// The keys for SCRAM; none in records of before there were any, until the next login that sends the password.
+    #[serde(default)]
+    pub scram: Vec<String>,
     /// Removed, with its mail kept: the same address can be taken up again.
     #[serde(default)]
     pub removed: bool,
@@ -103,6 +110,12 @@ pub enum ChangeError {
     /// The login name is empty, too long, or holds a space or a control character.
     #[error("{0:?} cannot be a login name; take 1 to 200 characters without spaces")]
     BadLogin(String),
+    /// The secret in the store is none.
+    #[error("the secret of the host in the store cannot be read; `mailhost verify` looks for damage")]
+    BadSecret,
+    /// The system gave no random octets.
+    #[error("the system gives no random octets")]
+    NoRandomness,
     /// The hash of a password is none that this version makes.
     #[error("the hash of the password cannot be read")]
     BadPassword,
@@ -117,6 +130,8 @@ pub enum ChangeError {
 #[derive(Debug, Default)]
 struct Directory {
     accounts: BTreeMap<u64, Account>,
+    /// Read once, not at each login.
+    secrets: BTreeMap<u64, Secrets>,
     /// Of accounts that have not been removed.
     inboxes: BTreeMap<u64, MailboxId>,
     logins: BTreeMap<String, u64>,
@@ -147,8 +162,9 @@ impl Accounts {
             directory.set_account(account, inbox);
         }
         let aliases = store.table(ALIASES).await;
-        let mut this =
-            Self { store, hostname, domains, directory: RwLock::default(), changing: Mutex::new(()) };
+        let secret = load_secret(&store).await?;
+        let (directory_lock, changing) = (RwLock::default(), Mutex::new(()));
+        let mut this = Self { store, hostname, domains, directory: directory_lock, secret, changing };
         for (_, value) in aliases {
             let alias: Alias = serde_json::from_slice(&value)?;
             // Which domains are ours is up to the configuration, and may have changed.
@@ -171,11 +187,29 @@ impl Accounts {
         if targets.is_empty() { Err(Unroutable::NoSuchMailbox) } else { Ok(targets) }
     }
 
-    /// The account with this login name, and the hash of its password.
-    pub fn login(&self, name: &str) -> Option<(u64, PasswordHash)> {
+    /// The account with this login name, and what is stored of its password.
+    pub fn login(&self, name: &str) -> Option<(u64, Secrets)> {
         let directory = self.directory.read().expect("nobody panics under this lock");
-        let account = directory.accounts.get(directory.logins.get(&fold(name))?)?;
-        Some((account.id, PasswordHash::parse(&account.password).ok()?))
+        let account = *directory.logins.get(&login_key(name))?;
+        Some((account, directory.secrets.get(&account)?.clone()))
+    }
+
+    /// What answers about login names that do not exist follow from.
+    pub fn secret(&self) -> &ServerSecret {
+        &self.secret
+    }
+
+    /// Adds the keys for SCRAM to an account that has none, unless its password has changed meanwhile.
+    pub async fn add_scram(&self, id: u64, of: &Secrets, scram: Vec<Verifier>) -> Result<(), ChangeError> {
+        let _changing = self.changing.lock().await;
+        let found = self.directory.read().expect("nobody panics under this lock").accounts.get(&id).cloned();
+        let Some(mut account) = found.filter(|account| account.password == of.hash.as_str()) else {
+            return Ok(());
+        };
+        account.scram = scram.iter().map(Verifier::encode).collect();
+        self.store.commit(Commit::of(vec![put_account(&account)?])).await?;
+        self.write().put(account);
+        Ok(())
     }
 
     /// The inbox of an account.
@@ -208,7 +242,7 @@ impl Accounts {
         &self,
         address: &str,
         login: Option<&str>,
-        password: &PasswordHash,
+        password: &Secrets,
     ) -> Result<Account, ChangeError> {
         let _changing = self.changing.lock().await;
         let key = self.local(address)?;
@@ -222,7 +256,7 @@ impl Accounts {
             if directory.addresses.contains_key(&key) || directory.aliases.contains_key(&key) {
                 return Err(ChangeError::Exists(address.to_owned()));
             }
-            if directory.logins.contains_key(&fold(login)) {
+            if directory.logins.contains_key(&login_key(login)) {
                 return Err(ChangeError::LoginTaken(login.to_owned()));
             }
             let old = directory.accounts.values().find(|old| old.removed && fold(&old.address) == key);
@@ -231,7 +265,8 @@ impl Accounts {
                 id: old.map_or(next, |old| old.id),
                 login: login.to_owned(),
                 address: address.to_owned(),
-                password: password.as_str().to_owned(),
+                password: password.hash.as_str().to_owned(),
+                scram: password.scram_texts(),
                 removed: false,
             };
             (account, old.is_some())
@@ -280,12 +315,13 @@ impl Accounts {
     }
 
     /// Sets a new password.
-    pub async fn set_password(&self, address: &str, password: &PasswordHash) -> Result<(), ChangeError> {
+    pub async fn set_password(&self, address: &str, password: &Secrets) -> Result<(), ChangeError> {
         let _changing = self.changing.lock().await;
         let mut account = self.by_address(address)?;
-        account.password = password.as_str().to_owned();
+        account.password = password.hash.as_str().to_owned();
+        account.scram = password.scram_texts();
         self.store.commit(Commit::of(vec![put_account(&account)?])).await?;
-        self.write().accounts.insert(account.id, account);
+        self.write().put(account);
         Ok(())
     }
 
@@ -383,17 +419,27 @@ impl Accounts {
 impl Directory {
     fn set_account(&mut self, account: Account, inbox: Option<MailboxId>) {
         if !account.removed {
-            self.logins.insert(fold(&account.login), account.id);
+            self.logins.insert(login_key(&account.login), account.id);
             self.addresses.insert(fold(&account.address), account.id);
             if let Some(inbox) = inbox {
                 self.inboxes.insert(account.id, inbox);
             }
         }
+        self.put(account);
+    }
+
+    /// Keeps an account, and what of its password can be read.
+    fn put(&mut self, account: Account) {
+        match Secrets::parse(&account.password, &account.scram) {
+            Ok(secrets) => self.secrets.insert(account.id, secrets),
+            Err(_) => self.secrets.remove(&account.id),
+        };
         self.accounts.insert(account.id, account);
     }
 
     fn forget(&mut self, account: &Account) {
-        self.logins.remove(&fold(&account.login));
+        self.secrets.remove(&account.id);
+        self.logins.remove(&login_key(&account.login));
         self.addresses.remove(&fold(&account.address));
         self.inboxes.remove(&account.id);
     }
@@ -436,8 +482,26 @@ fn is_role(key: &str) -> bool {
     matches!(key.split_once('@'), Some((POSTMASTER | ABUSE, _)))
 }
 
+/// Reads the secret, or makes one: it stays the same over restarts, since the answers that follow from it have to.
+async fn load_secret(store: &Store) -> Result<ServerSecret, ChangeError> {
+    if let Some((_, value)) = store.table(SECRET).await.first() {
+        return value.as_ref().try_into().map(ServerSecret::new).map_err(|_| ChangeError::BadSecret);
+    }
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(|_| ChangeError::NoRandomness)?;
+    let (key, value) = (Bytes::from_static(b"scram"), Bytes::copy_from_slice(&random));
+    store.commit(Commit::of(vec![Intent::Put { table: SECRET, key, value }])).await?;
+    Ok(ServerSecret::new(random))
+}
+
 fn fold(name: &str) -> String {
     name.to_lowercase()
+}
+
+/// What a login name is looked up by: those that look alike are one
+/// ([RFC 4616 §2](https://www.rfc-editor.org/rfc/rfc4616#section-2)), in whatever case.
+pub fn login_key(name: &str) -> String {
+    prepare(name, Unassigned::Allowed).map_or_else(|_| fold(name), |name| fold(&name))
 }
 
 /// The mailbox that everybody has.
@@ -446,3 +510,5 @@ const POSTMASTER: &str = "postmaster";
 const ABUSE: &str = "abuse";
 const ACCOUNTS: u16 = 1;
 const ALIASES: u16 = 2;
+/// Below it are the tables of the queue.
+const SECRET: u16 = 6;

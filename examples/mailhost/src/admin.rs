@@ -14,7 +14,7 @@ use tokio::time;
 use tracing::{info, warn};
 
 use crate::accounts::{Account, Accounts, Alias, ChangeError};
-use crate::auth::PasswordHash;
+use crate::auth::Secrets;
 use crate::commands::Failure;
 use crate::config::Config;
 use crate::host::Host;
@@ -36,6 +36,9 @@ pub enum Request {
         login: Option<String>,
         /// The hash of its password.
         password: String,
+        /// The keys for SCRAM.
+        #[serde(default)]
+        scram: Vec<String>,
     },
     /// Lists accounts.
     Accounts,
@@ -52,6 +55,9 @@ pub enum Request {
         address: String,
         /// The hash.
         password: String,
+        /// The keys for SCRAM.
+        #[serde(default)]
+        scram: Vec<String>,
     },
     /// Adds an alias.
     AddAlias {
@@ -247,8 +253,8 @@ async fn verify(store: &Store) -> Response {
 
 async fn change(accounts: &Accounts, request: Request) -> Result<Response, ChangeError> {
     Ok(match request {
-        Request::AddAccount { address, login, password } => {
-            let password = hash(&password)?;
+        Request::AddAccount { address, login, password, scram } => {
+            let password = secrets(&password, &scram)?;
             let account = accounts.add(&address, login.as_deref(), &password).await?;
             info!(address, id = account.id, "account added");
             Response::Added(hidden(account))
@@ -259,8 +265,8 @@ async fn change(accounts: &Accounts, request: Request) -> Result<Response, Chang
             info!(address, purge, "account removed");
             Response::Removed(dangling)
         }
-        Request::SetPassword { address, password } => {
-            accounts.set_password(&address, &hash(&password)?).await?;
+        Request::SetPassword { address, password, scram } => {
+            accounts.set_password(&address, &secrets(&password, &scram)?).await?;
             info!(address, "password set");
             Response::Done
         }
@@ -280,13 +286,13 @@ async fn change(accounts: &Accounts, request: Request) -> Result<Response, Chang
     })
 }
 
-fn hash(text: &str) -> Result<PasswordHash, ChangeError> {
-    PasswordHash::parse(text).map_err(|_| ChangeError::BadPassword)
+fn secrets(hash: &str, scram: &[String]) -> Result<Secrets, ChangeError> {
+    Secrets::parse(hash, scram).map_err(|_| ChangeError::BadPassword)
 }
 
-/// What goes out of the host holds no hash.
+/// What goes out of the host holds neither hash nor keys.
 fn hidden(account: Account) -> Account {
-    Account { password: String::new(), ..account }
+    Account { password: String::new(), scram: Vec::new(), ..account }
 }
 
 fn is_nobody(error: &io::Error) -> bool {

@@ -2,8 +2,8 @@
 //!
 //! Whether a name exists shows neither in what is answered nor in the work that is done: see [`Authenticator::login`].
 
+mod exchange;
 mod password;
-mod sasl;
 mod throttle;
 
 use std::net::IpAddr;
@@ -11,11 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use sasl_codec::scram::Verifier;
 use tokio::sync::Semaphore;
 use tokio::time::{self, Instant};
 
-pub use self::password::{HashError, Memory, Password, PasswordHash};
-pub use self::sasl::{Credentials, Exchange, SaslError, Step};
+pub use self::exchange::{Exchange, Offer, Step};
+pub use self::password::{HashError, Memory, Password, PasswordHash, Secrets};
 pub use self::throttle::{Admission, Throttle, Ticket};
 use crate::system::System;
 
@@ -70,15 +71,7 @@ impl Authenticator {
         stored: Option<PasswordHash>,
         password: Password,
     ) -> Login {
-        let admission = self.throttle().admit(self.now(), peer, name);
-        let (wait, ticket) = match admission {
-            Admission::After(wait, ticket) => (wait, ticket),
-            Admission::TooMany => return Login::TooMany,
-        };
-        let attempt = Attempt { authenticator: self, ticket: Some(ticket) };
-        if !wait.is_zero() {
-            time::sleep(wait).await;
-        }
+        let Some(attempt) = self.admit(peer, name).await else { return Login::TooMany };
         match self.verify(stored, password).await {
             Some(true) => {
                 attempt.end(true);
@@ -87,6 +80,17 @@ impl Authenticator {
             Some(false) => Login::Rejected,
             None => Login::Unavailable,
         }
+    }
+
+    /// Waits for the turn of a login, as long as the failures of late demand; `None` if there were too many.
+    pub async fn admit(&self, peer: IpAddr, name: &str) -> Option<Attempt<'_>> {
+        let admission = self.throttle().admit(self.now(), peer, name);
+        let Admission::After(wait, ticket) = admission else { return None };
+        let attempt = Attempt { authenticator: self, ticket: Some(ticket) };
+        if !wait.is_zero() {
+            time::sleep(wait).await;
+        }
+        Some(attempt)
     }
 
     /// Whether the password is the right one; `None` if that could not be found out.
@@ -107,6 +111,16 @@ impl Authenticator {
         checked.await.map(|same| same & exists)
     }
 
+    /// The keys for SCRAM of a password, made when a core is free.
+    pub async fn scram(&self, password: Password) -> Option<Vec<Verifier>> {
+        let permit = Arc::clone(&self.cores).acquire_owned().await.ok()?;
+        let made = self.system.compute(move || {
+            let _permit = permit;
+            Secrets::scram(&password).ok()
+        });
+        made.await.flatten()
+    }
+
     fn throttle(&self) -> MutexGuard<'_, Throttle> {
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -117,13 +131,15 @@ impl Authenticator {
 }
 
 /// A login under way: a failure, unless it ends otherwise.
-struct Attempt<'a> {
+#[derive(Debug)]
+pub struct Attempt<'a> {
     authenticator: &'a Authenticator,
     ticket: Option<Ticket>,
 }
 
 impl Attempt<'_> {
-    fn end(mut self, success: bool) {
+    /// The login has ended.
+    pub fn end(mut self, success: bool) {
         if let Some(ticket) = self.ticket.take() {
             self.authenticator.throttle().finish(self.authenticator.now(), ticket, success);
         }

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::accounts::Accounts;
 use crate::admin::{self, Request, Response};
-use crate::auth::{Authenticator, Password, PasswordHash};
+use crate::auth::{Authenticator, Password, Secrets};
 use crate::cli::{Account, Alias, Check, Cli, Command, Demo, PasswordSource, Queue, QueueOrder};
 use crate::config::Config;
 use crate::demo;
@@ -142,6 +142,7 @@ async fn run_host(started: Started) -> Result<ExitCode, Failure> {
     // The lock on the data directory is held to the end.
     let Started { config, data_dir: _locked, listeners, identity } = started;
     let tls = identity.server_config()?;
+    let end_point = identity.end_point();
     let (store, report) =
         Store::open(Arc::new(Machine), &config.mail_dir(), mailstore::Limits::default()).await?;
     say_report(&report);
@@ -154,7 +155,8 @@ async fn run_host(started: Started) -> Result<ExitCode, Failure> {
         info!(messages = relay.len(), "mail for others waits");
     }
     let authenticator = Authenticator::new(store.shared_system())?;
-    let host = Arc::new(Host::new(config, tls, store, Arc::new(accounts), Arc::new(relay), authenticator));
+    let host = Host::new(config, tls, store, Arc::new(accounts), Arc::new(relay), authenticator);
+    let host = Arc::new(Host { end_point, ..host });
     let (stop, stopping) = Stop::new();
     host.run(listeners, &stop, stopping).await;
     Ok(ExitCode::SUCCESS)
@@ -197,24 +199,25 @@ fn demo(command: &Demo) -> Result<ExitCode, Failure> {
 fn account(command: &Account) -> Result<ExitCode, Failure> {
     let config = Config::load(&command.config().file)?;
     let mut made = None;
-    let mut hash = |source| -> Result<String, Failure> {
+    let mut secrets = |source| -> Result<(String, Vec<String>), Failure> {
         let NewPassword { password, generated } = new_password(source)?;
-        let hash = PasswordHash::new(&password)?.as_str().to_owned();
+        let secrets = Secrets::new(&password)?;
         made = generated.then_some(password);
-        Ok(hash)
+        Ok((secrets.hash.as_str().to_owned(), secrets.scram_texts()))
     };
     let request = match command {
-        Account::Add { address, login, password, .. } => Request::AddAccount {
-            address: address.as_str().to_owned(),
-            login: login.clone(),
-            password: hash(*password)?,
-        },
+        Account::Add { address, login, password, .. } => {
+            let (password, scram) = secrets(*password)?;
+            let (address, login) = (address.as_str().to_owned(), login.clone());
+            Request::AddAccount { address, login, password, scram }
+        }
         Account::List { .. } => Request::Accounts,
         Account::Remove { address, purge, .. } => {
             Request::RemoveAccount { address: address.as_str().to_owned(), purge: *purge }
         }
         Account::Password { address, password, .. } => {
-            Request::SetPassword { address: address.as_str().to_owned(), password: hash(*password)? }
+            let (password, scram) = secrets(*password)?;
+            Request::SetPassword { address: address.as_str().to_owned(), password, scram }
         }
     };
     let response = administer(&config, request)?;

@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep};
 use self::dns::Zone;
 use self::process::Process;
 use crate::admin::{self, Request, Response};
-use crate::auth::{Password, PasswordHash};
+use crate::auth::{Password, Secrets};
 use crate::client::{Collected, Credentials, Sent, Server, shown};
 use crate::commands::Failure;
 use crate::config::Config;
@@ -237,8 +237,9 @@ impl Site {
 
     async fn add_account(&self, address: &str) -> Result<Credentials, Failure> {
         let password = Password::generate()?;
-        let hash = PasswordHash::new(&password)?.as_str().to_owned();
-        let request = Request::AddAccount { address: address.to_owned(), login: None, password: hash };
+        let secrets = Secrets::new(&password)?;
+        let (hash, scram) = (secrets.hash.as_str().to_owned(), secrets.scram_texts());
+        let request = Request::AddAccount { address: address.to_owned(), login: None, password: hash, scram };
         admin::ask(&self.config, request).await?;
         Ok(Credentials { name: address.to_owned(), password })
     }

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use mailstore::mailbox::MailboxId;
 use rustls::ServerConfig;
+use sasl_codec::ChannelBinding;
 use tokio::net::TcpStream;
 use tracing::{info, warn};
 
-use crate::accounts::Accounts;
-use crate::auth::{Authenticator, Login, Password};
+use crate::accounts::{Accounts, login_key};
+use crate::auth::{Authenticator, Login, Password, Secrets};
 use crate::config::Config;
 use crate::listener::{Listeners, Service, Stop, Stopping};
 use crate::relay::Relay;
@@ -27,6 +28,8 @@ pub struct Host {
     pub config: Config,
     /// For STARTTLS, STLS and implicit TLS.
     pub tls: Arc<ServerConfig>,
+    /// What logins can be bound to on every connection under TLS.
+    pub end_point: Option<ChannelBinding>,
     /// The mail.
     pub store: Store,
     /// Whose it is.
@@ -60,16 +63,37 @@ impl Host {
         relay: Arc<Relay>,
         authenticator: Authenticator,
     ) -> Self {
-        Self { config, tls, store, accounts, relay, authenticator, locks: Locks::default() }
+        let (end_point, locks) = (None, Locks::default());
+        Self { config, tls, end_point, store, accounts, relay, authenticator, locks }
     }
 
     /// Checks a login: the account, or what came of it instead. An unknown name takes the same work as a known one.
     pub async fn log_in(&self, peer: IpAddr, name: &str, password: Password) -> Result<u64, Login> {
-        let (account, stored) = self.accounts.login(name).unzip();
-        match (self.authenticator.login(peer, name, stored, password).await, account) {
-            (Login::Accepted, Some(account)) => Ok(account),
+        let found = self.accounts.login(name);
+        // Of a record that was made before there were such keys.
+        let without_keys = found.as_ref().is_some_and(|(_, secrets)| secrets.scram.is_empty());
+        let kept = without_keys.then(|| password.clone());
+        let stored = found.as_ref().map(|(_, secrets)| secrets.hash.clone());
+        // All spellings of one name wait for one another.
+        let key = login_key(name);
+        match (self.authenticator.login(peer, &key, stored, password).await, found) {
+            (Login::Accepted, Some((account, secrets))) => {
+                if let Some(password) = kept {
+                    self.make_keys(account, &secrets, password).await;
+                }
+                Ok(account)
+            }
             (Login::Accepted, None) => Err(Login::Rejected),
             (other, _) => Err(other),
+        }
+    }
+
+    /// Makes the keys for SCRAM of a password that has just been seen; without them, there is still the password.
+    async fn make_keys(&self, account: u64, secrets: &Secrets, password: Password) {
+        let Some(scram) = self.authenticator.scram(password).await else { return };
+        match self.accounts.add_scram(account, secrets, scram).await {
+            Ok(()) => info!(account, "keys for SCRAM made"),
+            Err(error) => warn!(account, %error, "no keys for SCRAM"),
         }
     }
 

@@ -4,14 +4,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::{Buf as _, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use mailstore::{Commit, Failure, Intent};
+use pop3_codec::command::Mechanism;
 use pop3_codec::server::{Login, Reason, Retrieve, Update};
 use pop3_codec::{Event, Maildrop, Reply, ServerConfig, ServerSession, UniqueId};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::auth::{self, Password};
+use crate::auth::{self, Exchange, Offer, Password};
 use crate::host::{Host, Lock};
 use crate::listener::{Service, Stopping};
 use crate::store::Snapshot;
@@ -27,6 +28,8 @@ pub async fn serve(
 ) -> io::Result<Reason> {
     let (mut buffer, mut out, start) = (BytesMut::new(), BytesMut::new(), Instant::now());
     let mut session = ServerSession::<Drop>::new(codec_config(&host, service), start.elapsed(), &mut out);
+    let mut sasl = Sasl::new(&host, service, peer, &wire);
+    session.set_mechanisms(&sasl.mechanisms());
     loop {
         wire.send(&mut out).await?;
         if stopping.is_requested() {
@@ -46,6 +49,20 @@ pub async fn serve(
         while let Some(event) = session.receive(start.elapsed(), &mut input, &mut out) {
             match event {
                 Event::Login(login) => log_in(&host, service, peer, login, &mut out).await,
+                Event::Auth(auth) => {
+                    sasl.exchange = sasl.offer.begin(&host, peer.ip(), auth.mechanism().as_str());
+                    match sasl.step(auth.initial()).await {
+                        Ok(Step::Challenge(challenge)) => auth.challenge(&challenge, &mut out),
+                        Ok(Step::Open(drop)) => auth.accept(drop, &mut out),
+                        Err(reply) => auth.reject(reply, &mut out),
+                    }
+                }
+                Event::AuthResponse(response) => match sasl.step(Some(response.data())).await {
+                    Ok(Step::Challenge(challenge)) => response.challenge(&challenge, &mut out),
+                    Ok(Step::Open(drop)) => response.accept(drop, &mut out),
+                    Err(reply) => response.reject(reply, &mut out),
+                },
+                Event::AuthCancelled => sasl.exchange = None,
                 Event::Retrieve(retrieve) => send_message(retrieve, &mut wire, &mut out).await?,
                 Event::Stls(stls) => stls.accept(&mut out),
                 Event::Update(update) => delete(&host, update, &mut out).await?,
@@ -62,6 +79,8 @@ pub async fn serve(
             wire.send(&mut out).await?;
             wire.start_tls(&host.tls).await?;
             session.handle_tls_started(start.elapsed());
+            sasl = Sasl::new(&host, service, peer, &wire);
+            session.set_mechanisms(&sasl.mechanisms());
         }
     }
 }
@@ -113,14 +132,59 @@ async fn log_in(host: &Host, service: Service, peer: SocketAddr, login: Login<'_
 async fn open(host: &Host, peer: SocketAddr, name: &str, password: &str) -> Result<Drop, Reply> {
     let password = Password::new(password.to_owned()).map_err(|_| Reply::AUTH_FAILED)?;
     match host.log_in(peer.ip(), name, password).await {
-        Ok(account) => {
-            let inbox = host.accounts.inbox(account).ok_or(Reply::LOCAL_ERROR)?;
-            let lock = host.locks.take(inbox).ok_or(Reply::IN_USE)?;
-            let mail = host.store.load(inbox).await.ok_or(Reply::LOCAL_ERROR)?;
-            Ok(Drop { mail, _lock: lock })
-        }
+        Ok(account) => lock(host, account).await,
         Err(auth::Login::TooMany | auth::Login::Unavailable) => Err(Reply::LOCAL_ERROR),
         Err(auth::Login::Accepted | auth::Login::Rejected) => Err(Reply::AUTH_FAILED),
+    }
+}
+
+async fn lock(host: &Host, account: u64) -> Result<Drop, Reply> {
+    let inbox = host.accounts.inbox(account).ok_or(Reply::LOCAL_ERROR)?;
+    let lock = host.locks.take(inbox).ok_or(Reply::IN_USE)?;
+    let mail = host.store.load(inbox).await.ok_or(Reply::LOCAL_ERROR)?;
+    Ok(Drop { mail, _lock: lock })
+}
+
+/// Logins by SASL in one session.
+struct Sasl<'h> {
+    host: &'h Host,
+    service: Service,
+    peer: SocketAddr,
+    offer: Offer,
+    exchange: Option<Exchange<'h>>,
+}
+
+/// What the client gets.
+enum Step {
+    Challenge(Bytes),
+    Open(Drop),
+}
+
+impl<'h> Sasl<'h> {
+    fn new(host: &'h Host, service: Service, peer: SocketAddr, wire: &Wire) -> Self {
+        Self { host, service, peer, offer: Offer::new(host, wire), exchange: None }
+    }
+
+    fn mechanisms(&self) -> Vec<Mechanism> {
+        let names = self.offer.mechanisms();
+        names.filter_map(|mechanism| Mechanism::parse(mechanism.name().as_bytes()).ok()).collect()
+    }
+
+    async fn step(&mut self, response: Option<&[u8]>) -> Result<Step, Reply> {
+        let Some(exchange) = &mut self.exchange else { return Err(Reply::LOCAL_ERROR) };
+        let step = exchange.respond(response).await;
+        if let auth::Step::Challenge(challenge) = step {
+            return Ok(Step::Challenge(challenge));
+        }
+        let (service, peer, login, mechanism) =
+            (self.service, self.peer, exchange.name(), exchange.mechanism());
+        info!(%service, %peer, %mechanism, ?login, outcome = ?step, "login");
+        self.exchange = None;
+        match step {
+            auth::Step::Accepted(account, _) => lock(self.host, account).await.map(Step::Open),
+            auth::Step::Unavailable => Err(Reply::LOCAL_ERROR),
+            _ => Err(Reply::AUTH_FAILED),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use mailstore::mailbox::MailboxId;
 use mailstore::message::UnixTime;
 use mailstore::{Commit, Failure, Intent};
 use relay_queue::Address;
+use smtp_codec::extension::Mechanism;
 use smtp_codec::reply::Enhanced;
 use smtp_codec::server::{Auth, AuthResponse, Mail, Rcpt, Reason};
 use smtp_codec::{Domain, Event, ForwardPath, Limits, Reply, ReversePath, ServerConfig, ServerSession};
@@ -18,7 +19,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::accounts::{Target, Unroutable};
-use crate::auth::{Credentials, Exchange, Login, Step};
+use crate::auth::{Exchange, Offer, Step};
 use crate::host::Host;
 use crate::listener::{Service, Stopping};
 use crate::relay::{self, Accepted};
@@ -36,7 +37,8 @@ pub async fn serve(
 ) -> io::Result<Reason> {
     let (mut buffer, mut out, start) = (BytesMut::new(), BytesMut::new(), Instant::now());
     let mut session = ServerSession::new(codec_config(&host, service), start.elapsed(), &mut out);
-    let mut policy = Policy::new(&host, service, peer);
+    let mut policy = Policy::new(&host, service, peer, &wire);
+    session.set_mechanisms(&policy.mechanisms());
     loop {
         wire.send(&mut out).await?;
         if stopping.is_requested() && !policy.is_receiving() {
@@ -87,7 +89,8 @@ pub async fn serve(
             wire.send(&mut out).await?;
             wire.start_tls(&host.tls).await?;
             session.handle_tls_started(start.elapsed());
-            policy = Policy::new(&host, service, peer);
+            policy = Policy::new(&host, service, peer, &wire);
+            session.set_mechanisms(&policy.mechanisms());
         }
     }
 }
@@ -98,11 +101,8 @@ fn codec_config(host: &Host, service: Service) -> ServerConfig {
         Limits::default().message(limits.message_size).errors(limits.errors).junk(limits.junk_commands);
     let mut config = ServerConfig::new(host.config.hostname.clone()).limits(bounds);
     config = if service.implicit_tls() { config.implicit_tls() } else { config.starttls() };
-    if service.is_submission() {
-        config = config.mechanisms(&Exchange::MECHANISMS);
-        if host.config.allow_plaintext {
-            config = config.plaintext_auth();
-        }
+    if host.config.allow_plaintext {
+        config = config.plaintext_auth();
     }
     config
 }
@@ -114,8 +114,10 @@ struct Policy<'h> {
     peer: SocketAddr,
     client: Option<Domain<'static>>,
     extended: bool,
+    /// The logins that there are on this connection.
+    offer: Offer,
     /// A login under way.
-    exchange: Option<Exchange>,
+    exchange: Option<Exchange<'h>>,
     /// Who has logged in: the account and the name.
     login: Option<(u64, String)>,
     draft: Option<Draft>,
@@ -150,8 +152,25 @@ struct Draft {
 }
 
 impl<'h> Policy<'h> {
-    fn new(host: &'h Host, service: Service, peer: SocketAddr) -> Self {
-        Self { host, service, peer, client: None, extended: false, exchange: None, login: None, draft: None }
+    fn new(host: &'h Host, service: Service, peer: SocketAddr, wire: &Wire) -> Self {
+        let offer = Offer::new(host, wire);
+        Self {
+            host,
+            service,
+            peer,
+            client: None,
+            extended: false,
+            offer,
+            exchange: None,
+            login: None,
+            draft: None,
+        }
+    }
+
+    /// Where other hosts come in, nobody logs in at all.
+    fn mechanisms(&self) -> Vec<Mechanism> {
+        let offered = self.offer.mechanisms().filter(|_| self.service.is_submission());
+        offered.filter_map(|mechanism| Mechanism::parse(mechanism.name().as_bytes()).ok()).collect()
     }
 
     fn meet(&mut self, client: Option<&Domain<'static>>, extended: bool) {
@@ -166,47 +185,39 @@ impl<'h> Policy<'h> {
     }
 
     async fn auth(&mut self, auth: Auth<'_>, out: &mut BytesMut) {
-        let Some((exchange, step)) = Exchange::start(auth.mechanism(), auth.initial()) else {
-            return auth.reject(Reply::UNKNOWN_MECHANISM, out);
-        };
-        self.exchange = Some(exchange);
-        match step {
-            Step::Challenge(challenge) => auth.challenge(challenge, out),
-            Step::Credentials(credentials) => match self.log_in(credentials).await {
-                Ok(()) => auth.accept(out),
-                Err(reply) => auth.reject(reply, out),
-            },
-            Step::Failed(_) => auth.reject(Reply::AUTH_FAILED, out),
+        self.exchange = self.offer.begin(self.host, self.peer.ip(), auth.mechanism().as_str());
+        match self.step(auth.initial()).await {
+            Ok(Some(challenge)) => auth.challenge(&challenge, out),
+            Ok(None) => auth.accept(out),
+            Err(reply) => auth.reject(reply, out),
         }
     }
 
     async fn auth_response(&mut self, response: AuthResponse<'_>, out: &mut BytesMut) {
-        let Some(exchange) = &mut self.exchange else {
-            return response.reject(Reply::AUTH_UNAVAILABLE, out);
-        };
-        match exchange.respond(response.data()) {
-            Step::Challenge(challenge) => response.challenge(challenge, out),
-            Step::Credentials(credentials) => match self.log_in(credentials).await {
-                Ok(()) => response.accept(out),
-                Err(reply) => response.reject(reply, out),
-            },
-            Step::Failed(_) => response.reject(Reply::AUTH_FAILED, out),
+        match self.step(Some(response.data())).await {
+            Ok(Some(challenge)) => response.challenge(&challenge, out),
+            Ok(None) => response.accept(out),
+            Err(reply) => response.reject(reply, out),
         }
     }
 
-    async fn log_in(&mut self, credentials: Credentials) -> Result<(), Reply> {
+    /// A challenge, or nothing more: the client has logged in.
+    async fn step(&mut self, response: Option<&[u8]>) -> Result<Option<Bytes>, Reply> {
+        let Some(exchange) = &mut self.exchange else { return Err(Reply::AUTH_UNAVAILABLE) };
+        let step = exchange.respond(response).await;
+        if let Step::Challenge(challenge) = step {
+            return Ok(Some(challenge));
+        }
+        let (login, mechanism) = (exchange.name(), exchange.mechanism());
+        info!(service = %self.service, peer = %self.peer, %mechanism, ?login, outcome = ?step, "login");
         self.exchange = None;
-        let Credentials { name, password } = credentials;
-        let result = self.host.log_in(self.peer.ip(), &name, password).await;
-        let outcome = result.err().unwrap_or(Login::Accepted);
-        info!(service = %self.service, peer = %self.peer, login = ?name, ?outcome, "login");
-        match result {
-            Ok(account) => {
+        match step {
+            Step::Accepted(account, name) => {
                 self.login = Some((account, name));
-                Ok(())
+                Ok(None)
             }
-            Err(Login::TooMany | Login::Unavailable) => Err(Reply::AUTH_UNAVAILABLE),
-            Err(Login::Accepted | Login::Rejected) => Err(Reply::AUTH_FAILED),
+            Step::Unavailable => Err(Reply::AUTH_UNAVAILABLE),
+            _ => Err(Reply::AUTH_FAILED),
         }
     }
 

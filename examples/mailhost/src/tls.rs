@@ -17,6 +17,7 @@ use rcgen::{
 use rustls::ServerConfig;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use sasl_codec::ChannelBinding;
 use smtp_codec::Domain;
 use thiserror::Error;
 use time::{Duration, OffsetDateTime};
@@ -223,6 +224,12 @@ impl Identity {
     /// From when to when the certificate holds; `None` if it does not say so in a form we know.
     pub fn validity(&self) -> Option<Validity> {
         Validity::read(self.certificate())
+    }
+
+    /// What logins can be bound to on any connection with this certificate; `None` if its signature has no hash function
+    /// of its own, as those of Ed25519 have none ([RFC 5929 §4.1](https://www.rfc-editor.org/rfc/rfc5929#section-4.1)).
+    pub fn end_point(&self) -> Option<ChannelBinding> {
+        certificate::end_point(self.certificate())
     }
 
     /// Whether the certificate is for this name.

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ServerConfig};
+use rustls::{ClientConfig, ProtocolVersion, ServerConfig};
+use sasl_codec::binding::{ChannelBinding, Kind};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
@@ -52,6 +53,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let stream = time::timeout(HANDSHAKE, connect).await.map_err(|_| io::ErrorKind::TimedOut)??;
         *self = Self::Tls(Box::new(stream.into()));
         Ok(())
+    }
+
+    /// What logins can be bound to on this connection alone.
+    pub fn exported(&self) -> Option<ChannelBinding> {
+        let Self::Tls(stream) = self else { return None };
+        // RFC 9266 §3: under TLS 1.2 only with the extended master secret, of which rustls does not tell.
+        if stream.get_ref().1.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
+            return None;
+        }
+        let label = Kind::EXPORTER_LABEL.as_bytes();
+        let export = |room: [u8; 32]| match &**stream {
+            TlsStream::Server(stream) => stream.get_ref().1.export_keying_material(room, label, None),
+            TlsStream::Client(stream) => stream.get_ref().1.export_keying_material(room, label, None),
+        };
+        export([0; 32]).ok().map(ChannelBinding::tls_exporter)
     }
 
     /// Reads what there is into `buffer`; zero at the end. May be dropped at any time without loss.

@@ -2,11 +2,13 @@
 
 use core::fmt;
 
-use bytes::BytesMut;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::{BufMut as _, BytesMut};
 
 use super::state::State;
 use super::{Core, Pending, Reason};
-use crate::command::Password;
+use crate::command::{Mechanism, Password};
 use crate::data::DataEncoder;
 use crate::maildrop::Maildrop;
 use crate::reply::Reply;
@@ -22,6 +24,12 @@ pub enum Event<'s, M> {
     Continue,
     /// A user wants in.
     Login(Login<'s, M>),
+    /// AUTH: a login by SASL begins.
+    Auth(Auth<'s, M>),
+    /// The client answers a challenge.
+    AuthResponse(AuthResponse<'s, M>),
+    /// The client has given AUTH up, or its response is none; it has been told.
+    AuthCancelled,
     /// RETR or TOP.
     Retrieve(Retrieve<'s, M>),
     /// STLS.
@@ -68,6 +76,83 @@ impl<M> fmt::Debug for Login<'_, M> {
         f.debug_struct("Login").field("user", &self.core.user).finish_non_exhaustive()
     }
 }
+
+/// The client begins a login by SASL. `Debug` does not show the response.
+#[must_use = "an event that is not answered is refused"]
+pub struct Auth<'s, M> {
+    pub(super) core: &'s mut Core<M>,
+    pub(super) mechanism: Mechanism,
+    pub(super) initial: Option<&'s [u8]>,
+}
+
+impl<M> Auth<'_, M> {
+    /// The mechanism, one of those that were announced.
+    pub const fn mechanism(&self) -> Mechanism {
+        self.mechanism
+    }
+
+    /// The initial response, decoded.
+    pub const fn initial(&self) -> Option<&[u8]> {
+        self.initial
+    }
+}
+
+/// The client answers a challenge. `Debug` does not show the response.
+#[must_use = "an event that is not answered is refused"]
+pub struct AuthResponse<'s, M> {
+    pub(super) core: &'s mut Core<M>,
+    pub(super) data: &'s [u8],
+}
+
+impl<M> AuthResponse<'_, M> {
+    /// The response, decoded.
+    pub const fn data(&self) -> &[u8] {
+        self.data
+    }
+}
+
+impl<M> fmt::Debug for Auth<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Auth").field("mechanism", &self.mechanism).finish_non_exhaustive()
+    }
+}
+
+impl<M> fmt::Debug for AuthResponse<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AuthResponse(..)")
+    }
+}
+
+macro_rules! login_answers {
+    ($event:ident) => {
+        impl<M: Maildrop> $event<'_, M> {
+            /// Sends a challenge; the response comes as [`Event::AuthResponse`].
+            pub fn challenge(self, challenge: &[u8], out: &mut BytesMut) {
+                out.put_slice(b"+ ");
+                out.put_slice(STANDARD.encode(challenge).as_bytes());
+                out.put_slice(b"\r\n");
+                self.core.answered();
+                self.core.state = State::Login;
+            }
+
+            /// The client is who it says: opens the maildrop, over which the caller holds the exclusive lock
+            /// ([RFC 1939 §4](https://www.rfc-editor.org/rfc/rfc1939#section-4)).
+            pub fn accept(self, maildrop: M, out: &mut BytesMut) {
+                self.core.answered();
+                self.core.open(maildrop, out);
+            }
+
+            /// Says no.
+            pub fn reject(self, reply: Reply, out: &mut BytesMut) {
+                self.core.answered();
+                self.core.fail(&negative(reply, Reply::LOCAL_ERROR), out);
+            }
+        }
+    };
+}
+
+login_answers!(Auth);
+login_answers!(AuthResponse);
 
 /// The client wants a message, or its beginning.
 #[derive(Debug)]

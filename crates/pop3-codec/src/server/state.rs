@@ -3,8 +3,11 @@
 //! ```text
 //!               login accepted                  QUIT
 //! Authorization ───────────────▶ Transaction ─────────▶ Update ──▶ Closed
-//!     ▲   │                        │      ▲
-//!     │   │ STLS accepted          └──────┘ a list longer than one call writes: Listing
+//!     ▲   │ ▲ │                    │      ▲
+//!     │   │ │ │ challenge          └──────┘ a list longer than one call writes: Listing
+//!     │   │ │ ▼
+//!     │   │ Login: a response
+//!     │   │ STLS accepted
 //!     │   ▼
 //!   TlsWanted
 //! ```
@@ -16,6 +19,8 @@
 pub(super) enum State {
     /// Nobody has logged in.
     Authorization,
+    /// A challenge of AUTH is out; the next line is a response.
+    Login,
     /// A maildrop is open.
     Transaction,
     /// A list is being written.

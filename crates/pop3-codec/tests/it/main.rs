@@ -122,6 +122,30 @@ impl Host {
                     None => login.reject(Reply::AUTH_FAILED, out),
                 }
             }
+            Asked::Auth(auth) => {
+                self.log.push(format!("auth {:?} {:?}", auth.mechanism(), auth.initial()));
+                if self.forget == "auth" {
+                    return;
+                }
+                match (auth.mechanism().as_str(), auth.initial()) {
+                    ("PLAIN", None) => auth.challenge(b"", out),
+                    ("PLAIN", Some(b"\0user\0secret")) => auth.accept(self.messages.clone(), out),
+                    ("X-ASK", None) => auth.challenge(b"who?", out),
+                    _ => auth.reject(Reply::AUTH_FAILED, out),
+                }
+            }
+            Asked::AuthResponse(response) => {
+                self.log.push(format!("response {:?}", response.data().escape_ascii().to_string()));
+                if self.forget == "response" {
+                    return;
+                }
+                match response.data() {
+                    b"\0user\0secret" | b"" => response.accept(self.messages.clone(), out),
+                    b"user" => response.challenge(b"rspauth", out),
+                    _ => response.reject(Reply::AUTH_FAILED, out),
+                }
+            }
+            Asked::AuthCancelled => self.log.push("cancelled".into()),
             Asked::Retrieve(retrieve) => {
                 self.log.push(format!("retrieve {} {:?}", retrieve.index(), retrieve.lines()));
                 if self.forget == "retrieve" {

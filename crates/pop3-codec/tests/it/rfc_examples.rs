@@ -1,6 +1,7 @@
 //! The examples of the RFCs.
 
 use pop3_codec::client::{Reason, Request};
+use pop3_codec::command::Mechanism;
 use pop3_codec::reply::{Reply, Status};
 use pop3_codec::server::ServerConfig;
 
@@ -36,6 +37,12 @@ fn the_capabilities_of_rfc_2449_section_5() {
 #[test]
 fn the_stls_of_rfc_2595_section_4() {
     transcript!("rfc2595_section_4", host().config(ServerConfig::new().stls()));
+}
+
+#[test]
+fn the_logins_of_rfc_5034_section_6() {
+    let mechanisms = [&b"PLAIN"[..], b"X-ASK"].map(|name| Mechanism::parse(name).unwrap());
+    transcript!("rfc5034_section_6", host().config(ServerConfig::new().stls().mechanisms(&mechanisms)));
 }
 
 #[test]

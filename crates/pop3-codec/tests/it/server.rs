@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use bytes::BytesMut;
-use pop3_codec::command::{Command, Password, UserName};
+use pop3_codec::command::{Command, Mechanism, Password, UserName};
 use pop3_codec::data::{DataDecoder, DataEncoder, Decoded};
 use pop3_codec::server::{Event, Reason, ServerConfig, ServerSession};
 use pop3_codec::{Limits, Maildrop, UniqueId};
@@ -59,6 +59,83 @@ fn every_command_has_its_answer_in_every_state() {
         }
     }
     assert_eq!(said(&host(), "QUIT\r\nNOOP\r\nSTAT\r\n"), "+OK goodbye\r\n", "nothing is read behind QUIT");
+}
+
+/// Offers AUTH.
+fn asking() -> Host {
+    let mechanisms = [&b"PLAIN"[..], b"X-ASK"].map(|name| Mechanism::parse(name).unwrap());
+    host().config(ServerConfig::new().plaintext_auth().mechanisms(&mechanisms))
+}
+
+#[test]
+fn a_login_of_which_nobody_decides_has_failed() {
+    let mut host = asking();
+    host.forget = "auth";
+    let answer = host.talk("AUTH PLAIN AHVzZXIAc2VjcmV0\r\nSTAT\r\n");
+    assert!(answer.ends_with("-ERR [SYS/TEMP] local error, try again later\r\n-ERR not now\r\n"), "{answer}");
+    host.forget = "response";
+    let answer = host.talk("AUTH PLAIN\r\nAHVzZXIAc2VjcmV0\r\nSTAT\r\n");
+    assert!(answer.ends_with("-ERR [SYS/TEMP] local error, try again later\r\n-ERR not now\r\n"), "{answer}");
+}
+
+#[test]
+fn without_mechanisms_there_is_no_auth() {
+    let answer = host().talk("AUTH PLAIN AHVzZXIAc2VjcmV0\r\nCAPA\r\n");
+    assert!(answer.contains("-ERR unknown command\r\n") && !answer.contains("SASL"), "{answer}");
+}
+
+#[test]
+fn a_response_may_be_long_but_not_too_long() {
+    // A whole line of 12,288 octets, and one with four more.
+    for (length, expected) in [(12_284, "-ERR [AUTH] "), (12_288, "-ERR line too long\r\n")] {
+        let mut host = asking();
+        host.line = 12_288;
+        let answer = host.talk(&format!("AUTH PLAIN\r\n{}\r\nQUIT\r\n", "A".repeat(length)));
+        let behind = answer.split_once("+ \r\n").expect("a challenge").1;
+        assert!(behind.starts_with(expected) && behind.ends_with("+OK goodbye\r\n"), "{behind}");
+    }
+    // The command itself is as long as any.
+    let answer = asking().talk(&format!("AUTH PLAIN {}\r\n", "A".repeat(512)));
+    assert!(answer.ends_with("-ERR line too long\r\n"), "{answer}");
+}
+
+#[test]
+fn what_is_said_within_auth_is_no_command() {
+    let host = asking();
+    let answer = host.talk("AUTH PLAIN\r\nQUIT\r\nNOOP\r\nAUTH X-ASK\r\nA\nCAPA\r\n");
+    assert!(answer.contains("+ \r\n-ERR [AUTH] "), "four letters are base64: {answer}");
+    assert!(
+        answer.contains("-ERR not now\r\n+ d2hvPw==\r\n-ERR a line ends in CR LF\r\n+OK capa"),
+        "{answer}"
+    );
+    let (mut host, mut out) = (asking(), BytesMut::new());
+    let mut session = host.session(&mut out);
+    host.serve(&mut session, Duration::ZERO, &mut &b"AUTH X-ASK\r\n*\r\n"[..], &mut out);
+    assert_eq!(host.log, ["auth X-ASK None", "cancelled"]);
+}
+
+#[test]
+fn failed_logins_are_mistakes() {
+    let limits = Limits::default().errors(2);
+    let mechanisms = [Mechanism::parse(b"PLAIN").unwrap()];
+    let host = host().config(ServerConfig::new().plaintext_auth().mechanisms(&mechanisms).limits(limits));
+    let answer = host.talk(&"AUTH PLAIN AAAA\r\n".repeat(5));
+    assert_eq!(answer.matches("[AUTH]").count(), 2, "{answer}");
+    assert!(answer.ends_with("-ERR too many errors\r\n"), "{answer}");
+}
+
+#[test]
+fn secrets_of_auth_are_not_shown() {
+    let mut out = BytesMut::new();
+    let mut session = asking().session(&mut out);
+    let mut input = &b"AUTH PLAIN AHVzZXIAc2VjcmV0\r\n"[..];
+    let event = format!("{:?}", session.receive(Duration::ZERO, &mut input, &mut out).unwrap());
+    assert_eq!(event, "Auth(Auth { mechanism: PLAIN, .. })");
+    assert!(!format!("{session:?}").contains("115, 101, 99"), "not as numbers either");
+    assert_eq!(
+        format!("{:?}", Command::parse(b"AUTH PLAIN AHVzZXIAc2VjcmV0").unwrap()),
+        "Auth { mechanism: PLAIN, initial: Some(InitialResponse(..)) }"
+    );
 }
 
 #[test]

@@ -5,15 +5,26 @@ use std::fmt;
 use argon2::password_hash::PasswordHasher as _;
 use argon2::password_hash::phc;
 use argon2::{Algorithm, Argon2, Block, Params, Version};
+use sasl_codec::scram::{Hash, Iterations, Verifier};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 /// A password. It is wiped from memory when dropped and never shown.
+#[derive(Clone)]
 pub struct Password(Zeroizing<String>);
 
 /// What is stored of a password: Argon2id ([RFC 9106](https://www.rfc-editor.org/rfc/rfc9106)) as a PHC string.
 #[derive(Clone, Eq, PartialEq)]
 pub struct PasswordHash(String);
+
+/// All that is stored of a password: its hash, and the keys for SCRAM, with which it is never sent.
+#[derive(Clone, Debug)]
+pub struct Secrets {
+    /// For mechanisms that send the password.
+    pub hash: PasswordHash,
+    /// For those that do not, one for each hash function.
+    pub scram: Vec<Verifier>,
+}
 
 /// The memory that a check takes, kept from one to the next: handed back to the allocator, it would stay with whichever
 /// thread took it, and add up.
@@ -66,6 +77,37 @@ impl Password {
     /// The password itself.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl Secrets {
+    /// Hashes a password in every way it is needed. Not for an async thread.
+    pub fn new(password: &Password) -> Result<Self, HashError> {
+        Ok(Self { hash: PasswordHash::new(password)?, scram: Self::scram(password)? })
+    }
+
+    /// The keys for SCRAM alone, each under a fresh salt. Not for an async thread.
+    pub fn scram(password: &Password) -> Result<Vec<Verifier>, HashError> {
+        let typed =
+            sasl_codec::Password::new(password.expose().to_owned()).map_err(|_| HashError::Unusable)?;
+        let derive = |hash| {
+            let mut salt = [0; 16];
+            getrandom::fill(&mut salt).map_err(|_| HashError::Failed)?;
+            Ok(Verifier::derive(hash, &typed, salt, ITERATIONS))
+        };
+        [Hash::Sha256, Hash::Sha1].into_iter().map(derive).collect()
+    }
+
+    /// Takes the texts of a hash and of keys. Keys that cannot be read are left out: the next login that sends the
+    /// password makes new ones.
+    pub fn parse(hash: &str, scram: &[String]) -> Result<Self, HashError> {
+        let scram = scram.iter().filter_map(|text| Verifier::parse(text).ok()).collect();
+        Ok(Self { hash: PasswordHash::parse(hash)?, scram })
+    }
+
+    /// The texts of the keys.
+    pub fn scram_texts(&self) -> Vec<String> {
+        self.scram.iter().map(Verifier::encode).collect()
     }
 }
 
@@ -146,6 +188,13 @@ const PARAMS: Params = match Params::new(19_456, 2, 1, None) {
     Err(_) => panic!("the parameters are in range"),
 };
 
+/// How often SCRAM hashes a password. The client does it at each login: some hundredths of a second on a desk, some tenths
+/// on a phone. It is one number for all, so that names that do not exist look like those that do.
+pub(super) const ITERATIONS: Iterations = match Iterations::new(100_000) {
+    Ok(iterations) => iterations,
+    Err(_) => panic!("the number is in range"),
+};
+
 /// Far above what anybody types.
 const MAX_PASSWORD: usize = 1_024;
 
@@ -177,6 +226,18 @@ mod tests {
         assert_eq!(change("m=19456", "m=4294967295"), Err(HashError::Damaged));
         assert_eq!(change("t=2", "t=1000000"), Err(HashError::Damaged));
         assert!(change("t=2", "t=3").is_ok());
+    }
+
+    #[test]
+    fn damaged_keys_are_left_out_and_a_damaged_hash_is_not() {
+        let secrets = Secrets::new(&Password::generate().unwrap()).unwrap();
+        let texts = secrets.scram_texts();
+        assert_eq!(texts.len(), 2);
+        let parsed =
+            |hash: &str, texts: &[String]| Secrets::parse(hash, texts).map(|secrets| secrets.scram.len());
+        assert_eq!(parsed(secrets.hash.as_str(), &texts), Ok(2));
+        assert_eq!(parsed(secrets.hash.as_str(), &[texts[0].clone(), "damaged".to_owned()]), Ok(1));
+        assert_eq!(parsed("damaged", &texts), Err(HashError::Damaged));
     }
 
     #[test]

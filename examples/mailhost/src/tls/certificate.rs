@@ -3,6 +3,8 @@
 use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
+use sasl_codec::ChannelBinding;
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use smtp_codec::Domain;
 use time::{Date, Month, OffsetDateTime, Time};
 
@@ -40,6 +42,60 @@ pub(super) fn is_for(certificate: &CertificateDer<'_>, hostname: &Domain<'_>) ->
         return false;
     };
     ParsedCertificate::try_from(certificate).is_ok_and(|parsed| verify_server_name(&parsed, &name).is_ok())
+}
+
+/// The hash of a certificate, with the function of its signature, or SHA-256 in place of MD5 and SHA-1.
+pub(super) fn end_point(certificate: &CertificateDer<'_>) -> Option<ChannelBinding> {
+    let hash: &[u8] = match signature_hash(certificate)? {
+        Function::Sha256 => &Sha256::digest(certificate),
+        Function::Sha384 => &Sha384::digest(certificate),
+        Function::Sha512 => &Sha512::digest(certificate),
+    };
+    ChannelBinding::tls_server_end_point(hash).ok()
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Function {
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
+/// Certificate = tbsCertificate, signatureAlgorithm = SEQUENCE { algorithm OBJECT IDENTIFIER, parameters }, ...
+fn signature_hash(certificate: &[u8]) -> Option<Function> {
+    let (_, certificate, _) = element(certificate)?;
+    let (_, algorithm, _) = element(element(certificate)?.2)?;
+    let (0x06, name, parameters) = element(algorithm)? else { return None };
+    match name {
+        // md5, sha1, sha256, sha384, sha512 with RSA (RFC 8017, appendix C), and PSS, which says it in its parameters.
+        b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x04" | b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x05" => {
+            Some(Function::Sha256)
+        }
+        b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b" => Some(Function::Sha256),
+        b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c" => Some(Function::Sha384),
+        b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d" => Some(Function::Sha512),
+        b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a" => pss_hash(parameters),
+        // ECDSA with SHA-1, SHA-256, SHA-384, SHA-512 (RFC 5758 §3.2).
+        b"\x2a\x86\x48\xce\x3d\x04\x01" | b"\x2a\x86\x48\xce\x3d\x04\x03\x02" => Some(Function::Sha256),
+        b"\x2a\x86\x48\xce\x3d\x04\x03\x03" => Some(Function::Sha384),
+        b"\x2a\x86\x48\xce\x3d\x04\x03\x04" => Some(Function::Sha512),
+        _ => None,
+    }
+}
+
+/// RSASSA-PSS-params = SEQUENCE { [0] hashAlgorithm DEFAULT sha1, ... }
+fn pss_hash(parameters: &[u8]) -> Option<Function> {
+    let (_, parameters, _) = element(parameters)?;
+    let (0xa0, algorithm, _) = element(parameters).unwrap_or((0, b"", b"")) else {
+        return Some(Function::Sha256);
+    };
+    let (_, algorithm, _) = element(algorithm)?;
+    match element(algorithm)?.1 {
+        b"\x60\x86\x48\x01\x65\x03\x04\x02\x01" => Some(Function::Sha256),
+        b"\x60\x86\x48\x01\x65\x03\x04\x02\x02" => Some(Function::Sha384),
+        b"\x60\x86\x48\x01\x65\x03\x04\x02\x03" => Some(Function::Sha512),
+        _ => None,
+    }
 }
 
 /// The tag of the first element of DER, its content, and what follows it.

@@ -9,6 +9,7 @@ mod peers;
 mod policy;
 mod python;
 mod relay;
+mod sasl;
 mod second_process;
 mod strace;
 mod support;

@@ -83,7 +83,12 @@ fn logins_are_neither_offered_nor_taken_before_tls() {
     submission.say("STARTTLS", "220 ");
     let mut submission = submission.start_tls(&site.tls());
     let offers = submission.say("EHLO client.test", "250-");
-    assert!(!offers.contains("STARTTLS") && offers.contains("250-AUTH PLAIN"), "{offers}");
+    assert!(
+        !offers.contains("STARTTLS")
+            && offers.contains("250-AUTH SCRAM-SHA-256-PLUS ")
+            && offers.contains(" PLAIN LOGIN"),
+        "{offers}"
+    );
     submission.log_in_smtp(ANNA);
 
     // Where other hosts come in, nobody logs in at all.

@@ -86,6 +86,13 @@ impl Wire {
         Ok(Self { stream, buffer: Vec::new(), used: 0 })
     }
 
+    /// What this end of the TLS connection exports for channel binding.
+    #[track_caller]
+    pub(crate) fn exported(&self) -> [u8; 32] {
+        let Stream::Tls(stream) = &self.stream else { panic!("not under TLS") };
+        stream.conn.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", None).unwrap()
+    }
+
     #[track_caller]
     pub(crate) fn send(&mut self, octets: impl AsRef<[u8]>) {
         self.try_send(octets).expect("the host reads");
