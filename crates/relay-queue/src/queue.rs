@@ -5,6 +5,8 @@ mod check;
 mod commit;
 mod fact;
 pub(crate) mod message;
+#[cfg(test)]
+mod model;
 mod operator;
 mod restore;
 mod site;
@@ -40,6 +42,7 @@ pub struct CommitId(u64);
 ///
 /// The driver answers with [`Queue::handle_durable`] or [`Queue::handle_failed`]. The commits of one message come one after
 /// the other, so those that are with the driver may become durable in any order.
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 #[must_use = "a commit that is not answered keeps its message waiting"]
 pub struct Commit {
@@ -90,6 +93,7 @@ pub struct Counters {
 }
 
 /// Who is tried when. See the [front page](crate).
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub struct Queue {
     config: Config,
@@ -289,7 +293,10 @@ impl Queue {
         };
         let ripe: Vec<_> = (0..message.slots.len()).filter(|at| ripe(&message.slots[*at])).collect();
         for at in ripe {
-            if self.messages[&id].slots[at].state == State::Waiting {
+            let slot = &mut self.messages.get_mut(&id).expect("it was there").slots[at];
+            if slot.state == State::Waiting {
+                // Its grace begins now, if a commit has kept it from being due before.
+                slot.next = now;
                 self.make_ready(id, at);
             } else {
                 self.unready(id, at);

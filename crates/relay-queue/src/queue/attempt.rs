@@ -12,6 +12,7 @@ use crate::schedule::Time;
 /// A connection to be opened, with the delivery to begin with.
 ///
 /// It goes back by value, to [`Queue::handle_outcome`]. One that is dropped comes to its end with its lease.
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 #[must_use = "an attempt that is dropped keeps its recipients waiting for its lease"]
 pub struct Attempt {
@@ -22,6 +23,7 @@ pub struct Attempt {
 }
 
 /// One transaction: a message, and those of its recipients that are due at this site.
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub struct Delivery {
     /// The message.
@@ -45,6 +47,7 @@ pub struct Delivery {
 }
 
 /// What the queue keeps of an attempt.
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) site: Name,
@@ -64,6 +67,11 @@ impl Attempt {
     /// The delivery; `None` when [`Queue::next_delivery`] had nothing more.
     pub const fn delivery(&self) -> Option<&Delivery> {
         self.delivery.as_ref()
+    }
+
+    #[cfg(test)]
+    pub(super) const fn number(&self) -> u64 {
+        self.id
     }
 
     /// Says what came of one recipient of the delivery. The last word counts.

@@ -11,15 +11,17 @@ use crate::error::Refusal;
 use crate::record::{self, Change, Key, PART};
 
 /// A commit that is with the driver.
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(super) struct Saving {
     pub(super) message: MessageId,
-    facts: Vec<Fact>,
-    kind: Kind,
+    pub(super) facts: Vec<Fact>,
+    pub(super) kind: Kind,
 }
 
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
-enum Kind {
+pub(super) enum Kind {
     Accept { ceiling: Option<u64> },
     Change,
     Remove,

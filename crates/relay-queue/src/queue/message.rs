@@ -11,6 +11,7 @@ use crate::schedule::Time;
 pub(crate) type Name = Arc<str>;
 
 /// A message: 200 octets or so, its sender, and its recipients.
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) from: Option<Address>,

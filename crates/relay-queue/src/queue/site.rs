@@ -32,6 +32,7 @@ pub enum Route {
 }
 
 /// A domain that some recipient is in.
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug, Default)]
 pub(super) struct Domain {
     pub(super) routing: Routing,
@@ -41,6 +42,7 @@ pub(super) struct Domain {
     pub(super) recipients: usize,
 }
 
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug, Default)]
 pub(super) enum Routing {
     #[default]
@@ -63,6 +65,7 @@ pub(super) enum Routing {
 }
 
 /// Some hosts that mail goes to.
+#[cfg_attr(test, derive(Clone))]
 #[derive(Debug)]
 pub(super) struct Site {
     pub(super) ready: BTreeMap<(Time, MessageId), u32>,

@@ -273,3 +273,19 @@ fn a_late_outcome_counts_if_it_says_delivered() {
     }
     assert!(released && queue.is_empty());
 }
+
+/// The model found it: the grace counted from the time at which a try was due, and a disk that was full for longer took the
+/// last attempt away.
+#[test]
+fn a_disk_that_is_full_for_two_days_costs_no_last_attempt() {
+    let mut world = World::new(config(), |_, _, _| Manner::Defers);
+    world.send("alice@a.test", &["bob@b.test"]);
+    world.run(START + 1);
+    world.fails = Box::new(|_| true);
+    world.run(START + 48 * HOUR);
+    assert_eq!(world.tries().len(), 2);
+    world.fails = Box::new(|_| false);
+    world.run(START + 52 * HOUR);
+    assert_eq!((world.tries().len(), world.reported.len()), (3, 1));
+    assert!(world.queue.is_empty());
+}
