@@ -488,7 +488,7 @@ async fn load_secret(store: &Store) -> Result<ServerSecret, ChangeError> {
         return value.as_ref().try_into().map(ServerSecret::new).map_err(|_| ChangeError::BadSecret);
     }
     let mut random = [0; 32];
-    getrandom::fill(&mut random).map_err(|_| ChangeError::NoRandomness)?;
+    store.system().fill_random(&mut random).map_err(|_| ChangeError::NoRandomness)?;
     let (key, value) = (Bytes::from_static(b"scram"), Bytes::copy_from_slice(&random));
     store.commit(Commit::of(vec![Intent::Put { table: SECRET, key, value }])).await?;
     Ok(ServerSecret::new(random))
