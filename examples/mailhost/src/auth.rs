@@ -7,12 +7,13 @@ mod password;
 mod throttle;
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use sasl_codec::scram::Verifier;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{self, Instant};
 
 pub use self::exchange::{Exchange, Offer, Step};
@@ -31,6 +32,8 @@ pub struct Authenticator {
     /// What the password for an unknown name is compared with.
     nobody: PasswordHash,
     throttle: Mutex<Throttle>,
+    /// A login has ended.
+    ended: Notify,
     start: Instant,
 }
 
@@ -57,6 +60,7 @@ impl Authenticator {
             memory: Arc::default(),
             nobody: PasswordHash::new(&Password::generate()?)?,
             throttle: Mutex::new(Throttle::default()),
+            ended: Notify::new(),
             start: Instant::now(),
         })
     }
@@ -84,7 +88,19 @@ impl Authenticator {
 
     /// Waits for the turn of a login, as long as the failures of late demand; `None` if there were too many.
     pub async fn admit(&self, peer: IpAddr, name: &str) -> Option<Attempt<'_>> {
-        let admission = self.throttle().admit(self.now(), peer, name);
+        let patience = Instant::now() + PATIENCE;
+        let admission = loop {
+            let mut ended = pin!(self.ended.notified());
+            ended.as_mut().enable();
+            {
+                let mut throttle = self.throttle();
+                if !throttle.is_crowded(peer, name) || Instant::now() >= patience {
+                    break throttle.admit(self.now(), peer, name);
+                }
+            }
+            // Late is no error: then it counts as what it may be.
+            let _ = time::timeout_at(patience, ended).await;
+        };
         let Admission::After(wait, ticket) = admission else { return None };
         let attempt = Attempt { authenticator: self, ticket: Some(ticket) };
         if !wait.is_zero() {
@@ -121,6 +137,11 @@ impl Authenticator {
         made.await.flatten()
     }
 
+    fn finish(&self, ticket: Ticket, success: bool) {
+        self.throttle().finish(self.now(), ticket, success);
+        self.ended.notify_waiters();
+    }
+
     fn throttle(&self) -> MutexGuard<'_, Throttle> {
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -141,7 +162,7 @@ impl Attempt<'_> {
     /// The login has ended.
     pub fn end(mut self, success: bool) {
         if let Some(ticket) = self.ticket.take() {
-            self.authenticator.throttle().finish(self.authenticator.now(), ticket, success);
+            self.authenticator.finish(ticket, success);
         }
     }
 }
@@ -149,13 +170,18 @@ impl Attempt<'_> {
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            self.authenticator.throttle().finish(self.authenticator.now(), ticket, false);
+            self.authenticator.finish(ticket, false);
         }
     }
 }
 
+/// How long a login waits for others to end, before it counts as a guess.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use super::*;
     use crate::system::Machine;
 
@@ -173,6 +199,33 @@ mod tests {
         assert_eq!(login(Some(stored.clone()), "right").await, Login::Accepted);
         assert_eq!(login(Some(stored), "wrong").await, Login::Rejected);
         assert_eq!(authenticator.throttle().tracked(), 2, "a failure is remembered for address and name");
+    }
+
+    /// All begin before the first one ends, as after a restart of the host.
+    #[tokio::test]
+    async fn fifty_people_behind_one_address_get_in_at_once() {
+        let authenticator = Authenticator::new(Arc::new(Machine)).unwrap();
+        let stored = PasswordHash::new(&password("right")).unwrap();
+        let names: Vec<String> = (0..50).map(|number| format!("user{number}")).collect();
+        let logins =
+            names.iter().map(|name| authenticator.login(PEER, name, Some(stored.clone()), password("right")));
+        let ended = all(logins.collect()).await;
+        assert!(ended.iter().all(|login| *login == Login::Accepted), "{ended:?}");
+    }
+
+    /// Drives all of them in turn, to the end.
+    async fn all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+        let mut open: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+        std::future::poll_fn(|cx| {
+            for (future, output) in open.iter_mut().filter(|(_, output)| output.is_none()) {
+                if let Poll::Ready(value) = future.as_mut().poll(cx) {
+                    *output = Some(value);
+                }
+            }
+            if open.iter().all(|(_, output)| output.is_some()) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        open.into_iter().filter_map(|(_, output)| output).collect()
     }
 
     #[tokio::test]

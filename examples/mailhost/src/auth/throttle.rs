@@ -3,7 +3,8 @@
 //! After a failed login the next one from the same address, and the next one for the same name, is looked at 2 s later
 //! at the earliest; the time doubles with each further failure, up to 15 s. Logins that come meanwhile take their turn
 //! one after the other; who would have to wait longer than 15 s is turned away. Logins under way count as failures
-//! beyond the first few, so that guessing on many connections at once gains nothing.
+//! beyond the first few, so that guessing on many connections at once gains nothing; so whoever comes while there are as many
+//! had better wait for one of them to end, up to a moment: when a whole office starts its mail programs, all get in.
 //!
 //! Nobody is locked out by the failures of others: an address from which a name has logged in before passes at once,
 //! until a login for that name fails from there.
@@ -63,6 +64,16 @@ impl Throttle {
             known: Recent::new(capacity),
             hasher: RandomState::new(),
         }
+    }
+
+    /// Whether so many logins are under way from this address or for this name that one more would count as a guess. They end
+    /// soon, and then it need not.
+    pub fn is_crowded(&self, peer: IpAddr, name: &str) -> bool {
+        let address = network(peer);
+        let name = self.hasher.hash_one(name.to_lowercase());
+        let crowded = |record: Option<&Record>| record.is_some_and(|record| record.under_way >= FREE_AT_ONCE);
+        let known = self.known.peek(&(address, name)).is_some_and(|under_way| *under_way < KNOWN_AT_ONCE);
+        !known && (crowded(self.addresses.peek(&address)) || crowded(self.names.peek(&name)))
     }
 
     /// Somebody wants to log in. The name is taken without case, whether it exists or not.
@@ -163,6 +174,10 @@ struct Recent<K, V> {
 impl<K: Copy + Eq + Hash, V: Default> Recent<K, V> {
     fn new(capacity: usize) -> Self {
         Self { entries: HashMap::new(), capacity: capacity.max(2), uses: 0 }
+    }
+
+    fn peek(&self, key: &K) -> Option<&V> {
+        self.entries.get(key).map(|(value, _)| value)
     }
 
     fn get(&mut self, key: &K) -> Option<&mut V> {
