@@ -25,7 +25,7 @@
 //!
 //! use bytes::Bytes;
 //! use mailstore::mailbox::AccountId;
-//! use mailstore::message::UnixTime;
+//! use mailstore::message::{Extent, UnixTime};
 //! use mailstore::operation::{DiskError, Done, File, Operation};
 //! use mailstore::{Commit, Event, Intent, Limits, Source, Store};
 //!
@@ -93,11 +93,14 @@
 //! let told = drive(&mut store, &mut disk);
 //! assert!(matches!(&told[..], [Event::Durable(of, _), Event::Changed(..)] if *of == ticket));
 //!
-//! let view = store.load(mailbox).expect("it is there");
-//! let octets: Vec<u8> = view.messages[0]
-//!     .locate(0..u64::MAX)
-//!     .flat_map(|part| disk.0[&part.file][part.at as usize..][..part.length as usize].to_vec())
-//!     .collect();
+//! store.load(mailbox);
+//! let Some(Event::Loaded(_, Ok(view))) = drive(&mut store, &mut disk).pop() else { panic!("it is there") };
+//! let mut octets = Vec::new();
+//! for piece in view.messages[0].locate(0..u64::MAX) {
+//!     let Extent { file, at, length } = piece.extent();
+//!     let read = Bytes::copy_from_slice(&disk.0[&file][at as usize..][..length as usize]);
+//!     octets.extend_from_slice(&piece.open(&read).expect("what was written"));
+//! }
 //! assert_eq!(octets, b"Return-Path: <>\r\nSubject: hello\r\n\r\nworld\r\n");
 //! store.release(view);
 //!
@@ -151,7 +154,7 @@
 #![forbid(unsafe_code)]
 
 pub mod error;
-pub mod index;
+mod index;
 mod journal;
 pub mod limits;
 pub mod mailbox;
@@ -159,14 +162,16 @@ pub mod message;
 pub mod operation;
 #[cfg(feature = "os")]
 pub mod os;
+mod planted;
 #[cfg(feature = "simulation")]
 pub mod sim;
+mod snapshot;
 pub mod store;
 pub mod upload;
 pub mod verify;
 
 pub use error::Failure;
-pub use journal::recovery::{Damage, Report};
+pub use journal::recovery::{Damage, Held, Report};
 pub use limits::Limits;
 pub use mailbox::View;
 pub use operation::Operation;

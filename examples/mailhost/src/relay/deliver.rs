@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mailstore::message::Extent;
 use relay_queue::queue::Delivery;
 use relay_queue::{Answer, Attempt, Ending, Outcome, Status};
 use smtp_codec::client::Envelope;
@@ -16,7 +15,7 @@ use tracing::info;
 use super::connection::{Body, Connection, End, NoConnection, Peer, Transaction};
 use super::{Hop, Relay, key, log_id, unix_now};
 use crate::listener::Stopping;
-use crate::store::Store;
+use crate::store::Held;
 
 impl Relay {
     /// Carries an attempt out and hands it back.
@@ -118,9 +117,9 @@ impl Relay {
             let mailbox = Mailbox::parse(recipient.address().as_str()).map_err(|error| error.to_string())?;
             envelope = envelope.to(ForwardPath::Mailbox(mailbox.into_owned()));
         }
-        let extent = self.store.held(super::BODIES, key(delivery.body)).await;
-        let extent = extent.ok_or("the message is not in the store any more")?;
-        Ok((envelope, Stored { store: self.store.clone(), extent, at: 0 }))
+        let body = self.store.held(super::BODIES, key(delivery.body)).await;
+        let body = body.ok_or("the message is not in the store any more")?;
+        Ok((envelope, Stored { body, at: 0 }))
     }
 }
 
@@ -171,23 +170,17 @@ fn said(reply: &Reply) -> Answer {
 
 /// A body in the store, read as it is sent.
 struct Stored {
-    store: Store,
-    extent: Extent,
+    body: Held,
     at: u64,
 }
 
 impl Body for Stored {
     async fn next(&mut self) -> io::Result<Bytes> {
-        let length = (self.extent.length - self.at).min(SLICE);
-        if length == 0 {
-            return Ok(Bytes::new());
-        }
-        let slice = self.store.read(Extent { at: self.extent.at + self.at, length, ..self.extent }).await?;
-        self.at += length;
+        let slice = self.body.slice(self.at).await?;
+        self.at += slice.len() as u64;
         Ok(slice)
     }
 }
 
 /// RFC 5321 §5.1 wants at least two addresses tried; Postfix stops as well.
 const ADDRESSES: usize = 20;
-const SLICE: u64 = 32 << 10;
