@@ -8,6 +8,7 @@ pub(crate) use self::bug::Bug;
 mod bug {
     /// A rule of the store, broken.
     #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+    #[non_exhaustive]
     #[cfg_attr(not(feature = "simulation"), allow(dead_code, unreachable_pub, reason = "nobody plants them"))]
     pub enum Bug {
         /// A batch is written without a sync.
@@ -40,6 +41,27 @@ mod bug {
         RemovedEarly,
         /// A snapshot counts before its octets are synced.
         SnapshotNotSynced,
+    }
+
+    impl Bug {
+        /// All of them.
+        pub const ALL: [Self; 15] = [
+            Self::NoSync,
+            Self::NoDirectorySync,
+            Self::SyncRetried,
+            Self::AcknowledgedEarly,
+            Self::VisibleEarly,
+            Self::ClaimsItself,
+            Self::TornTail,
+            Self::TailNotRewritten,
+            Self::FailureToldEarly,
+            Self::LimitLost,
+            Self::NumbersNotDurable,
+            Self::MiscountedBody,
+            Self::RemovalDropped,
+            Self::RemovedEarly,
+            Self::SnapshotNotSynced,
+        ];
     }
 }
 

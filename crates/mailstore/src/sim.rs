@@ -254,10 +254,14 @@ impl Disk {
                     return Err(EXISTS);
                 }
                 self.link(*file);
-                self.inode(*file)?.write(0, &vec![0; size(*reserve)], true, |_| true);
+                self.inode(*file)?.reserve(size(*reserve));
             }
             Operation::Write { file, at, data, sync } => {
                 let inode = self.inode(*file)?;
+                if *sync && inode.unsynced.is_empty() {
+                    inode.write_through(size(*at), &data.concat());
+                    return Ok(Done::Nothing);
+                }
                 inode.write(size(*at), &data.concat(), true, |_| true);
                 if *sync {
                     inode.sync();
@@ -380,6 +384,26 @@ impl Inode {
                 self.unsynced.entry(sector).or_default().push(version);
             }
             from = to;
+        }
+    }
+
+    /// Fills a new file with zeros.
+    fn reserve(&mut self, length: usize) {
+        Arc::make_mut(&mut self.seen).resize(length, 0);
+        let zeros: Arc<[u8]> = Arc::new([0; SECTOR]);
+        for sector in 0..length.div_ceil(SECTOR) {
+            let rest = (length - sector * SECTOR).min(SECTOR);
+            let octets = if rest == SECTOR { zeros.clone() } else { zeros[..rest].into() };
+            self.unsynced.insert(sector, vec![Version { octets, trusted: true }]);
+        }
+    }
+
+    /// What a write and a sync come to where everything else is on stable storage.
+    fn write_through(&mut self, at: usize, data: &[u8]) {
+        for octets in [&mut self.seen, &mut self.durable] {
+            let octets = Arc::make_mut(octets);
+            octets.resize(octets.len().max(at + data.len()), 0);
+            octets[at..at + data.len()].copy_from_slice(data);
         }
     }
 

@@ -2,20 +2,18 @@
 //! of their own when nothing else is to be written; then no header lists the segment any more.
 //!
 //! A record is alive as long as the index points at it. One that takes another back is alive as long as there is an older
-//! segment, in which the other may stand. What numbers follow from records that are dropped is written down anew.
+//! segment, in which the other may stand. The record of a mailbox is copied with its numbers as they are by then.
 //!
 //! Only segments before the position of the last snapshot are touched: what stands behind it is still to be read at a start.
 
-use std::collections::BTreeSet;
-
 use super::{Bug, Purpose, Store};
-use crate::index::{Change, Highest, What};
+use crate::index::{Change, Place, What};
 use crate::journal::entry::Record;
 use crate::journal::reader::Segment;
 use crate::journal::recovery::{change, number};
 use crate::journal::segment::Live;
-use crate::journal::writer::{BATCH_END, Writer, framed_length};
-use crate::mailbox::MailboxId;
+use crate::journal::writer::{Writer, framed_length};
+use crate::mailbox::{MailboxId, ModSeq};
 use crate::operation::{DiskError, Done, File, Operation};
 
 /// A segment that is being emptied.
@@ -28,8 +26,6 @@ pub(super) struct Compaction {
     segment: Option<Segment>,
     reading: bool,
     at: u64,
-    /// Mailboxes of which records were dropped: their numbers are to be written down.
-    touched: BTreeSet<MailboxId>,
     /// Its messages have to be in memory before the next record can be judged.
     waiting: Option<MailboxId>,
     /// The last batch is being written.
@@ -106,7 +102,6 @@ impl Store {
             segment: None,
             reading: false,
             at: live.start,
-            touched: BTreeSet::new(),
             waiting: None,
             last: false,
         })
@@ -165,7 +160,7 @@ impl Store {
                 self.keep_segment();
                 return (changes, false);
             };
-            match self.fate(&mut compaction, record) {
+            match self.fate(&compaction, record) {
                 Fate::Copy(record) => {
                     let length = (next - compaction.at) as usize;
                     if writer.length() + length > room {
@@ -184,7 +179,7 @@ impl Store {
             compaction.at = next;
         }
         if compaction.at >= compaction.live.limit && !full {
-            full = self.write_numbers(&mut compaction, writer, room, active, &mut changes);
+            full = self.write_highest(&mut compaction, writer, room);
         }
         compaction.segment = Some(segment);
         let waiting = compaction.waiting;
@@ -213,58 +208,36 @@ impl Store {
         }
     }
 
-    /// Writes down the numbers that followed from what was dropped. True if there was no room for all of them.
-    fn write_numbers(
-        &self,
-        compaction: &mut Compaction,
-        writer: &mut Writer,
-        room: usize,
-        active: u32,
-        changes: &mut Vec<Change>,
-    ) -> bool {
-        if self.planted.has(Bug::NumbersNotDurable) {
-            compaction.touched.retain(|id| {
-                let about = self.index.get(*id).and_then(|mailbox| mailbox.about.as_ref());
-                about.is_some_and(|about| about.segment == number(compaction.live.number))
-            });
-        }
-        while let Some(id) = compaction.touched.first().copied() {
-            if let Some(record) = self.numbers(id) {
-                if writer.length() + framed_length(NUMBERS + 1_024) > room {
-                    return true;
-                }
-                let at = writer.push(&record);
-                changes.extend(change(&record, active, at));
-            }
-            compaction.touched.pop_first();
-        }
-        if writer.length() + framed_length(NUMBERS) + BATCH_END > room {
+    /// Writes down which identifiers have been used, for the records that said so are dropped. True if there was no room.
+    fn write_highest(&self, compaction: &mut Compaction, writer: &mut Writer, room: usize) -> bool {
+        if writer.length() + framed_length(HIGHEST) > room {
             return true;
         }
-        // Bodies that are still to be uploaded have no record yet; those that are in this batch have.
-        let Highest { mailbox, uid_validity, .. } = self.highest;
-        let body = self.index.highest().body;
-        writer.push(&Record::Highest(Highest { body, mailbox, uid_validity }));
+        // Bodies that are still to be uploaded have no record yet; those of the commits behind this in the batch have.
+        writer.push(&Record::Highest(self.index.highest()));
         compaction.last = true;
         false
     }
 
+    /// A mailbox with its numbers as they are now. So no number is lost with what is dropped: what is older than this record
+    /// is in it, and what is newer is either a record of its own or stands in front of the next such record.
     fn numbers(&self, id: MailboxId) -> Option<Record> {
         let mailbox = self.index.get(id)?;
         let about = mailbox.about.as_ref()?;
+        let as_it_was = self.planted.has(Bug::NumbersNotDurable);
         Some(Record::Mailbox {
             id,
             account: about.account,
             uid_validity: about.uid_validity,
-            uid_next: mailbox.uid_next,
-            mod_seq: mailbox.highest_mod_seq,
+            uid_next: if as_it_was { 1 } else { mailbox.uid_next },
+            mod_seq: if as_it_was { ModSeq(1) } else { mailbox.highest_mod_seq },
             name: about.name.clone(),
         })
     }
 
-    fn fate(&self, compaction: &mut Compaction, record: Record) -> Fate {
+    fn fate(&self, compaction: &Compaction, record: Record) -> Fate {
         let (segment, at) = (number(compaction.live.number), compaction.at);
-        let here = |place: crate::index::Place| place.segment == segment && u64::from(place.at) == at;
+        let here = |place: Place| place.segment == segment && u64::from(place.at) == at;
         let keep_removal = !compaction.oldest && !self.planted.has(Bug::RemovalDropped);
         let alive = match &record {
             Record::Body { id, .. } => self.index.inline_body(*id).is_some_and(|body| here(body.place)),
@@ -273,10 +246,8 @@ impl Store {
             }
             Record::Mailbox { id, .. } => {
                 let about = self.index.get(*id).and_then(|mailbox| mailbox.about.as_ref());
-                if about.is_some_and(|about| about.segment == segment) {
-                    compaction.touched.insert(*id);
-                }
-                false
+                let alive = about.is_some_and(|about| about.segment == segment);
+                return alive.then(|| self.numbers(*id)).flatten().map_or(Fate::Drop, Fate::Copy);
             }
             Record::DeleteMailbox { .. } => keep_removal,
             Record::Deliver { mailbox, uid, .. } => {
@@ -284,16 +255,9 @@ impl Store {
                     return Fate::Wait(*mailbox);
                 }
                 let entry = self.index.get(*mailbox).and_then(|mailbox| mailbox.entry(*uid));
-                let alive = entry.is_some_and(|entry| here(entry.place));
-                if !alive {
-                    compaction.touched.insert(*mailbox);
-                }
-                alive
+                entry.is_some_and(|entry| here(entry.place))
             }
-            Record::Expunge { mailbox, .. } => {
-                compaction.touched.insert(*mailbox);
-                keep_removal && self.index.get(*mailbox).is_some()
-            }
+            Record::Expunge { mailbox, .. } => keep_removal && self.index.get(*mailbox).is_some(),
             Record::Put { table, key, .. } => self.index.value(*table, key).is_some_and(here),
             Record::Hold { body, table, key } => self
                 .index
@@ -321,5 +285,5 @@ const COPY: usize = 256 << 10;
 const LOOKED: usize = 4_096;
 /// After so many batches there may be a segment to compact.
 const LOOK: u32 = 16;
-/// Octets of a record of numbers, a name apart.
-const NUMBERS: usize = 40;
+/// Octets of a record of the highest identifiers.
+const HIGHEST: usize = 20;

@@ -8,6 +8,8 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use bytes::Bytes;
+use mailstore::Intent;
 use mailstore::sim::{Bug, Disk};
 
 use crate::world::{Look, Work, World, check_image, small};
@@ -17,7 +19,7 @@ use crate::world::{Look, Work, World, check_image, small};
 pub(crate) struct Tried {
     points: u64,
     /// Disks that were unlike all before, by their fingerprints.
-    distinct: BTreeSet<u64>,
+    pub(crate) distinct: BTreeSet<u64>,
     opened: u64,
     operations: u64,
     commits: u64,
@@ -99,6 +101,84 @@ fn nothing_acknowledged_is_lost_wherever_the_power_is_cut() {
 #[test]
 fn nothing_acknowledged_is_lost_wherever_the_power_is_cut_in_other_workloads() {
     many(2);
+}
+
+/// A segment is compacted behind one that stays: it holds the only word of messages that are gone from the older one, and of
+/// identifiers that were used up. Or the oldest one is, and a mailbox in it stands idle. Snapshots say the same, so the journal
+/// alone is asked.
+pub(crate) fn compacted(seed: u64, oldest: bool, bug: Option<Bug>) {
+    let mut world = World::new(seed, small());
+    world.plant(bug);
+    world.drain(&mut |_, _| ());
+    let (stays, goes) = (world.mailbox("stays"), world.mailbox("goes"));
+    for mailbox in [stays, stays, stays, stays, goes, goes] {
+        let body = world.body(45_000);
+        let intents = vec![world.deliver(mailbox)];
+        world.commit(Some(body), intents);
+        world.drain(&mut |_, _| ());
+    }
+    if oldest {
+        world.empty(stays);
+    }
+    let key = Bytes::from_static(b"\x01");
+    for round in 0..12_u8 {
+        world.empty(goes);
+        // Set in the first segment, gone in a later one, and set again in part.
+        let put = Intent::Put { table: 0, key: key.clone(), value: Bytes::copy_from_slice(&[round; 9]) };
+        let intents =
+            if round % 2 == 0 { vec![put] } else { vec![Intent::Remove { table: 0, key: key.clone() }] };
+        world.commit(None, intents);
+        let body = world.body(45_000);
+        let mut intents = vec![world.deliver(goes)];
+        if round < 2 {
+            intents.push(Intent::Hold { table: 0, key: key.clone() });
+        }
+        world.commit(Some(body), intents);
+        world.drain(&mut |_, _| ());
+    }
+    world.empty(goes);
+    world.drain(&mut |_, _| ());
+    assert!(world.store.counters().compacted > 1, "{:?}", world.store.counters());
+    for image in 0..8 {
+        check_image(&world, &world.disk.crash(image), seed + image, Look::Rebuild);
+    }
+}
+
+#[test]
+fn what_is_gone_stays_gone_when_segments_are_compacted() {
+    for seed in 0..10 {
+        compacted(seed, false, None);
+        compacted(seed, true, None);
+    }
+}
+
+/// Disk space of deleted mail comes back.
+#[test]
+fn a_store_that_takes_and_deletes_for_ever_does_not_grow() {
+    let mut world = World::new(7, small());
+    world.drain(&mut |_, _| ());
+    let (stays, goes) = (world.mailbox("stays"), world.mailbox("goes"));
+    let (mut taken, mut most, mut live) = (0, 0, 0);
+    for round in 0..400 {
+        let mailbox = if round % 40 == 0 { stays } else { goes };
+        let length = 5_000 + world.random.below(50_000);
+        let body = world.body(length);
+        live += if mailbox == stays { body.len() } else { 0 };
+        taken += body.len();
+        let intents = vec![world.deliver(mailbox)];
+        world.commit(Some(body), intents);
+        if round % 3 == 0 {
+            world.empty(goes);
+        }
+        world.drain(&mut |_, _| ());
+        let sizes = world.disk.files().map(|file| world.disk.octets(file).map_or(0, <[u8]>::len));
+        most = most.max(sizes.sum::<usize>());
+    }
+    world.rest();
+    world.check();
+    println!("{taken} octets taken, {live} alive, {most} on the disk at most; {:?}", world.store.counters());
+    assert!(most < 3 * live + 12 * (256 << 10), "{most} octets on the disk, {live} alive");
+    assert!(taken > 3 * most);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod compat;
 mod crash;
 mod faults;
+mod planted;
 mod recovery;
 mod store;
 mod world;

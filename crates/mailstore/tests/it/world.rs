@@ -63,6 +63,8 @@ pub(crate) struct World {
     pub(crate) random: Random,
     pub(crate) disk: Disk,
     pub(crate) store: Store,
+    /// Since a crash, nobody has looked yet which of the possible states there is.
+    unseen: bool,
     /// What is wrong with the store.
     pub(crate) bug: Option<Bug>,
     /// What the store has told to be durable.
@@ -142,6 +144,7 @@ impl World {
             random,
             disk,
             store,
+            unseen: false,
             bug: None,
             state,
             pending: VecDeque::new(),
@@ -181,6 +184,7 @@ impl World {
     /// Opens the store again, as after the end of its process: what was not told is gone or not.
     pub(crate) fn reopen(&mut self) {
         let candidates = self.candidates();
+        self.unseen = true;
         self.done.add(self.store.counters());
         self.store = Store::new(self.limits, self.random.below(usize::MAX) as u64);
         self.plant(self.bug);
@@ -200,12 +204,17 @@ impl World {
 
     /// Takes the first of the states that the store shows.
     fn adopt(&mut self, candidates: Vec<State>) {
-        let found: Vec<_> = candidates.into_iter().map(|state| (self.compare(&state), state)).collect();
-        let reasons: Vec<_> = found.iter().filter_map(|(result, _)| result.clone().err()).collect();
-        let Some((_, state)) = found.into_iter().find(|(result, _)| result.is_ok()) else {
+        let mut reasons = Vec::new();
+        let found = candidates.into_iter().find(|state| {
+            let result = self.compare(state);
+            reasons.extend(result.clone().err());
+            result.is_ok()
+        });
+        let Some(state) = found else {
             panic!("the store holds nothing that it may hold: {reasons:#?}");
         };
         self.state = state;
+        self.unseen = false;
         self.carried.clear();
         for id in self.store.mailboxes(None) {
             let status = self.store.status(id).expect("it is listed");
@@ -286,7 +295,7 @@ impl World {
 
     /// Nothing is shown that has not been told, and nothing is told that is not shown.
     fn check_numbers(&self) {
-        if self.ready.is_none() || self.closed || self.dead.is_some() {
+        if self.unseen || self.closed || self.dead.is_some() {
             return;
         }
         for held in self.state.boxes.values() {
@@ -553,6 +562,12 @@ impl World {
                 Intent::Expunge { mailbox, uid: Uid::new(uid).expect("not zero") }
             })
             .collect()
+    }
+
+    /// Removes all messages of a mailbox that are there now.
+    pub(crate) fn empty(&mut self, mailbox: MailboxId) {
+        let intents = self.expunges_of(mailbox, usize::MAX);
+        self.commit(None, intents);
     }
 
     fn expunges_of(&self, mailbox: MailboxId, most: usize) -> Vec<Intent> {
