@@ -555,8 +555,7 @@ impl Index {
 
     /// All has been read but the messages in the snapshot: begins to count who holds what.
     pub(crate) fn begin_count(&mut self) {
-        // Nothing says what these are called; what damage has taken is reported.
-        self.mailboxes.retain(|_, mailbox| mailbox.about.is_some());
+        self.name_the_lost();
         for (id, mailbox) in core::mem::take(&mut self.mailboxes) {
             let mut mailbox = Arc::unwrap_or_clone(mailbox);
             (mailbox.messages, mailbox.octets) = (0, 0);
@@ -591,6 +590,21 @@ impl Index {
         }
         for body in large.values() {
             space.add(body.segment, BODY_FILE);
+        }
+    }
+
+    /// Damage may have taken a mailbox and left its messages. They are kept, under a name of nobody's.
+    fn name_the_lost(&mut self) {
+        self.mailboxes.retain(|_, mailbox| {
+            mailbox.about.is_some() || mailbox.delta.values().any(|delta| delta.entry.is_some())
+        });
+        let nameless = self.mailboxes.iter().filter(|(_, mailbox)| mailbox.about.is_none());
+        for id in nameless.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.highest.uid_validity = self.highest.uid_validity.saturating_add(1);
+            let uid_validity = UidValidity::new(self.highest.uid_validity).expect("one more than a number");
+            let (account, name) = (AccountId::LOST, format!("lost {}", id.0));
+            self.names.insert((account, name.clone()), id);
+            self.mailbox(id).about = Some(About { account, name, uid_validity, segment: 0 });
         }
     }
 

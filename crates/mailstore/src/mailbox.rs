@@ -106,6 +106,9 @@ impl From<Records> for Pin {
 }
 
 impl AccountId {
+    /// Whose mailboxes those are whose owner and name damage has taken. A host gives the number to nobody.
+    pub const LOST: Self = Self(u64::MAX);
+
     /// The number.
     pub const fn get(self) -> u64 {
         self.0

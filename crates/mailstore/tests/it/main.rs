@@ -6,5 +6,6 @@ mod crash;
 mod faults;
 mod planted;
 mod recovery;
+mod rot;
 mod store;
 mod world;

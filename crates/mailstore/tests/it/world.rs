@@ -63,6 +63,8 @@ pub(crate) struct World {
     pub(crate) random: Random,
     pub(crate) disk: Disk,
     pub(crate) store: Store,
+    /// Everything that was ever shown, if it is wanted.
+    pub(crate) history: Option<BTreeSet<Bytes>>,
     /// Since a crash, nobody has looked yet which of the possible states there is.
     unseen: bool,
     /// What is wrong with the store.
@@ -144,6 +146,7 @@ impl World {
             random,
             disk,
             store,
+            history: None,
             unseen: false,
             bug: None,
             state,
@@ -172,6 +175,13 @@ impl World {
         if let Some(bug) = bug {
             self.store.plant(bug);
         }
+    }
+
+    /// The process ends, and the store is opened again, whatever is in it.
+    pub(crate) fn reopen_as_it_is(&mut self) {
+        self.store = Store::new(self.limits, self.random.below(usize::MAX) as u64);
+        self.begun.clear();
+        self.drain(&mut |_, _| ());
     }
 
     /// The process ends, and the store is opened again: what was not synced is seen, and may still be lost.
@@ -388,6 +398,16 @@ impl World {
                 let (of, planned) = self.pending.pop_front().expect("somebody waits");
                 assert_eq!(of, ticket, "told in order");
                 self.state.apply(&planned, Some(&receipt)).expect("a commit that cannot be is refused");
+                if let Some(history) = &mut self.history {
+                    history.extend(planned.body.clone());
+                    history.extend(planned.intents.iter().filter_map(|intent| match intent {
+                        Intent::Put { value, .. } => Some(value.clone()),
+                        Intent::Deliver { prefix, .. } => {
+                            Some([&prefix[..], planned.body.as_deref()?].concat().into())
+                        }
+                        _ => None,
+                    }));
+                }
                 for outcome in &receipt.outcomes {
                     if let Outcome::MailboxCreated { uid_validity, .. } = outcome {
                         assert!(uid_validity.get() > self.highest_validity, "a life is used again");
