@@ -90,6 +90,12 @@ impl<K: Clone + Ord, V: Clone> Runs<K, V> {
 
     /// The run that holds the key, or is to hold it; and where it is or belongs there.
     fn find(&self, key: &K) -> (usize, Result<usize, usize>) {
+        // What comes in order, as all of a snapshot does, need not be looked for.
+        if let Some(last) = self.runs.last()
+            && last.last().is_some_and(|(of, _)| of < key)
+        {
+            return (self.runs.len() - 1, Err(last.len()));
+        }
         let run = self.runs.partition_point(|run| run[0].0 <= *key).saturating_sub(1);
         let at = self.runs.get(run).map_or(Err(0), |run| run.binary_search_by(|(of, _)| of.cmp(key)));
         (run, at)
