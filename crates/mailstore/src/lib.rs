@@ -9,8 +9,8 @@
 //!            commit ──▶ ┌───────┐ ──▶ Operation: create, write, sync ──▶ ┌──────┐
 //!  sessions             │ Store │                                       │ disk │
 //!            event  ◀── └───────┘ ◀── handle_done: done, or an error ◀── └──────┘
-//!       Durable, Failed, Changed                                            │
-//!            load ──▶ View: messages, each a few stretches of files ────────┘ read by whoever wants to
+//!       Durable, Failed, Changed, Loaded                                    │
+//!            load ──▶ View: messages, each a few pieces of files ───────────┘ read by whoever wants to, and checked
 //! ```
 //!
 //! A [`Commit`] is one body and any number of [intents](Intent), and comes to pass as a whole or not at all. Commits that come
@@ -122,11 +122,18 @@
 //! | a segment, and so a commit without its uploaded body | 8 MiB | [`Limits::segment`] |
 //! | a batch | 1 MiB | [`Limits::batch`] |
 //! | commits that wait | 10,000 | [`Limits::staged`] |
+//! | messages in memory that a snapshot has | 1,000,000 | [`Limits::loaded`] |
+//! | journal between two snapshots | 64 MiB, or as much as the last snapshot | [`Limits::snapshot`] |
 //! | live segments | about 65,000, then `NoSpace` | the format |
 //!
-//! Memory, at most: about 150 octets for a message, 100 for a body and the caller's records (the index); what waits to be
-//! committed, once more while its batch is written; one slice for each upload; one file for each body that was removed while a
-//! view of before is held. Recovery adds one segment twice over.
+//! Memory, at most: for a body 24 octets, for a record of the caller's 32 and another 32 if it holds a body (a key over 14 octets is
+//! an allocation besides), the values not being held; for a message 40 where its mailbox is in use, some 70 between its
+//! delivery and the next snapshot, and 96 while a view shows it; what waits to be committed, once more while its batch is
+//! written; one slice for each upload. Recovery adds one segment twice over, compaction one. A snapshot that is being written adds
+//! a slice of 1 MiB, or the messages of one mailbox, and copies of what changes meanwhile.
+//!
+//! Disk, at most: three times what is alive, some segments, and what has come since the last snapshot. Files that somebody
+//! reads are kept until they are released.
 //!
 //! # Standards
 //!
@@ -145,7 +152,6 @@
 //! | [`upload`] | a large body on its way to stable storage |
 //! | [`mailbox`], [`message`] | what is shown |
 //! | [`verify`] | everything compared with its checksums |
-//! | [`index`] | what is known without reading the journal |
 //! | [`limits`], [`error`] | every bound; what can go wrong, by whose fault |
 //! | `os` | the driver over `std::fs`, behind a feature |
 //! | `sim` | the simulated disk, behind a feature |
