@@ -43,6 +43,7 @@ mod bug {
         SnapshotNotSynced,
     }
 
+    #[cfg(feature = "simulation")]
     impl Bug {
         /// All of them.
         pub const ALL: [Self; 15] = [
