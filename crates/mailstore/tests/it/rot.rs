@@ -159,6 +159,37 @@ fn no_flipped_bit_hands_out_anything_wrong_or_goes_unnoticed() {
     assert!(found > flips / 2 && refused > 0 && spoilt > 0);
 }
 
+/// A snapshot that rots while the store is open is noticed when a mailbox is read from it, and the journal has everything.
+#[test]
+fn a_mailbox_whose_part_of_a_snapshot_is_damaged_is_read_from_the_journal() {
+    let world = closed();
+    let whole = shown(&mut open(&world.disk, false, small()));
+    let (mut random, mut anew) = (Random::new(3), 0);
+    for round in 0..60 {
+        let mut after = open(&world.disk, false, small());
+        let snapshots = after.disk.files().filter(|file| matches!(file, File::Snapshot(_)));
+        let snapshot = snapshots.last().expect("there is one");
+        // Behind the header, where the sections are.
+        let bit = (4_096 + random.below(1_500)) * 8 + random.below(8);
+        if round > 0 {
+            after.disk.flip(snapshot, bit);
+        }
+        let before = after.store.counters().snapshots;
+        assert_eq!(shown(&mut after), whole);
+        after.drain(&mut |_, _| ());
+        if after.store.counters().snapshots > before {
+            assert!(round > 0, "nothing was damaged");
+            anew += 1;
+            assert!(after.disk.octets(snapshot).is_none(), "the damaged one is gone");
+            assert_eq!(verify(&mut after), []);
+        }
+        after.reopen_as_it_is();
+        assert_eq!(shown(&mut after), whole);
+    }
+    println!("{anew} of 60 times written anew");
+    assert!(anew > 20);
+}
+
 /// The messages of a mailbox stay when what it was called is lost.
 #[test]
 fn a_mailbox_without_a_name_keeps_its_messages() {

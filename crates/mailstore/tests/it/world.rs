@@ -637,12 +637,14 @@ impl World {
 
     /// Shows a mailbox at once.
     pub(crate) fn load(&mut self, mailbox: MailboxId) -> Option<View> {
-        let mut mine = self.store.load(mailbox);
+        let (mut mine, mut failed) = (self.store.load(mailbox), 0);
         loop {
             while let Some(event) = self.store.poll(Duration::ZERO) {
                 match event {
                     // The disk fails for a while.
                     Event::Loaded(ticket, Err(Unavailable::Disk)) if ticket == mine => {
+                        failed += 1;
+                        assert!(failed < 50, "a mailbox can be read");
                         mine = self.store.load(mailbox);
                     }
                     Event::Loaded(ticket, result) if ticket == mine => return result.ok(),
