@@ -237,6 +237,8 @@ pub struct Store {
     doubtful: Vec<File>,
     /// Segments whose live records have been copied; they go when a header without them is durable.
     emptied: Vec<u64>,
+    /// The last attempt at a segment has failed; only a commit is reason enough for the next one.
+    hold_off: bool,
     /// How often the names of bodies could not be synced.
     unsynced_names: Arc<AtomicU64>,
     pins: BTreeSet<u64>,
@@ -256,7 +258,7 @@ pub struct Store {
     compaction: Option<Compaction>,
     /// Segments that compaction leaves alone, for something in them cannot be read.
     kept: BTreeSet<u64>,
-    /// Batches since segments were last looked through for one to compact.
+    /// Batches and messages since segments were last looked through for one to compact.
     unlooked: u32,
     /// What reads are in flight beside everything else, and what for.
     reads: Vec<(File, u64, Purpose)>,
@@ -341,6 +343,7 @@ impl Store {
             dying: Vec::new(),
             doubtful: Vec::new(),
             emptied: Vec::new(),
+            hold_off: false,
             unsynced_names: Arc::default(),
             pins: BTreeSet::new(),
             next_pin: 0,
@@ -410,7 +413,7 @@ impl Store {
                     self.form_batch();
                     continue;
                 }
-                Phase::Idle if self.emptied.len() >= EMPTIED && !self.closing => {
+                Phase::Idle if self.emptied.len() >= EMPTIED && !self.hold_off && !self.closing => {
                     self.make_segment(Bytes::new(), Then::GoOn);
                     continue;
                 }
@@ -725,7 +728,7 @@ impl Store {
             Progress::GoingOn => self.phase = Phase::Making(making, then),
             Progress::Made(live) => {
                 self.live.push(live);
-                self.ended = false;
+                (self.ended, self.hold_off) = (false, false);
                 self.counters.segments += 1;
                 self.phase = Phase::Idle;
                 self.follow(then);
@@ -793,7 +796,8 @@ impl Store {
             }
         }
         self.phase = if self.ended { Phase::Broken } else { Phase::Idle };
-        // It is tried again with the next commit, not at once.
+        // It is tried again when something has been written, not at once.
+        self.hold_off = true;
         self.give_up_compaction();
         self.unlooked = 0;
         // Nothing of these has touched the disk.
@@ -905,7 +909,8 @@ impl Store {
             active.limit += batch.length;
         }
         self.grown += batch.length;
-        self.unlooked += 1;
+        self.hold_off &= batch.waiters.is_empty();
+        self.unlooked = self.unlooked.saturating_add(1);
         self.counters.batches += 1;
         self.counters.octets += batch.length;
         self.counters.commits += batch.waiters.len() as u64;
@@ -925,6 +930,7 @@ impl Store {
                 Change::Delivered { mailbox, .. }
                 | Change::Expunged { mailbox, .. }
                 | Change::MailboxDeleted { id: mailbox, .. } => {
+                    self.unlooked = self.unlooked.saturating_add(1);
                     changed.insert(*mailbox);
                 }
                 _ => {}

@@ -32,13 +32,12 @@ pub(crate) struct Writer {
     planted: Planted,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Step {
     Create,
     /// The sections, of which some are read from the snapshot before.
     Sections,
     Head,
-    Sync,
     Header,
     Dir,
 }
@@ -104,14 +103,9 @@ impl Writer {
         {
             return Some(operation);
         }
-        if self.step >= Step::Sections && self.step <= Step::Sync && self.planted.has(Bug::SnapshotNotSynced)
-        {
-            self.step = Step::Header;
-        }
         Some(match self.step {
             Step::Create => Operation::Create { file, reserve: 0 },
-            Step::Sections | Step::Head | Step::Sync => Operation::Sync { file },
-            Step::Header => {
+            Step::Sections | Step::Head | Step::Header => {
                 let header = Header {
                     number: self.number,
                     position: self.position,
@@ -135,7 +129,6 @@ impl Writer {
             (_, Err(_)) => return Progress::Failed,
             (Step::Create, _) => self.step = Step::Sections,
             (Step::Sections | Step::Head, _) => {}
-            (Step::Sync, _) => self.step = Step::Header,
             (Step::Header, _) => self.step = Step::Dir,
             (Step::Dir, _) => return Progress::Written(self.at),
         }
@@ -206,7 +199,7 @@ impl Writer {
         }
         let write = self.flush();
         if write.is_none() {
-            self.step = Step::Sync;
+            self.step = Step::Header;
         }
         write
     }
@@ -324,7 +317,9 @@ impl Writer {
         }
         let (at, data) = (self.at, self.out.split().freeze());
         self.at += data.len() as u64;
-        Some(Operation::Write { file: self.file(), at, data: vec![data], sync: false })
+        // Each slice by itself: one sync of all of it would keep those waiting who share the disk.
+        let sync = !self.planted.has(Bug::SnapshotNotSynced);
+        Some(Operation::Write { file: self.file(), at, data: vec![data], sync })
     }
 }
 

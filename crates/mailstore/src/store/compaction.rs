@@ -283,7 +283,7 @@ impl Store {
 const COPY: usize = 256 << 10;
 /// How many records are looked at for one batch.
 const LOOKED: usize = 4_096;
-/// After so many batches there may be a segment to compact.
+/// After so many batches or messages there may be a segment to compact.
 const LOOK: u32 = 16;
 /// Octets of a record of the highest identifiers.
 const HIGHEST: usize = 20;

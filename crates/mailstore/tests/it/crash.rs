@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use mailstore::Intent;
+use mailstore::operation::DiskError;
 use mailstore::sim::{Bug, Disk};
 
 use crate::world::{Look, Work, World, check_image, small};
@@ -149,6 +150,43 @@ fn what_is_gone_stays_gone_when_segments_are_compacted() {
     for seed in 0..10 {
         compacted(seed, false, None);
         compacted(seed, true, None);
+    }
+}
+
+/// Segments that have been emptied want a new header, for which a full disk has no room.
+#[test]
+fn a_full_disk_is_not_asked_again_and_again() {
+    let full = |from: Option<u64>| {
+        let mut world = World::new(9, small());
+        world.drain(&mut |_, _| ());
+        let goes = world.mailbox("goes");
+        for _ in 0..50 {
+            let body = world.body(45_000);
+            let intents = vec![world.deliver(goes)];
+            world.commit(Some(body), intents);
+            world.drain(&mut |_, _| ());
+        }
+        world.empty(goes);
+        let now = world.disk.operations();
+        if let Some(from) = from {
+            world.disk.fail(now + from..u64::MAX, DiskError::NoSpace);
+        }
+        // This ends.
+        world.drain(&mut |_, _| ());
+        let operations = world.disk.operations() - now;
+        world.disk.heal();
+        let intents = vec![world.deliver(goes)];
+        let durable = world.told.durable;
+        world.commit(Some(Bytes::from_static(b"x")), intents);
+        world.drain(&mut |_, _| ());
+        assert_eq!(world.told.durable, durable + 1);
+        world.check();
+        (operations, world.store.counters())
+    };
+    let (operations, counters) = full(None);
+    assert!(counters.compacted > 5 && operations > 20, "{counters:?}");
+    for from in 0..operations {
+        full(Some(from));
     }
 }
 
