@@ -59,11 +59,24 @@ fn open(disk: &mut Disk, seed: u64) -> bool {
         }
     }
     for mailbox in store.mailboxes(None) {
-        let view = store.load(mailbox).expect("listed");
-        for message in view.messages.iter() {
-            assert_eq!(message.locate(0..u64::MAX).map(|extent| extent.length).sum::<u64>(), message.size());
+        store.load(mailbox);
+    }
+    while let Some(event) = store.poll(Duration::ZERO) {
+        match event {
+            Event::Operation(operation) => {
+                let result = disk.execute(&operation);
+                store.handle_done(operation, result);
+            }
+            Event::Loaded(_, view) => {
+                let view = view.expect("listed");
+                for message in view.messages.iter() {
+                    let pieces = message.locate(0..u64::MAX).map(|piece| piece.size());
+                    assert_eq!(pieces.sum::<u64>(), message.size());
+                }
+                store.release(view);
+            }
+            _ => {}
         }
-        store.release(view);
     }
     opened
 }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use mailstore::mailbox::AccountId;
 use mailstore::message::UnixTime;
 use mailstore::os::{Disk, drive};
-use mailstore::{Commit, Intent, Limits, Source, Store};
+use mailstore::{Commit, Event, Intent, Limits, Source, Store};
 
 fn main() -> std::io::Result<()> {
     let dir = std::env::args().nth(1).unwrap_or_else(|| "mail".to_owned());
@@ -35,11 +35,16 @@ fn main() -> std::io::Result<()> {
     store.commit(Commit::delivery(body, vec![Intent::Deliver { mailbox, prefix, date: now }]));
     drive(&mut store, &disk, Duration::ZERO, print);
 
-    if let Some(view) = store.load(mailbox) {
+    let (ticket, mut shown) = (store.load(mailbox), None);
+    drive(&mut store, &disk, Duration::ZERO, |_, event| match event {
+        Event::Loaded(of, Ok(view)) if of == ticket => shown = Some(view),
+        event => println!("{event:?}"),
+    });
+    if let Some(view) = shown {
         println!("{:?}", view.status);
         for message in view.messages.iter() {
-            for extent in message.locate(0..message.size()) {
-                print!("{}", String::from_utf8_lossy(&disk.read_extent(extent)?));
+            for piece in message.locate(0..message.size()) {
+                print!("{}", String::from_utf8_lossy(&disk.read_piece(&piece)?));
             }
         }
         store.release(view);

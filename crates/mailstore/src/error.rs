@@ -51,6 +51,21 @@ pub enum Refusal {
     Closed,
 }
 
+/// Why a mailbox cannot be shown.
+#[derive(Clone, Copy, Debug, Eq, Error, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Unavailable {
+    /// No mailbox has this identifier.
+    #[error("no such mailbox")]
+    NoSuchMailbox,
+    /// Its messages could be read neither from the snapshot nor from the journal.
+    #[error("the disk failed")]
+    Disk,
+    /// The store is closing, or has died.
+    #[error("the store is closed")]
+    Closed,
+}
+
 /// Why a store is of no use any more.
 #[derive(Clone, Copy, Debug, Eq, Error, Hash, PartialEq)]
 #[non_exhaustive]

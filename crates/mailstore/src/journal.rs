@@ -28,13 +28,14 @@ mod tests {
 
     #[test]
     fn headers_are_laid_out_as_documented() {
-        for count in [0, 2, 126, 127] {
+        for count in [0, 2, 126, 127, 128] {
             let live: Vec<_> = (1..=count)
                 .map(|n| Live { number: n, salt: 100 + n, start: 8_192, limit: 20_000 + n })
                 .collect();
-            let octets = Header { number: 0x1122, salt: 0x3344_5566_7788_99aa, live }.encode();
+            let (of, salt, floor) = (0x1122, 0x3344_5566_7788_99aa, 0x5566);
+            let octets = Header { number: of, salt, floor, live }.encode();
             let n = usize::try_from(count).expect("few");
-            let length = (44 + 32 * n).next_multiple_of(4_096);
+            let length = (52 + 32 * n).next_multiple_of(4_096);
             assert_eq!(octets.len(), 2 * length);
             for (which, copy) in octets.chunks(length).enumerate() {
                 assert_eq!(&copy[..8], b"PSTRDJRN");
@@ -44,13 +45,14 @@ mod tests {
                 assert_eq!(number(&copy[16..24]), length as u64);
                 assert_eq!(number(&copy[24..32]), 0x1122);
                 assert_eq!(number(&copy[32..40]), 0x3344_5566_7788_99aa);
-                for (index, live) in copy[40..40 + 32 * n].chunks(32).enumerate() {
+                assert_eq!(number(&copy[40..48]), 0x5566);
+                for (index, live) in copy[48..48 + 32 * n].chunks(32).enumerate() {
                     let index = index as u64 + 1;
                     let fields: Vec<_> = live.chunks(8).map(number).collect();
                     assert_eq!(fields, [index, 100 + index, 8_192, 20_000 + index]);
                 }
-                assert_eq!(number(&copy[40 + 32 * n..44 + 32 * n]), u64::from(crc(&copy[..40 + 32 * n])));
-                assert!(copy[44 + 32 * n..].iter().all(|octet| *octet == 0));
+                assert_eq!(number(&copy[48 + 32 * n..52 + 32 * n]), u64::from(crc(&copy[..48 + 32 * n])));
+                assert!(copy[52 + 32 * n..].iter().all(|octet| *octet == 0));
             }
         }
     }
@@ -148,15 +150,15 @@ mod tests {
             samples()[kind - 1].encode(&mut payload);
             number(&payload[at..at + size])
         };
-        let body_file = [field(2, 0, 8), field(2, 8, 8), field(2, 16, 4)];
-        assert_eq!(body_file, [10, 70_000, 0xdead_beef]);
-        assert_eq!(
-            [field(3, 0, 8), field(3, 8, 8), field(3, 16, 4), field(3, 20, 1)],
-            [3, 2, 77, u64::from(b'I')]
-        );
+        assert_eq!([field(2, 0, 8), field(2, 8, 8)], [10, 70_000]);
+        let mailbox =
+            [(0, 8), (8, 8), (16, 4), (20, 8), (28, 8), (36, 1)].map(|(at, size)| field(3, at, size));
+        assert_eq!(mailbox, [3, 2, 77, 6, 5, u64::from(b'I')]);
         assert_eq!([field(5, 0, 8), field(5, 8, 4), field(5, 12, 8), field(5, 28, 8)], [3, 1, 5, 9]);
         assert_eq!(field(5, 20, 8), u64::MAX);
         assert_eq!([field(6, 0, 8), field(6, 8, 4), field(6, 12, 8)], [3, 1, 5]);
+        assert_eq!([field(8, 0, 2), field(8, 2, 2), field(8, 4, 1), field(8, 5, 1)], [1, 1, 107, 1]);
+        assert_eq!([field(12, 0, 8), field(12, 8, 8), field(12, 16, 4)], [12, 4, 78]);
         assert_eq!([field(7, 0, 2), field(7, 2, 2), field(7, 4, 1), field(7, 5, 1)], [1, 1, 107, 118]);
     }
 }

@@ -9,8 +9,8 @@
 //!            commit ──▶ ┌───────┐ ──▶ Operation: create, write, sync ──▶ ┌──────┐
 //!  sessions             │ Store │                                       │ disk │
 //!            event  ◀── └───────┘ ◀── handle_done: done, or an error ◀── └──────┘
-//!       Durable, Failed, Changed                                            │
-//!            load ──▶ View: messages, each a few stretches of files ────────┘ read by whoever wants to
+//!       Durable, Failed, Changed, Loaded                                    │
+//!            load ──▶ View: messages, each a few pieces of files ───────────┘ read by whoever wants to, and checked
 //! ```
 //!
 //! A [`Commit`] is one body and any number of [intents](Intent), and comes to pass as a whole or not at all. Commits that come
@@ -25,7 +25,7 @@
 //!
 //! use bytes::Bytes;
 //! use mailstore::mailbox::AccountId;
-//! use mailstore::message::UnixTime;
+//! use mailstore::message::{Extent, UnixTime};
 //! use mailstore::operation::{DiskError, Done, File, Operation};
 //! use mailstore::{Commit, Event, Intent, Limits, Source, Store};
 //!
@@ -93,11 +93,14 @@
 //! let told = drive(&mut store, &mut disk);
 //! assert!(matches!(&told[..], [Event::Durable(of, _), Event::Changed(..)] if *of == ticket));
 //!
-//! let view = store.load(mailbox).expect("it is there");
-//! let octets: Vec<u8> = view.messages[0]
-//!     .locate(0..u64::MAX)
-//!     .flat_map(|part| disk.0[&part.file][part.at as usize..][..part.length as usize].to_vec())
-//!     .collect();
+//! store.load(mailbox);
+//! let Some(Event::Loaded(_, Ok(view))) = drive(&mut store, &mut disk).pop() else { panic!("it is there") };
+//! let mut octets = Vec::new();
+//! for piece in view.messages[0].locate(0..u64::MAX) {
+//!     let Extent { file, at, length } = piece.extent();
+//!     let read = Bytes::copy_from_slice(&disk.0[&file][at as usize..][..length as usize]);
+//!     octets.extend_from_slice(&piece.open(&read).expect("what was written"));
+//! }
 //! assert_eq!(octets, b"Return-Path: <>\r\nSubject: hello\r\n\r\nworld\r\n");
 //! store.release(view);
 //!
@@ -119,11 +122,18 @@
 //! | a segment, and so a commit without its uploaded body | 8 MiB | [`Limits::segment`] |
 //! | a batch | 1 MiB | [`Limits::batch`] |
 //! | commits that wait | 10,000 | [`Limits::staged`] |
+//! | messages in memory that a snapshot has | 1,000,000 | [`Limits::loaded`] |
+//! | journal between two snapshots | 64 MiB, or as much as the last snapshot | [`Limits::snapshot`] |
 //! | live segments | about 65,000, then `NoSpace` | the format |
 //!
-//! Memory, at most: about 150 octets for a message, 100 for a body and the caller's records (the index); what waits to be
-//! committed, once more while its batch is written; one slice for each upload; one file for each body that was removed while a
-//! view of before is held. Recovery adds one segment twice over.
+//! Memory, at most: for a body 24 octets, for a record of the caller's 32 and another 32 if it holds a body (a key over 14 octets is
+//! an allocation besides), the values not being held; for a message 40 where its mailbox is in use, some 70 between its
+//! delivery and the next snapshot, and 96 while a view shows it; what waits to be committed, once more while its batch is
+//! written; one slice for each upload. Recovery adds one segment twice over, compaction one. A snapshot that is being written adds
+//! a slice of 1 MiB, or the messages of one mailbox, and copies of what changes meanwhile.
+//!
+//! Disk, at most: three times what is alive, some segments, and what has come since the last snapshot. Files that somebody
+//! reads are kept until they are released.
 //!
 //! # Standards
 //!
@@ -142,7 +152,6 @@
 //! | [`upload`] | a large body on its way to stable storage |
 //! | [`mailbox`], [`message`] | what is shown |
 //! | [`verify`] | everything compared with its checksums |
-//! | [`index`] | what is known without reading the journal |
 //! | [`limits`], [`error`] | every bound; what can go wrong, by whose fault |
 //! | `os` | the driver over `std::fs`, behind a feature |
 //! | `sim` | the simulated disk, behind a feature |
@@ -151,7 +160,7 @@
 #![forbid(unsafe_code)]
 
 pub mod error;
-pub mod index;
+mod index;
 mod journal;
 pub mod limits;
 pub mod mailbox;
@@ -159,14 +168,16 @@ pub mod message;
 pub mod operation;
 #[cfg(feature = "os")]
 pub mod os;
+mod planted;
 #[cfg(feature = "simulation")]
 pub mod sim;
+mod snapshot;
 pub mod store;
 pub mod upload;
 pub mod verify;
 
 pub use error::Failure;
-pub use journal::recovery::{Damage, Report};
+pub use journal::recovery::{Damage, Held, Report};
 pub use limits::Limits;
 pub use mailbox::View;
 pub use operation::Operation;

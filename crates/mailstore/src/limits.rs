@@ -7,6 +7,8 @@ pub struct Limits {
     pub(crate) segment: u64,
     pub(crate) batch: usize,
     pub(crate) staged: usize,
+    pub(crate) snapshot: u64,
+    pub(crate) loaded: usize,
 }
 
 impl Limits {
@@ -40,6 +42,23 @@ impl Limits {
         self
     }
 
+    /// How many octets the journal grows between two snapshots, unless the last snapshot is larger.
+    ///
+    /// Default 67,108,864; at least 65,536. As much is read when the store is opened, and garbage is not collected in it. A snapshot
+    /// has 40 octets for a message, some 85 for a record of the caller's that holds a body.
+    pub const fn snapshot(mut self, octets: u64) -> Self {
+        self.snapshot = if octets < MIN_SNAPSHOT { MIN_SNAPSHOT } else { octets };
+        self
+    }
+
+    /// How many messages are kept in memory that could be read again from a snapshot; those of one mailbox at least.
+    ///
+    /// Default 1,000,000, at 40 octets each.
+    pub const fn loaded(mut self, messages: usize) -> Self {
+        self.loaded = messages;
+        self
+    }
+
     /// How many commits may wait for the next batch; more are refused.
     ///
     /// Default 10,000. The driver bounds their octets by what it lets in.
@@ -51,11 +70,19 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { inline_body: 64 << 10, segment: 8 << 20, batch: 1 << 20, staged: 10_000 }
+        Self {
+            inline_body: 64 << 10,
+            segment: 8 << 20,
+            batch: 1 << 20,
+            staged: 10_000,
+            snapshot: 64 << 20,
+            loaded: 1_000_000,
+        }
     }
 }
 
 const MIN_SEGMENT: u64 = 256 << 10;
+const MIN_SNAPSHOT: u64 = 64 << 10;
 pub(crate) const MAX_SEGMENT: u64 = 256 << 20;
 /// What stands in front of a body in one delivery.
 pub(crate) const MAX_PREFIX: usize = 16 << 10;

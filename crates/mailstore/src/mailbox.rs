@@ -4,7 +4,9 @@ use core::fmt;
 use core::num::NonZeroU32;
 use std::sync::Arc;
 
-use crate::message::Message;
+use bytes::Bytes;
+
+use crate::message::{Message, Stretch};
 
 /// What identifies an account within a store. The store gives no meaning to it.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -53,14 +55,60 @@ pub struct MailboxStatus {
 #[derive(Debug)]
 #[must_use = "a view that is not released keeps disk space from being freed"]
 pub struct View {
-    pub(crate) token: u64,
+    pub(crate) pin: Pin,
     /// The mailbox at that moment.
     pub status: MailboxStatus,
     /// Its messages, by rising [`Uid`].
     pub messages: Arc<[Message]>,
 }
 
+/// What keeps the octets in place that somebody reads, deleted or not. [`Store::release`](crate::Store::release) takes it back.
+#[derive(Debug)]
+#[must_use = "what is not released keeps disk space from being freed"]
+pub struct Pin(pub(crate) u64);
+
+/// Where octets lie that a key of the caller's stands for, and what keeps them there.
+#[derive(Debug)]
+#[must_use = "what is not released keeps disk space from being freed"]
+pub struct Located {
+    pub(crate) pin: Pin,
+    /// The octets.
+    pub stretch: Stretch,
+}
+
+/// Some records of a table, and what keeps their values in place.
+#[derive(Debug)]
+#[must_use = "what is not released keeps disk space from being freed"]
+pub struct Records {
+    pub(crate) pin: Pin,
+    /// Keys and values, by rising key.
+    pub records: Vec<(Bytes, Stretch)>,
+    /// The first key behind them; `None` if there is none.
+    pub next: Option<Bytes>,
+}
+
+impl From<View> for Pin {
+    fn from(view: View) -> Self {
+        view.pin
+    }
+}
+
+impl From<Located> for Pin {
+    fn from(located: Located) -> Self {
+        located.pin
+    }
+}
+
+impl From<Records> for Pin {
+    fn from(records: Records) -> Self {
+        records.pin
+    }
+}
+
 impl AccountId {
+    /// Whose mailboxes those are whose owner and name damage has taken. A host gives the number to nobody.
+    pub const LOST: Self = Self(u64::MAX);
+
     /// The number.
     pub const fn get(self) -> u64 {
         self.0

@@ -2,6 +2,12 @@
 
 use core::ops::Range;
 
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::index::Place;
+use crate::journal::segment::Live;
+use crate::journal::writer::{FRAME, checksum};
 use crate::mailbox::{ModSeq, Uid};
 use crate::operation::File;
 
@@ -16,7 +22,6 @@ pub struct BodyId(pub(crate) u64);
 pub struct Body {
     pub(crate) id: BodyId,
     pub(crate) size: u64,
-    pub(crate) crc: u32,
 }
 
 impl Body {
@@ -41,6 +46,47 @@ pub struct Extent {
     pub length: u64,
 }
 
+/// Octets of a store that nothing changes any more: a prefix, a body, or a value.
+///
+/// They are there as long as what gave the stretch is held.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Stretch {
+    source: Source,
+    length: u64,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Source {
+    /// A part of a record, `skip` octets into its payload.
+    Record { segment: u32, at: u32, skip: u16, salt: u64 },
+    /// The blocks of a file.
+    File(BodyId),
+}
+
+/// What has to be read to have some octets, and how to tell that they are the ones that were written.
+///
+/// Read [`Piece::extent`], whole, and give the octets to [`Piece::open`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use = "octets that were not checked may be wrong"]
+pub struct Piece {
+    extent: Extent,
+    check: Check,
+    /// Where in the extent the wanted octets begin, and how many they are.
+    skip: u64,
+    length: u64,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Check {
+    Record { salt: u64 },
+    Block { body: BodyId },
+}
+
+/// What was read is not what was written.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("{} is damaged in the {} octets from {} on", .0.file, .0.length, .0.at)]
+pub struct Rotten(pub Extent);
+
 /// A message in a mailbox. It is immutable; what it says holds as long as the [`View`](crate::View) it came from.
 ///
 /// A message is the prefix of its delivery (`Return-Path:` and the like) and the body that it shares with all other
@@ -51,8 +97,113 @@ pub struct Message {
     pub(crate) mod_seq: ModSeq,
     pub(crate) date: UnixTime,
     pub(crate) body: BodyId,
-    pub(crate) prefix: Extent,
-    pub(crate) content: Extent,
+    pub(crate) prefix: Stretch,
+    pub(crate) content: Stretch,
+}
+
+impl Stretch {
+    /// The part of a record that begins `skip` octets into its payload.
+    pub(crate) fn record(place: Place, skip: u16, live: &[Live]) -> Self {
+        let Place { segment, at, length } = place;
+        // A segment that is not listed has been lost, and no salt fits.
+        let number = u64::from(segment);
+        let salt = live.binary_search_by_key(&number, |live| live.number).map_or(0, |at| live[at].salt);
+        Self { source: Source::Record { segment, at, skip, salt }, length: u64::from(length) }
+    }
+
+    pub(crate) const fn file(body: BodyId, size: u64) -> Self {
+        Self { source: Source::File(body), length: size }
+    }
+
+    /// How many octets.
+    pub const fn size(&self) -> u64 {
+        self.length
+    }
+
+    /// What has to be read for the octets of `range`, in order; what is beyond the end is left out.
+    pub fn locate(&self, range: Range<u64>) -> impl Iterator<Item = Piece> + use<> {
+        let (this, end, mut at) = (*self, range.end.min(self.length), range.start);
+        core::iter::from_fn(move || {
+            let piece = (at < end).then(|| this.piece(at, end))?;
+            at += piece.length;
+            Some(piece)
+        })
+    }
+
+    /// The piece that begins at `at` and ends at `end` at the latest; there is at least one octet between.
+    fn piece(&self, at: u64, end: u64) -> Piece {
+        match self.source {
+            Source::Record { segment, at: frame, skip, salt } => {
+                let front = FRAME as u64 + u64::from(skip);
+                Piece {
+                    extent: Extent {
+                        file: File::Segment(u64::from(segment)),
+                        at: u64::from(frame),
+                        length: front + self.length,
+                    },
+                    check: Check::Record { salt },
+                    skip: front + at,
+                    length: end - at,
+                }
+            }
+            Source::File(body) => {
+                let (block, within) = (at / BLOCK, at % BLOCK);
+                let held = BLOCK.min(self.length - block * BLOCK);
+                Piece {
+                    extent: Extent { file: File::Body(body), at: block * (BLOCK + CRC), length: held + CRC },
+                    check: Check::Block { body },
+                    skip: within,
+                    length: (held - within).min(end - at),
+                }
+            }
+        }
+    }
+}
+
+impl Piece {
+    /// What has to be read, whole.
+    pub const fn extent(&self) -> Extent {
+        self.extent
+    }
+
+    /// How many octets it is good for.
+    pub const fn size(&self) -> u64 {
+        self.length
+    }
+
+    /// The wanted octets, from what was read. Nothing but what was written passes.
+    pub fn open(&self, octets: &Bytes) -> Result<Bytes, Rotten> {
+        let Extent { at, length, .. } = self.extent;
+        let whole = octets.len() as u64 == length;
+        let good = whole
+            && match self.check {
+                Check::Record { salt } => {
+                    let (frame, payload) = octets.split_at(FRAME);
+                    let number = |at: usize| frame[at..at + 4].try_into().map_or(0, u32::from_le_bytes);
+                    u64::from(number(0)) + FRAME as u64 == length
+                        && checksum(salt, at, &frame[..12]) == number(12)
+                        && checksum(salt, at, payload) == number(8)
+                }
+                Check::Block { body } => {
+                    let (held, crc) = octets.split_at(octets.len() - CRC as usize);
+                    block_hasher(body, at / (BLOCK + CRC), held).finalize().to_le_bytes() == *crc
+                }
+            };
+        if !good {
+            return Err(Rotten(self.extent));
+        }
+        let from = self.skip as usize;
+        Ok(octets.slice(from..from + self.length as usize))
+    }
+}
+
+/// The checksum of a block of a body knows which body and which block it is.
+pub(crate) fn block_hasher(body: BodyId, index: u64, octets: &[u8]) -> crc32fast::Hasher {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&body.0.to_le_bytes());
+    hasher.update(&index.to_le_bytes());
+    hasher.update(octets);
+    hasher
 }
 
 impl Message {
@@ -81,18 +232,20 @@ impl Message {
         self.prefix.length + self.content.length
     }
 
-    /// Where the octets of `range` lie, in order; what is beyond the end is left out.
-    pub fn locate(&self, range: Range<u64>) -> impl Iterator<Item = Extent> {
-        let mut base = 0;
-        [self.prefix, self.content].into_iter().filter_map(move |extent| {
-            let from = range.start.max(base);
-            let to = range.end.min(base + extent.length);
-            let at = extent.at + from.saturating_sub(base);
-            base += extent.length;
-            (from < to).then(|| Extent { at, length: to - from, ..extent })
-        })
+    /// What has to be read for the octets of `range`, in order; what is beyond the end is left out.
+    pub fn locate(&self, range: Range<u64>) -> impl Iterator<Item = Piece> + use<> {
+        let behind = self.prefix.length;
+        let prefix = self.prefix.locate(range.start..range.end);
+        let content =
+            self.content.locate(range.start.saturating_sub(behind)..range.end.saturating_sub(behind));
+        prefix.chain(content)
     }
 }
+
+/// Octets of a body between two checksums in its file: with one, 64 KiB.
+pub(crate) const BLOCK: u64 = (64 << 10) - CRC;
+/// Octets of a checksum.
+pub(crate) const CRC: u64 = 4;
 
 #[cfg(test)]
 mod tests {
@@ -100,8 +253,9 @@ mod tests {
 
     #[test]
     fn a_range_may_span_prefix_and_body() {
-        let prefix = Extent { file: File::Segment(1), at: 100, length: 10 };
-        let content = Extent { file: File::Body(BodyId(7)), at: 0, length: 20 };
+        let live = [Live { number: 1, salt: 3, start: 0, limit: 0 }];
+        let prefix = Stretch::record(Place { segment: 1, at: 80, length: 10 }, 36, &live);
+        let content = Stretch::file(BodyId(7), BLOCK + 20);
         let message = Message {
             uid: Uid::FIRST,
             mod_seq: ModSeq(1),
@@ -110,13 +264,36 @@ mod tests {
             prefix,
             content,
         };
-        let located = |range| message.locate(range).map(|e| (e.at, e.length)).collect::<Vec<_>>();
-        assert_eq!(message.size(), 30);
-        assert_eq!(located(0..30), [(100, 10), (0, 20)]);
-        assert_eq!(located(4..12), [(104, 6), (0, 2)]);
-        assert_eq!(located(10..11), [(0, 1)]);
-        assert_eq!(located(29..99), [(19, 1)]);
-        assert_eq!(located(30..99), []);
+        let located = |range| {
+            let part = |piece: Piece| (piece.extent.at, piece.extent.length, piece.skip, piece.length);
+            message.locate(range).map(part).collect::<Vec<_>>()
+        };
+        let size = BLOCK + 30;
+        assert_eq!(message.size(), size);
+        let (first, second) = ((0, BLOCK + 4), (BLOCK + 4, 24));
+        assert_eq!(
+            located(0..u64::MAX),
+            [(80, 62, 52, 10), (first.0, first.1, 0, BLOCK), (second.0, second.1, 0, 20)]
+        );
+        assert_eq!(located(4..12), [(80, 62, 56, 6), (0, first.1, 0, 2)]);
+        assert_eq!(located(10..11), [(0, first.1, 0, 1)]);
+        assert_eq!(located(size - 1..size + 9), [(second.0, second.1, 19, 1)]);
+        assert_eq!(located(size..size + 9), []);
         assert_eq!(located(0..0), []);
+    }
+
+    #[test]
+    fn a_block_is_checked_against_its_body_and_its_place() {
+        let mut octets = vec![7; 20];
+        octets.extend_from_slice(&block_hasher(BodyId(7), 1, &[7; 20]).finalize().to_le_bytes());
+        let octets = Bytes::from(octets);
+        let piece = |body, at| Stretch::file(BodyId(body), at + 20).locate(at + 5..at + 9).next();
+        assert_eq!(piece(7, BLOCK).map(|piece| piece.open(&octets)), Some(Ok(octets.slice(5..9))));
+        for other in [piece(8, BLOCK), piece(7, 2 * BLOCK)] {
+            assert!(other.is_some_and(|piece| piece.open(&octets).is_err()));
+        }
+        let flipped: Bytes = octets.iter().map(|octet| octet ^ 1).collect();
+        assert!(piece(7, BLOCK).is_some_and(|piece| piece.open(&flipped).is_err()));
+        assert!(piece(7, BLOCK).is_some_and(|piece| piece.open(&octets.slice(1..)).is_err()));
     }
 }

@@ -14,6 +14,8 @@ pub enum File {
     Segment(u64),
     /// A body too large for the journal.
     Body(BodyId),
+    /// The index as it was at a position of the journal; numbers only ever rise.
+    Snapshot(u64),
 }
 
 /// A directory of the store.
@@ -23,6 +25,8 @@ pub enum Dir {
     Journal,
     /// Holds the large bodies.
     Bodies,
+    /// Holds the snapshots.
+    Snapshots,
 }
 
 /// Something for the driver to do.
@@ -123,6 +127,7 @@ impl File {
         match self {
             Self::Segment(_) => Dir::Journal,
             Self::Body(_) => Dir::Bodies,
+            Self::Snapshot(_) => Dir::Snapshots,
         }
     }
 }
@@ -132,6 +137,7 @@ impl fmt::Display for File {
         match self {
             Self::Segment(number) => write!(f, "journal/{number:016x}"),
             Self::Body(id) => write!(f, "bodies/{:016x}", id.0),
+            Self::Snapshot(number) => write!(f, "snapshots/{number:016x}"),
         }
     }
 }

@@ -18,8 +18,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::{Bytes, BytesMut};
 
-use crate::index::Index;
-use crate::message::{BodyId, Extent};
+use crate::message::{BodyId, Piece};
 use crate::operation::{Dir, DiskError, Done, File, Operation};
 use crate::store::{Event, Store};
 
@@ -47,7 +46,7 @@ impl Disk {
     ///
     /// Nothing here keeps a second process out: take a lock first.
     pub fn open(root: &Path) -> io::Result<Self> {
-        for dir in [root.to_owned(), root.join(JOURNAL), root.join(BODIES)] {
+        for dir in [root.to_owned(), root.join(JOURNAL), root.join(BODIES), root.join(SNAPSHOTS)] {
             let mut builder = fs::DirBuilder::new();
             match builder.mode(0o700).create(&dir) {
                 Ok(()) => sync_dir(
@@ -79,19 +78,17 @@ impl Disk {
         })
     }
 
-    /// Reads a stretch of a message, as [`Message::locate`](crate::message::Message::locate) gives it.
-    pub fn read_extent(&self, extent: Extent) -> io::Result<Bytes> {
+    /// Reads a piece of a stretch, as [`Message::locate`](crate::message::Message::locate) gives it, and checks it: what is
+    /// not what was written is [`io::ErrorKind::InvalidData`].
+    pub fn read_piece(&self, piece: &Piece) -> io::Result<Bytes> {
+        let extent = piece.extent();
         let octets = self.read(extent.file, extent.at, extent.length)?;
-        if octets.len() as u64 == extent.length {
-            Ok(octets)
-        } else {
-            Err(io::ErrorKind::UnexpectedEof.into())
-        }
+        piece.open(&octets).map_err(|rotten| io::Error::new(io::ErrorKind::InvalidData, rotten))
     }
 
     fn list(&self) -> io::Result<Vec<(File, u64)>> {
         let mut files = Vec::new();
-        for dir in [Dir::Journal, Dir::Bodies] {
+        for dir in [Dir::Journal, Dir::Bodies, Dir::Snapshots] {
             for entry in fs::read_dir(self.dir(dir))? {
                 let entry = entry?;
                 let name = entry.file_name();
@@ -103,6 +100,7 @@ impl Disk {
                 let file = match dir {
                     Dir::Journal => File::Segment(number),
                     Dir::Bodies => File::Body(BodyId(number)),
+                    Dir::Snapshots => File::Snapshot(number),
                 };
                 files.push((file, entry.metadata()?.len()));
             }
@@ -206,6 +204,7 @@ impl Disk {
         self.0.root.join(match dir {
             Dir::Journal => JOURNAL,
             Dir::Bodies => BODIES,
+            Dir::Snapshots => SNAPSHOTS,
         })
     }
 }
@@ -215,12 +214,7 @@ impl Disk {
 ///
 /// Commits that `tell` makes, or that were made before the call, are written; those that another thread wants to add
 /// have to reach the store between two calls.
-pub fn drive<I: Index>(
-    store: &mut Store<I>,
-    disk: &Disk,
-    now: Duration,
-    mut tell: impl FnMut(&mut Store<I>, Event),
-) {
+pub fn drive(store: &mut Store, disk: &Disk, now: Duration, mut tell: impl FnMut(&mut Store, Event)) {
     while let Some(event) = store.poll(now) {
         match event {
             Event::Operation(operation) => {
@@ -238,5 +232,6 @@ fn sync_dir(path: &Path) -> io::Result<()> {
 
 const JOURNAL: &str = "journal";
 const BODIES: &str = "bodies";
+const SNAPSHOTS: &str = "snapshots";
 const ZEROS: usize = 256 << 10;
 const MAX_OPEN: usize = 256;

@@ -26,8 +26,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::message::Extent;
+use crate::message::{Piece, Rotten};
 use crate::operation::{Dir, DiskError, Done, File, Operation};
+pub use crate::planted::Bug;
 
 /// The simulated disk. A clone is an independent disk in the same state.
 #[derive(Clone, Debug)]
@@ -173,6 +174,23 @@ impl Disk {
         }
     }
 
+    /// A number that differs between disks on which a process sees different files.
+    pub fn fingerprint(&self) -> u64 {
+        let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        self.seen.iter().fold(0x2545_f491_4f6c_dd1d, |hash, (file, inode)| {
+            let octets = &self.inodes[inode].seen;
+            let name = match file {
+                File::Segment(number) => *number,
+                File::Body(id) => 1 << 62 | id.0,
+                File::Snapshot(number) => 2 << 62 | *number,
+            };
+            let (words, rest) = octets.as_chunks::<8>();
+            let rest = rest.iter().fold(octets.len() as u64, |word, octet| word << 8 | u64::from(*octet));
+            let words = words.iter().map(|word| u64::from_le_bytes(*word));
+            words.chain([rest]).fold(mix(hash, name), mix)
+        })
+    }
+
     /// The files that a process sees.
     pub fn files(&self) -> impl Iterator<Item = File> {
         self.seen.keys().copied()
@@ -205,11 +223,13 @@ impl Disk {
         }
     }
 
-    /// Reads a stretch of a message, as [`Message::locate`](crate::message::Message::locate) gives it.
-    pub fn read_extent(&self, extent: Extent) -> Option<&[u8]> {
-        let from = usize::try_from(extent.at).ok()?;
-        let length = usize::try_from(extent.length).ok()?;
-        self.octets(extent.file)?.get(from..from.checked_add(length)?)
+    /// Reads a piece of a stretch, and checks it.
+    pub fn read(&self, piece: &Piece) -> Result<Bytes, Rotten> {
+        let extent = piece.extent();
+        let octets = self.octets(extent.file).unwrap_or_default();
+        let from = size(extent.at).min(octets.len());
+        let to = from.saturating_add(size(extent.length)).min(octets.len());
+        piece.open(&Bytes::copy_from_slice(&octets[from..to]))
     }
 
     fn run(&mut self, operation: &Operation, began: u64) -> Result<Done, DiskError> {
@@ -234,10 +254,14 @@ impl Disk {
                     return Err(EXISTS);
                 }
                 self.link(*file);
-                self.inode(*file)?.write(0, &vec![0; size(*reserve)], true, |_| true);
+                self.inode(*file)?.reserve(size(*reserve));
             }
             Operation::Write { file, at, data, sync } => {
                 let inode = self.inode(*file)?;
+                if *sync && inode.unsynced.is_empty() {
+                    inode.write_through(size(*at), &data.concat());
+                    return Ok(Done::Nothing);
+                }
                 inode.write(size(*at), &data.concat(), true, |_| true);
                 if *sync {
                     inode.sync();
@@ -360,6 +384,26 @@ impl Inode {
                 self.unsynced.entry(sector).or_default().push(version);
             }
             from = to;
+        }
+    }
+
+    /// Fills a new file with zeros.
+    fn reserve(&mut self, length: usize) {
+        Arc::make_mut(&mut self.seen).resize(length, 0);
+        let zeros: Arc<[u8]> = Arc::new([0; SECTOR]);
+        for sector in 0..length.div_ceil(SECTOR) {
+            let rest = (length - sector * SECTOR).min(SECTOR);
+            let octets = if rest == SECTOR { zeros.clone() } else { zeros[..rest].into() };
+            self.unsynced.insert(sector, vec![Version { octets, trusted: true }]);
+        }
+    }
+
+    /// What a write and a sync come to where everything else is on stable storage.
+    fn write_through(&mut self, at: usize, data: &[u8]) {
+        for octets in [&mut self.seen, &mut self.durable] {
+            let octets = Arc::make_mut(octets);
+            octets.resize(octets.len().max(at + data.len()), 0);
+            octets[at..at + data.len()].copy_from_slice(data);
         }
     }
 

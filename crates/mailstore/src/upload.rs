@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::message::{Body, BodyId};
+use crate::message::{BLOCK, Body, BodyId, block_hasher};
 use crate::operation::{Dir, DiskError, Done, File, Operation};
 
 /// A body on its way into a file of its own.
@@ -19,10 +19,16 @@ pub struct Upload {
     step: Step,
     /// An operation is with the driver.
     busy: bool,
-    waiting: Option<Bytes>,
+    /// A slice with the checksums that belong between its octets, and how many octets it has without them.
+    waiting: Option<(Vec<Bytes>, u64)>,
     closing: bool,
     size: u64,
-    hasher: crc32fast::Hasher,
+    /// Where the next slice goes: behind the octets and their checksums.
+    at: u64,
+    /// The checksum of the last block, as far as it has been filled.
+    block: crc32fast::Hasher,
+    filled: u64,
+    blocks: u64,
     /// How often the names of bodies could not be synced, by any upload; and how often that was when this one began.
     unsynced_names: Arc<AtomicU64>,
     unsynced_before: u64,
@@ -48,7 +54,10 @@ impl Upload {
             waiting: None,
             closing: false,
             size: 0,
-            hasher: crc32fast::Hasher::new(),
+            at: 0,
+            block: block_hasher(id, 0, &[]),
+            filled: 0,
+            blocks: 0,
         }
     }
 
@@ -64,10 +73,32 @@ impl Upload {
             return Err(data);
         }
         if !data.is_empty() {
-            self.hasher.update(&data);
-            self.waiting = Some(data);
+            self.waiting = Some(self.checked(data));
         }
         Ok(())
+    }
+
+    /// Puts a checksum behind each block that the octets fill.
+    fn checked(&mut self, mut data: Bytes) -> (Vec<Bytes>, u64) {
+        let (mut pieces, length) = (Vec::new(), data.len() as u64);
+        while !data.is_empty() {
+            let room = usize::try_from(BLOCK - self.filled).unwrap_or(usize::MAX);
+            let piece = data.split_to(room.min(data.len()));
+            self.block.update(&piece);
+            self.filled += piece.len() as u64;
+            pieces.push(piece);
+            if self.filled == BLOCK {
+                pieces.push(self.end_block());
+            }
+        }
+        (pieces, length)
+    }
+
+    fn end_block(&mut self) -> Bytes {
+        self.blocks += 1;
+        self.filled = 0;
+        let block = core::mem::replace(&mut self.block, block_hasher(self.id, self.blocks, &[]));
+        Bytes::copy_from_slice(&block.finalize().to_le_bytes())
     }
 
     /// There is no more data: the file and its name are to be synced.
@@ -81,10 +112,13 @@ impl Upload {
             return None;
         }
         let file = File::Body(self.id);
+        if self.step == Step::Write && self.waiting.is_none() && self.closing && self.filled > 0 {
+            self.waiting = Some((vec![self.end_block()], 0));
+        }
         let operation = match self.step {
             Step::Create => Operation::Create { file, reserve: 0 },
             Step::Write => match &self.waiting {
-                Some(data) => Operation::Write { file, at: self.size, data: vec![data.clone()], sync: false },
+                Some((data, _)) => Operation::Write { file, at: self.at, data: data.clone(), sync: false },
                 None if self.closing => Operation::Sync { file },
                 None => return None,
             },
@@ -107,7 +141,10 @@ impl Upload {
             }
             (Ok(_), Operation::Create { .. }) => Step::Write,
             (Ok(_), Operation::Write { .. }) => {
-                self.size += self.waiting.take().map_or(0, |data| data.len() as u64);
+                if let Some((pieces, length)) = self.waiting.take() {
+                    self.size += length;
+                    self.at += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+                }
                 Step::Write
             }
             (Ok(_), Operation::Sync { .. }) => Step::SyncDir,
@@ -135,7 +172,7 @@ impl Upload {
     /// The body, once it is on stable storage; otherwise the upload itself.
     pub fn finish(self) -> Result<Body, Self> {
         match self.step {
-            Step::Durable => Ok(Body { id: self.id, size: self.size, crc: self.hasher.finalize() }),
+            Step::Durable => Ok(Body { id: self.id, size: self.size }),
             _ => Err(self),
         }
     }

@@ -246,7 +246,8 @@ async fn verify(store: &Store) -> Response {
         return Response::Failed("the store is closing".to_owned());
     };
     let line = |damage: &mailstore::Damage| {
-        format!("{}: {} octets from {} on cannot be read", damage.file, damage.length, damage.at)
+        let mailstore::Damage { file, at, length, held } = damage;
+        format!("{file}: {length} octets from {at} on cannot be read; they held {held}")
     };
     Response::Verified { files, damage: damage.iter().map(line).collect() }
 }

@@ -166,8 +166,14 @@ fn say_report(report: &mailstore::Report) {
     let mailstore::Report { segments, batches, rewritten, orphans, .. } = report;
     info!(segments, batches, rewritten, orphans, "the store is open");
     for damage in &report.damage {
-        let (at, octets) = (damage.at, damage.length);
-        tracing::error!(file = %damage.file, at, octets, "acknowledged mail is damaged; see `mailhost verify`");
+        let (at, octets, held) = (damage.at, damage.length, damage.held);
+        tracing::error!(file = %damage.file, at, octets, %held, "acknowledged mail is damaged; see `mailhost verify`");
+    }
+    if report.damaged_snapshots > 0 {
+        tracing::warn!(
+            count = report.damaged_snapshots,
+            "a snapshot is damaged; the journal was read instead"
+        );
     }
     if let Some(tail) = &report.tail {
         info!(file = %tail.file, octets = tail.length, "what a crash has left unfinished is ignored");

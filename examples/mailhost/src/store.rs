@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use mailstore::error::{Dead, Refusal};
-use mailstore::mailbox::{AccountId, MailboxId, View};
-use mailstore::message::{Body, Extent, Message};
+use mailstore::mailbox::{AccountId, Located, MailboxId, Pin, Records, View};
+use mailstore::message::{Body, Message, Piece, Stretch};
 use mailstore::store::{Counters, Receipt, Ticket};
 use mailstore::upload::Upload;
 use mailstore::verify::Verification;
@@ -51,6 +51,23 @@ pub struct Reader {
     store: Store,
 }
 
+/// Octets that a key stands for: they stay where they are until this is dropped.
+#[derive(Debug)]
+pub struct Held {
+    stretch: Stretch,
+    pin: Option<Pin>,
+    store: Store,
+}
+
+/// Records of a table, and the first key behind them. A value that is damaged is an error.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// Keys and values, by rising key.
+    pub records: Vec<(Bytes, io::Result<Bytes>)>,
+    /// Where the next page begins; `None` if this is the last one.
+    pub next: Option<Bytes>,
+}
+
 /// Why the store could not be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
@@ -87,11 +104,12 @@ pub enum Received {
 enum Request {
     Commit(Commit, oneshot::Sender<Result<Receipt, Failure>>),
     Load(MailboxId, oneshot::Sender<Option<View>>),
-    Release(View),
+    Release(Pin),
     Find(AccountId, String, oneshot::Sender<Option<MailboxId>>),
     Mailboxes(Option<AccountId>, oneshot::Sender<Vec<MailboxId>>),
-    Held(u16, Bytes, oneshot::Sender<Option<Extent>>),
-    Table(u16, oneshot::Sender<Vec<(Bytes, Bytes)>>),
+    Held(u16, Bytes, oneshot::Sender<Option<Located>>),
+    Record(u16, Bytes, oneshot::Sender<Option<Located>>),
+    Records(u16, Bytes, usize, oneshot::Sender<Records>),
     BeginBody(oneshot::Sender<Option<Upload>>),
     Discard(Upload),
     DiscardBody(Body),
@@ -118,6 +136,7 @@ impl Store {
             disk: Arc::clone(&disk),
             requests: receiver,
             waiting: BTreeMap::new(),
+            loading: BTreeMap::new(),
             ready: Some(ready),
             closed: None,
             ended: false,
@@ -160,14 +179,56 @@ impl Store {
         self.ask(|reply| Request::Mailboxes(account, reply)).await.unwrap_or_default()
     }
 
-    /// Where the body lies that a record holds.
-    pub async fn held(&self, table: u16, key: Bytes) -> Option<Extent> {
-        self.ask(|reply| Request::Held(table, key, reply)).await?
+    /// The body that a record holds.
+    pub async fn held(&self, table: u16, key: Bytes) -> Option<Held> {
+        let located = self.ask(|reply| Request::Held(table, key, reply)).await??;
+        Some(self.hold(located))
     }
 
-    /// All records of a table.
+    /// The value of a record.
+    pub async fn record(&self, table: u16, key: Bytes) -> io::Result<Option<Bytes>> {
+        let Some(located) = self.ask(|reply| Request::Record(table, key, reply)).await.flatten() else {
+            return Ok(None);
+        };
+        let held = self.hold(located);
+        held.read(0, held.size()).await.map(Some)
+    }
+
+    /// So many records of a table, from a key on.
+    pub async fn records(&self, table: u16, from: Bytes, limit: usize) -> Page {
+        let Some(records) = self.ask(|reply| Request::Records(table, from, limit, reply)).await else {
+            return Page::default();
+        };
+        let next = records.next.clone();
+        let pieces = |stretch: &Stretch| stretch.locate(0..stretch.size()).collect::<Vec<_>>();
+        let counted: Vec<_> =
+            records.records.iter().map(|(key, stretch)| (key.clone(), pieces(stretch))).collect();
+        let wanted = counted.iter().flat_map(|(_, pieces)| pieces).copied().collect();
+        let mut read = self.0.disk.read(wanted).await.into_iter();
+        let value = |(key, pieces): (Bytes, Vec<Piece>)| (key, joined(read.by_ref().take(pieces.len())));
+        let found = counted.into_iter().map(value).collect();
+        let _ = self.0.requests.send(Request::Release(records.into()));
+        Page { records: found, next }
+    }
+
+    /// All records of a table that can be read; the others are logged.
     pub async fn table(&self, table: u16) -> Vec<(Bytes, Bytes)> {
-        self.ask(|reply| Request::Table(table, reply)).await.unwrap_or_default()
+        let (mut all, mut from) = (Vec::new(), Some(Bytes::new()));
+        while let Some(key) = from {
+            let page = self.records(table, key, PAGE).await;
+            for (key, value) in page.records {
+                match value {
+                    Ok(value) => all.push((key, value)),
+                    Err(error) => tracing::error!(table, ?key, %error, "a record cannot be read"),
+                }
+            }
+            from = page.next;
+        }
+        all
+    }
+
+    fn hold(&self, located: Located) -> Held {
+        Held { stretch: located.stretch, pin: Some(located.into()), store: self.clone() }
     }
 
     /// How much has been done since the start.
@@ -188,9 +249,10 @@ impl Store {
         Some((files, damage))
     }
 
-    /// Reads a stretch of a message of a [`Snapshot`] that is held.
-    pub async fn read(&self, extent: Extent) -> io::Result<Bytes> {
-        self.0.disk.read(extent).await
+    /// Reads a piece of what is held, and compares it with its checksum: octets that are wrong are an error.
+    async fn read(&self, piece: Piece) -> io::Result<Bytes> {
+        let mut read = self.0.disk.read(vec![piece]).await;
+        read.pop().unwrap_or_else(|| Err(io::ErrorKind::UnexpectedEof.into()))
     }
 
     /// Waits for room in memory, then for a message.
@@ -231,7 +293,43 @@ impl Drop for Snapshot {
     fn drop(&mut self) {
         if let Some(view) = self.view.take() {
             // A store that has ended has nothing to free.
-            let _ = self.store.0.requests.send(Request::Release(view));
+            let _ = self.store.0.requests.send(Request::Release(view.into()));
+        }
+    }
+}
+
+impl Held {
+    /// How many octets.
+    pub const fn size(&self) -> u64 {
+        self.stretch.size()
+    }
+
+    /// The next octets at `at`, or none at the end.
+    pub async fn slice(&self, at: u64) -> io::Result<Bytes> {
+        match self.stretch.locate(at..self.size()).next() {
+            Some(piece) => self.store.read(piece).await,
+            None => Ok(Bytes::new()),
+        }
+    }
+
+    /// So many octets from `at` on, or as many as there are.
+    pub async fn read(&self, at: u64, length: u64) -> io::Result<Bytes> {
+        let mut octets = BytesMut::new();
+        for piece in self.stretch.locate(at..at.saturating_add(length)) {
+            let read = self.store.read(piece).await?;
+            if read.len() as u64 == length {
+                return Ok(read);
+            }
+            octets.extend_from_slice(&read);
+        }
+        Ok(octets.freeze())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(pin) = self.pin.take() {
+            let _ = self.store.0.requests.send(Request::Release(pin));
         }
     }
 }
@@ -247,7 +345,7 @@ impl Reader {
     /// Reads a message slice by slice: the next one at `at`, or an empty one at its end.
     pub async fn read(&self, message: &Message, at: u64) -> io::Result<Bytes> {
         match message.locate(at..at + SLICE).next() {
-            Some(extent) => self.store.read(extent).await,
+            Some(piece) => self.store.read(piece).await,
             None => Ok(Bytes::new()),
         }
     }
@@ -363,6 +461,7 @@ struct Writer {
     disk: Arc<dyn Disk>,
     requests: mpsc::UnboundedReceiver<Request>,
     waiting: BTreeMap<Ticket, oneshot::Sender<Result<Receipt, Failure>>>,
+    loading: BTreeMap<Ticket, oneshot::Sender<Option<View>>>,
     ready: Option<oneshot::Sender<Result<Report, Dead>>>,
     closed: Option<oneshot::Sender<()>>,
     ended: bool,
@@ -399,6 +498,15 @@ impl Writer {
                 }
                 Some(Event::Durable(ticket, receipt)) => self.tell(ticket, Ok(receipt)),
                 Some(Event::Failed(ticket, failure)) => self.tell(ticket, Err(failure)),
+                Some(Event::Loaded(ticket, result)) => {
+                    if let Err(error) = &result {
+                        tracing::error!(%error, "a mailbox cannot be shown");
+                    }
+                    match self.loading.remove(&ticket).map(|reply| reply.send(result.ok())) {
+                        None | Some(Ok(())) | Some(Err(None)) => {}
+                        Some(Err(Some(view))) => self.store.release(view),
+                    }
+                }
                 Some(Event::Ready(report)) => {
                     if let Some(ready) = self.ready.take() {
                         let _ = ready.send(Ok(report));
@@ -429,12 +537,10 @@ impl Writer {
                 self.waiting.insert(ticket, reply);
             }
             Request::Load(mailbox, reply) => {
-                let view = self.store.load(mailbox);
-                if let Err(Some(view)) = reply.send(view) {
-                    self.store.release(view);
-                }
+                let ticket = self.store.load(mailbox);
+                self.loading.insert(ticket, reply);
             }
-            Request::Release(view) => self.store.release(view),
+            Request::Release(pin) => self.store.release(pin),
             Request::Find(account, name, reply) => {
                 let _ = reply.send(self.store.find(account, &name));
             }
@@ -442,10 +548,19 @@ impl Writer {
                 let _ = reply.send(self.store.mailboxes(account));
             }
             Request::Held(table, key, reply) => {
-                let _ = reply.send(self.store.held(table, &key));
+                if let Err(Some(located)) = reply.send(self.store.held(table, &key)) {
+                    self.store.release(located);
+                }
             }
-            Request::Table(table, reply) => {
-                let _ = reply.send(self.store.table(table));
+            Request::Record(table, key, reply) => {
+                if let Err(Some(located)) = reply.send(self.store.record(table, &key)) {
+                    self.store.release(located);
+                }
+            }
+            Request::Records(table, from, limit, reply) => {
+                if let Err(records) = reply.send(self.store.records(table, &from, limit)) {
+                    self.store.release(records);
+                }
             }
             Request::BeginBody(reply) => {
                 if let Err(Some(upload)) = reply.send(self.store.begin_body()) {
@@ -479,6 +594,16 @@ impl Writer {
     }
 }
 
+fn joined(pieces: impl Iterator<Item = io::Result<Bytes>>) -> io::Result<Bytes> {
+    let mut octets = BytesMut::new();
+    for piece in pieces {
+        octets.extend_from_slice(&piece?);
+    }
+    Ok(octets.freeze())
+}
+
+/// Records that are read at a time.
+const PAGE: usize = 1_000;
 /// Messages in memory, all sessions together.
 const ROOM: usize = 64 << 20;
 /// Room for the trace block that goes in front of a message that is held whole.

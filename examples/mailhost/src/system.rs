@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use mailstore::message::Extent;
+use mailstore::message::Piece;
 use mailstore::operation::{DiskError, Done, Operation};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UdpSocket};
@@ -68,8 +68,8 @@ pub trait Disk: fmt::Debug + Send + Sync {
         operation: Operation,
     ) -> Pending<'static, Option<(Operation, Result<Done, DiskError>)>>;
 
-    /// Reads beside the store.
-    fn read(&self, extent: Extent) -> Pending<'static, io::Result<Bytes>>;
+    /// Reads pieces beside the store, each of them checked; as many results as there are pieces.
+    fn read(&self, pieces: Vec<Piece>) -> Pending<'static, Vec<io::Result<Bytes>>>;
 }
 
 /// A stream of octets in both directions.
@@ -187,11 +187,10 @@ impl Disk for mailstore::os::Disk {
         Box::pin(async move { work.await.ok() })
     }
 
-    fn read(&self, extent: Extent) -> Pending<'static, io::Result<Bytes>> {
+    fn read(&self, pieces: Vec<Piece>) -> Pending<'static, Vec<io::Result<Bytes>>> {
         let disk = self.clone();
-        Box::pin(async move {
-            task::spawn_blocking(move || disk.read_extent(extent)).await.map_err(io::Error::other)?
-        })
+        let work = task::spawn_blocking(move || pieces.iter().map(|piece| disk.read_piece(piece)).collect());
+        Box::pin(async move { work.await.unwrap_or_default() })
     }
 }
 

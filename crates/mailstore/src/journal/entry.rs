@@ -2,6 +2,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use crate::index::{Highest, What};
 use crate::mailbox::{AccountId, MailboxId, ModSeq, Uid, UidValidity};
 use crate::message::{BodyId, UnixTime};
 
@@ -17,12 +18,15 @@ pub(crate) enum Record {
     BodyFile {
         id: BodyId,
         size: u64,
-        crc: u32,
     },
-    CreateMailbox {
+    /// A mailbox that was made; or its numbers as they were when the records went of which they followed.
+    Mailbox {
         id: MailboxId,
         account: AccountId,
         uid_validity: UidValidity,
+        /// The identifier of the next message; beyond all of them when they are used up.
+        uid_next: u64,
+        mod_seq: ModSeq,
         name: String,
     },
     DeleteMailbox {
@@ -49,6 +53,7 @@ pub(crate) enum Record {
     Remove {
         table: u16,
         key: Bytes,
+        what: What,
     },
     /// Ends a batch.
     Batch {
@@ -69,6 +74,8 @@ pub(crate) enum Record {
         table: u16,
         key: Bytes,
     },
+    /// The highest identifiers as they were when the records went of which they followed.
+    Highest(Highest),
 }
 
 impl Record {
@@ -76,7 +83,7 @@ impl Record {
         match self {
             Self::Body { .. } => 1,
             Self::BodyFile { .. } => 2,
-            Self::CreateMailbox { .. } => 3,
+            Self::Mailbox { .. } => 3,
             Self::DeleteMailbox { .. } => 4,
             Self::Deliver { .. } => 5,
             Self::Expunge { .. } => 6,
@@ -85,15 +92,7 @@ impl Record {
             Self::Batch { .. } => 9,
             Self::Seal { .. } => 10,
             Self::Hold { .. } => 11,
-        }
-    }
-
-    /// Octets of the payload in front of the one part that others point at: a body, or a prefix.
-    pub(crate) const fn fixed(&self) -> u64 {
-        match self {
-            Self::Body { .. } => 8,
-            Self::Deliver { .. } => 36,
-            _ => 0,
+            Self::Highest(_) => 12,
         }
     }
 
@@ -104,15 +103,16 @@ impl Record {
                 out.put_u64_le(id.0);
                 out.put_slice(data);
             }
-            Self::BodyFile { id, size, crc } => {
+            Self::BodyFile { id, size } => {
                 out.put_u64_le(id.0);
                 out.put_u64_le(*size);
-                out.put_u32_le(*crc);
             }
-            Self::CreateMailbox { id, account, uid_validity, name } => {
+            Self::Mailbox { id, account, uid_validity, uid_next, mod_seq, name } => {
                 out.put_u64_le(id.0);
                 out.put_u64_le(account.0);
                 out.put_u32_le(uid_validity.get());
+                out.put_u64_le(*uid_next);
+                out.put_u64_le(mod_seq.0);
                 out.put_slice(name.as_bytes());
             }
             Self::DeleteMailbox { id } => out.put_u64_le(id.0),
@@ -133,7 +133,10 @@ impl Record {
                 put_key(*table, key, out);
                 out.put_slice(value);
             }
-            Self::Remove { table, key } => put_key(*table, key, out),
+            Self::Remove { table, key, what } => {
+                put_key(*table, key, out);
+                out.put_u8(u8::from(what.value) | u8::from(what.hold) << 1);
+            }
             Self::Batch { first, records, synced } => {
                 out.put_u64_le(*first);
                 out.put_u32_le(*records);
@@ -144,6 +147,11 @@ impl Record {
                 out.put_u64_le(body.0);
                 put_key(*table, key, out);
             }
+            Self::Highest(highest) => {
+                out.put_u64_le(highest.body);
+                out.put_u64_le(highest.mailbox);
+                out.put_u32_le(highest.uid_validity);
+            }
         }
     }
 
@@ -151,15 +159,13 @@ impl Record {
     pub(crate) fn decode(kind: u8, mut payload: Bytes) -> Option<Self> {
         let record = match kind {
             1 => Self::Body { id: body(&mut payload)?, data: payload.split_off(0) },
-            2 => Self::BodyFile {
-                id: body(&mut payload)?,
-                size: payload.try_get_u64_le().ok()?,
-                crc: payload.try_get_u32_le().ok()?,
-            },
-            3 => Self::CreateMailbox {
+            2 => Self::BodyFile { id: body(&mut payload)?, size: payload.try_get_u64_le().ok()? },
+            3 => Self::Mailbox {
                 id: mailbox(&mut payload)?,
                 account: AccountId(payload.try_get_u64_le().ok()?),
                 uid_validity: UidValidity::new(payload.try_get_u32_le().ok()?)?,
+                uid_next: payload.try_get_u64_le().ok()?,
+                mod_seq: ModSeq(payload.try_get_u64_le().ok()?),
                 name: String::from_utf8(payload.split_off(0).into()).ok()?,
             },
             4 => Self::DeleteMailbox { id: mailbox(&mut payload)? },
@@ -182,7 +188,8 @@ impl Record {
             }
             8 => {
                 let (table, key) = get_key(&mut payload)?;
-                Self::Remove { table, key }
+                let what = payload.try_get_u8().ok().filter(|what| (1..4).contains(what))?;
+                Self::Remove { table, key, what: What { value: what & 1 != 0, hold: what & 2 != 0 } }
             }
             9 => Self::Batch {
                 first: payload.try_get_u64_le().ok()?,
@@ -195,6 +202,11 @@ impl Record {
                 let (table, key) = get_key(&mut payload)?;
                 Self::Hold { body, table, key }
             }
+            12 => Self::Highest(Highest {
+                body: payload.try_get_u64_le().ok()?,
+                mailbox: payload.try_get_u64_le().ok()?,
+                uid_validity: payload.try_get_u32_le().ok()?,
+            }),
             _ => return None,
         };
         payload.is_empty().then_some(record)
@@ -234,11 +246,13 @@ pub(crate) mod tests {
         let (mailbox, mod_seq, body) = (MailboxId(3), ModSeq(5), BodyId(9));
         vec![
             Record::Body { id: body, data: Bytes::from_static(b"Subject: x\r\n\r\ny\r\n") },
-            Record::BodyFile { id: BodyId(10), size: 70_000, crc: 0xdead_beef },
-            Record::CreateMailbox {
+            Record::BodyFile { id: BodyId(10), size: 70_000 },
+            Record::Mailbox {
                 id: mailbox,
                 account: AccountId(2),
                 uid_validity: UidValidity::new(77).expect("not zero"),
+                uid_next: 6,
+                mod_seq,
                 name: "INBOX".to_owned(),
             },
             Record::DeleteMailbox { id: mailbox },
@@ -252,10 +266,15 @@ pub(crate) mod tests {
             },
             Record::Expunge { mailbox, uid: Uid::FIRST, mod_seq },
             Record::Put { table: 1, key: Bytes::from_static(b"k"), value: Bytes::from_static(b"v") },
-            Record::Remove { table: 1, key: Bytes::from_static(b"k") },
+            Record::Remove {
+                table: 1,
+                key: Bytes::from_static(b"k"),
+                what: What { value: true, hold: false },
+            },
             Record::Batch { first: 8_192, records: 8, synced: 8_192 },
             Record::Seal { synced: 9_000 },
             Record::Hold { body, table: 1, key: Bytes::from_static(b"k") },
+            Record::Highest(Highest { body: 12, mailbox: 4, uid_validity: 78 }),
         ]
     }
 
@@ -276,10 +295,7 @@ pub(crate) mod tests {
             let whole = out.freeze();
             let variable = matches!(
                 record,
-                Record::Body { .. }
-                    | Record::CreateMailbox { .. }
-                    | Record::Deliver { .. }
-                    | Record::Put { .. }
+                Record::Body { .. } | Record::Mailbox { .. } | Record::Deliver { .. } | Record::Put { .. }
             );
             for length in 0..whole.len() {
                 let cut = Record::decode(record.kind(), whole.slice(..length));

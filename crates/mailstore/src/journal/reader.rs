@@ -7,6 +7,7 @@ use crate::journal::segment::Live;
 use crate::journal::writer::{ALIGN, FRAME, RECORD_VERSION, checksum};
 
 /// A segment in memory.
+#[derive(Debug)]
 pub(crate) struct Segment {
     octets: Bytes,
     salt: u64,
@@ -21,9 +22,11 @@ pub(crate) struct Entry {
     pub(crate) next: u64,
     /// `None` where the payload is damaged.
     pub(crate) record: Option<Record>,
-    /// Where the part of it that others point at stands.
-    pub(crate) part: u64,
+    pub(crate) kind: u8,
 }
+
+/// Where something begins that cannot be read, how long it is, and its kind if that is known.
+type Unreadable = (u64, u64, Option<u8>);
 
 /// A whole batch whose every octet is right.
 #[derive(Debug)]
@@ -57,12 +60,7 @@ impl Segment {
         let octets = self.octets.get(payload.clone())?;
         let good = checksum(self.salt, at, octets) == le32(&frame[8..]);
         let record = if good { Record::decode(frame[4], self.octets.slice(payload.clone())) } else { None };
-        Some(Entry {
-            at,
-            next: payload.end.next_multiple_of(ALIGN) as u64,
-            part: payload.start as u64 + record.as_ref().map_or(0, Record::fixed),
-            record,
-        })
+        Some(Entry { at, next: payload.end.next_multiple_of(ALIGN) as u64, kind: frame[4], record })
     }
 
     /// The first record at `from` or behind it, below `to`.
@@ -71,11 +69,13 @@ impl Segment {
         (from..to.min(self.length())).step_by(ALIGN).find_map(|at| self.entry(at))
     }
 
-    /// The batch that begins at `at`, if all of it is there.
-    pub(crate) fn batch(&self, at: u64) -> Option<Batch> {
-        let (mut entries, mut next) = (Vec::new(), at);
+    /// The batch that begins at `at`, if all of it is there. `torn` is a bug that tests plant: then a part will do.
+    pub(crate) fn batch(&self, at: u64, torn: bool) -> Option<Batch> {
+        let (mut entries, mut next) = (Vec::<Entry>::new(), at);
         loop {
-            let entry = self.entry(next)?;
+            let Some(entry) = self.entry(next).filter(|entry| !torn || entry.record.is_some()) else {
+                return (torn && !entries.is_empty()).then_some(Batch { entries, next });
+            };
             next = entry.next;
             match entry.record {
                 None | Some(Record::Seal { .. }) => return None,
@@ -88,20 +88,21 @@ impl Segment {
         }
     }
 
-    /// Goes through what was acknowledged: each record that can be read, and where and how long that is which cannot.
-    pub(crate) fn acknowledged(&self, live: Live, mut each: impl FnMut(Result<(u64, Record), (u64, u64)>)) {
+    /// Goes through what was acknowledged: each record that can be read, and where; and where and how long that is which
+    /// cannot, with its kind where the frame is good.
+    pub(crate) fn acknowledged(&self, live: Live, mut each: impl FnMut(Result<(u64, Record), Unreadable>)) {
         let mut at = live.start;
         while at < live.limit {
             let Some(entry) = self.search(at, live.limit) else {
-                return each(Err((at, live.limit - at)));
+                return each(Err((at, live.limit - at, None)));
             };
             if entry.at > at {
-                each(Err((at, entry.at - at)));
+                each(Err((at, entry.at - at, None)));
             }
             at = entry.next;
             each(match entry.record {
-                Some(record) => Ok((entry.part, record)),
-                None => Err((entry.at, entry.next - entry.at)),
+                Some(record) => Ok((entry.at, record)),
+                None => Err((entry.at, entry.next - entry.at, Some(entry.kind))),
             });
         }
     }
@@ -136,6 +137,7 @@ mod tests {
     use bytes::BytesMut;
 
     use super::*;
+    use crate::index::{BODY_FIXED, DELIVER_FIXED};
     use crate::journal::entry::tests::samples;
     use crate::journal::writer::{BATCH_END, SEAL, Writer};
 
@@ -165,14 +167,14 @@ mod tests {
     fn batches_are_read_back_as_written() {
         let (octets, end) = segment();
         let segment = Segment::new(octets.into(), 7);
-        let first = segment.batch(64).expect("whole");
-        let second = segment.batch(first.next).expect("whole");
+        let first = segment.batch(64, false).expect("whole");
+        let second = segment.batch(first.next, false).expect("whole");
         assert_eq!(second.next, end);
         for batch in [first, second] {
             let found: Vec<_> = batch.entries.into_iter().filter_map(|entry| entry.record).collect();
             assert_eq!(found, records());
         }
-        assert!(segment.batch(end).is_none());
+        assert!(segment.batch(end, false).is_none());
         assert_eq!(segment.proven(64), end);
         assert_eq!(segment.octets_behind(end + SEAL as u64), 0);
     }
@@ -181,14 +183,16 @@ mod tests {
     fn parts_are_found_where_they_are_said_to_stand() {
         let (octets, _) = segment();
         let segment = Segment::new(octets.clone().into(), 7);
-        let batch = segment.batch(64).expect("whole");
+        let batch = segment.batch(64, false).expect("whole");
         for entry in &batch.entries {
-            let data = match &entry.record {
-                Some(Record::Body { data, .. }) => data,
-                Some(Record::Deliver { prefix, .. }) => prefix,
+            let (skip, data) = match &entry.record {
+                Some(Record::Body { data, .. }) => (BODY_FIXED, data),
+                Some(Record::Deliver { prefix, .. }) => (DELIVER_FIXED, prefix),
+                Some(Record::Put { key, value, .. }) => (4 + key.len() as u16, value),
                 _ => continue,
             };
-            assert_eq!(octets[entry.part as usize..][..data.len()], data[..]);
+            let from = entry.at as usize + FRAME + usize::from(skip);
+            assert_eq!(octets[from..][..data.len()], data[..]);
         }
     }
 
@@ -203,14 +207,14 @@ mod tests {
     fn any_flipped_bit_spoils_its_batch_and_no_other() {
         let (octets, _) = segment();
         let whole = Segment::new(octets.clone().into(), 7);
-        let second = whole.batch(64).expect("whole").next;
+        let second = whole.batch(64, false).expect("whole").next;
         let mut spoilt = 0;
         for bit in 0..(second as usize - 64) * 8 {
             let mut octets = octets.clone();
             octets[64 + bit / 8] ^= 1 << (bit % 8);
             let segment = Segment::new(octets.into(), 7);
-            spoilt += usize::from(segment.batch(64).is_none());
-            assert!(segment.batch(second).is_some());
+            spoilt += usize::from(segment.batch(64, false).is_none());
+            assert!(segment.batch(second, false).is_some());
             assert!(segment.proven(64) >= second);
         }
         let padding: usize = records()

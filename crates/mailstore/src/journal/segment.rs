@@ -11,7 +11,19 @@ pub(crate) struct Live {
     /// Where its records begin.
     pub(crate) start: u64,
     /// Where what was acknowledged ends; recovery ignores the rest.
+    ///
+    /// Zero, as the salt and the start are, for a segment whose header has been lost: nothing in it can be read.
     pub(crate) limit: u64,
+}
+
+impl Live {
+    pub(crate) const fn lost(number: u64) -> Self {
+        Self { number, salt: 0, start: 0, limit: 0 }
+    }
+
+    pub(crate) const fn is_lost(&self) -> bool {
+        self.limit == 0
+    }
 }
 
 /// The header of a segment. The newest one that can be read is the manifest of the store.
@@ -19,6 +31,9 @@ pub(crate) struct Live {
 pub(crate) struct Header {
     pub(crate) number: u64,
     pub(crate) salt: u64,
+    /// The highest number of a segment that compaction has removed. A snapshot from before it is not to be used: what took
+    /// its records back may have gone with them.
+    pub(crate) floor: u64,
     /// All earlier segments that count, in rising order.
     pub(crate) live: Vec<Live>,
 }
@@ -58,6 +73,7 @@ impl Header {
             out.put_u64_le(length);
             out.put_u64_le(self.number);
             out.put_u64_le(self.salt);
+            out.put_u64_le(self.floor);
             for live in &self.live {
                 out.put_u64_le(live.number);
                 out.put_u64_le(live.salt);
@@ -118,6 +134,7 @@ impl Header {
         let length = rest.try_get_u64_le().ok()?;
         let number = rest.try_get_u64_le().ok()?;
         let salt = rest.try_get_u64_le().ok()?;
+        let floor = rest.try_get_u64_le().ok()?;
         let end = FIXED + count.checked_mul(LIVE)?;
         let crc = octets.get(end..)?.first_chunk::<4>()?;
         if crc32fast::hash(&octets[..end]) != u32::from_le_bytes(*crc) {
@@ -131,7 +148,7 @@ impl Header {
                 limit: rest.get_u64_le(),
             })
             .collect();
-        let header = Self { number, salt, live };
+        let header = Self { number, salt, floor, live };
         (copy < 2 && length == header.copy_length()).then_some((header, copy, length))
     }
 
@@ -172,7 +189,7 @@ const BLOCK: usize = 4_096;
 const SECTOR: usize = 512;
 /// Where the number of live segments stands in a copy.
 const COUNT: usize = 12;
-const FIXED: usize = 40;
+const FIXED: usize = 48;
 const LIVE: usize = 32;
 
 #[cfg(test)]
@@ -182,7 +199,7 @@ mod tests {
     fn header(live: u64) -> Header {
         let live =
             (1..=live).map(|number| Live { number, salt: number, start: 8_192, limit: 9_000 }).collect();
-        Header { number: 900, salt: 42, live }
+        Header { number: 900, salt: 42, floor: 0, live }
     }
 
     #[test]
@@ -232,7 +249,7 @@ mod tests {
         // holds a second copy of a header of its sender's, of a length that fits to where it lies; or a newer format.
         let mut live = header(300).live;
         live[..150].fill(Live { number: 0, salt: 0, start: 0, limit: 0 });
-        let forged = Header { number: 900, salt: 1, live };
+        let forged = Header { number: 900, salt: 1, floor: 0, live };
         let at = forged.copy_length() as usize;
         assert!(at as u64 > FIRST_START);
         let mut octets = vec![0; at];

@@ -3,6 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::journal::entry::Record;
+use crate::planted::{Bug, Planted};
 
 /// Writes the records of one batch, or a seal, as they will stand at an offset of a segment.
 pub(crate) struct Writer {
@@ -11,14 +12,25 @@ pub(crate) struct Writer {
     base: u64,
     records: u32,
     octets: BytesMut,
+    planted: Planted,
 }
 
 impl Writer {
     pub(crate) fn new(salt: u64, base: u64) -> Self {
-        Self { salt, base, records: 0, octets: BytesMut::new() }
+        Self { salt, base, records: 0, octets: BytesMut::new(), planted: Planted::default() }
     }
 
-    /// Adds a record. Gives where the part of it that others point at will stand.
+    pub(crate) fn planted(mut self, planted: Planted) -> Self {
+        self.planted = planted;
+        self
+    }
+
+    /// Whether there is anything in it.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
+    /// Adds a record. Gives where its frame will stand.
     pub(crate) fn push(&mut self, record: &Record) -> u64 {
         let at = self.base + self.octets.len() as u64;
         let begin = self.octets.len();
@@ -40,7 +52,7 @@ impl Writer {
         let padded = self.octets.len().next_multiple_of(ALIGN);
         self.octets.resize(padded, 0);
         self.records += 1;
-        at + FRAME as u64 + record.fixed()
+        at
     }
 
     /// How many octets it would take, the end of the batch included.
@@ -51,7 +63,8 @@ impl Writer {
     /// Ends the batch.
     pub(crate) fn finish(mut self) -> Bytes {
         // One batch is in flight at a time, so all that stands before this one has been synced.
-        let end = Record::Batch { first: self.base, records: self.records, synced: self.base };
+        let claims = if self.planted.has(Bug::ClaimsItself) { self.octets.len() as u64 } else { 0 };
+        let end = Record::Batch { first: self.base, records: self.records, synced: self.base + claims };
         self.push(&end);
         self.octets.freeze()
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{Commit, Intent, Outcome, Receipt, Source};
 use crate::error::Refusal;
-use crate::index::{Highest, Index};
+use crate::index::{Highest, Index, MAILBOX_FIXED, What};
 use crate::journal::entry::Record;
 use crate::journal::writer::framed_length;
 use crate::limits::{Limits, MAX_KEY, MAX_NAME, MAX_PREFIX, MAX_VALUE};
@@ -44,14 +44,14 @@ impl Overlay {
     pub(super) fn check(
         &mut self,
         commit: &Commit,
-        index: &impl Index,
+        index: &Index,
         limits: &Limits,
     ) -> Result<usize, Refusal> {
         let mut octets = match &commit.body {
             Source::None => 0,
             Source::Inline(data) if data.len() > limits.inline_body => return Err(Refusal::TooLarge),
             Source::Inline(data) => framed_length(8 + data.len()),
-            Source::Stored(_) => framed_length(20),
+            Source::Stored(_) => framed_length(16),
         };
         let mut created = BTreeSet::new();
         let mut deleted = BTreeSet::new();
@@ -68,7 +68,7 @@ impl Overlay {
                     if exists || self.created.contains(&key) || !created.insert(key) {
                         return Err(Refusal::MailboxExists);
                     }
-                    framed_length(20 + name.len())
+                    framed_length(MAILBOX_FIXED + name.len())
                 }
                 Intent::DeleteMailbox { mailbox } => {
                     self.numbers(*mailbox, index).ok_or(Refusal::NoSuchMailbox)?;
@@ -119,7 +119,7 @@ impl Overlay {
                     if key.len() > MAX_KEY {
                         return Err(Refusal::TooLarge);
                     }
-                    framed_length(4 + key.len())
+                    framed_length(5 + key.len())
                 }
             };
         }
@@ -127,12 +127,7 @@ impl Overlay {
     }
 
     /// Gives out identifiers for a commit that [`Self::check`] has let through, and hands each record to `push`.
-    pub(super) fn resolve(
-        &mut self,
-        commit: Commit,
-        index: &impl Index,
-        mut push: impl FnMut(Record),
-    ) -> Receipt {
+    pub(super) fn resolve(&mut self, commit: Commit, index: &Index, mut push: impl FnMut(Record)) -> Receipt {
         let body = match commit.body {
             Source::None => None,
             Source::Inline(data) => {
@@ -142,7 +137,7 @@ impl Overlay {
                 Some(id)
             }
             Source::Stored(body) => {
-                push(Record::BodyFile { id: body.id, size: body.size, crc: body.crc });
+                push(Record::BodyFile { id: body.id, size: body.size });
                 Some(body.id)
             }
         };
@@ -158,7 +153,7 @@ impl Overlay {
         &mut self,
         intent: Intent,
         body: Option<BodyId>,
-        index: &impl Index,
+        index: &Index,
         push: &mut impl FnMut(Record),
     ) -> Outcome {
         match intent {
@@ -171,7 +166,8 @@ impl Overlay {
                     UidValidity::new(self.highest.uid_validity).expect("one more than another number");
                 self.created.insert((account, name.clone()));
                 self.numbers.insert(id, (Some(Uid::FIRST), ModSeq(1)));
-                push(Record::CreateMailbox { id, account, uid_validity, name });
+                let mod_seq = ModSeq(1);
+                push(Record::Mailbox { id, account, uid_validity, uid_next: 1, mod_seq, name });
                 Outcome::MailboxCreated { mailbox: id, uid_validity }
             }
             Intent::DeleteMailbox { mailbox } => {
@@ -188,7 +184,8 @@ impl Overlay {
             }
             Intent::Expunge { mailbox, uid } => {
                 // Somebody else may have been quicker; that is nobody's mistake.
-                if !index.has_message(mailbox, uid) || !self.expunged.insert((mailbox, uid)) {
+                let is_there = index.get(mailbox).is_some_and(|mailbox| mailbox.entry(uid).is_some());
+                if !is_there || !self.expunged.insert((mailbox, uid)) {
                     return Outcome::Expunged { was_there: false };
                 }
                 let (_, mod_seq) = self.take_numbers(mailbox, index, false);
@@ -205,14 +202,14 @@ impl Overlay {
                 Outcome::Held
             }
             Intent::Remove { table, key } => {
-                push(Record::Remove { table, key });
+                push(Record::Remove { table, key, what: What { value: true, hold: true } });
                 Outcome::Removed
             }
         }
     }
 
     /// The next identifier and the last modification sequence of a mailbox that exists.
-    fn numbers(&mut self, mailbox: MailboxId, index: &impl Index) -> Option<(Option<Uid>, ModSeq)> {
+    fn numbers(&mut self, mailbox: MailboxId, index: &Index) -> Option<(Option<Uid>, ModSeq)> {
         if self.deleted.contains(&mailbox) {
             return None;
         }
@@ -225,7 +222,7 @@ impl Overlay {
         Some(numbers)
     }
 
-    fn take_numbers(&mut self, mailbox: MailboxId, index: &impl Index, uid: bool) -> (Option<Uid>, ModSeq) {
+    fn take_numbers(&mut self, mailbox: MailboxId, index: &Index, uid: bool) -> (Option<Uid>, ModSeq) {
         let (next, last) = self.numbers(mailbox, index).expect("a mailbox that is not there was refused");
         let mod_seq = ModSeq(last.0 + 1);
         let after = if uid { next.and_then(Uid::next) } else { next };
@@ -235,6 +232,16 @@ impl Overlay {
 }
 
 impl Commit {
+    /// A mailbox whose messages have to be in memory before this can be resolved.
+    pub(super) fn needs(&self, index: &Index) -> Option<MailboxId> {
+        self.intents.iter().find_map(|intent| match intent {
+            Intent::Expunge { mailbox, .. } | Intent::DeleteMailbox { mailbox } => {
+                index.unloaded(*mailbox).map(|_| *mailbox)
+            }
+            _ => None,
+        })
+    }
+
     /// A commit without a body.
     pub fn of(intents: Vec<Intent>) -> Self {
         Self { body: Source::None, intents }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::journal::segment::{Header, Live};
 use crate::operation::{Dir, DiskError, File, Operation};
+use crate::planted::{Bug, Planted};
 
 /// The steps to a segment that counts.
 ///
@@ -15,6 +16,7 @@ pub(super) struct Making {
     data: Bytes,
     step: Step,
     busy: bool,
+    planted: Planted,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -37,8 +39,8 @@ pub(super) enum Progress {
 
 impl Making {
     /// `data` are batches that stand in the segment from the beginning.
-    pub(super) fn new(header: Header, reserve: u64, data: Bytes) -> Self {
-        Self { header, reserve, data, step: Step::Create, busy: false }
+    pub(super) fn new(header: Header, reserve: u64, data: Bytes, planted: Planted) -> Self {
+        Self { header, reserve, data, step: Step::Create, busy: false, planted }
     }
 
     pub(super) const fn file(&self) -> File {
@@ -74,11 +76,11 @@ impl Making {
                 self.step = Step::Header;
                 Progress::GoingOn
             }
-            (Ok(()), Step::Header) => {
+            (Ok(()), Step::Header) if !self.planted.has(Bug::NoDirectorySync) => {
                 self.step = Step::Dir;
                 Progress::GoingOn
             }
-            (Ok(()), Step::Dir) => {
+            (Ok(()), Step::Header | Step::Dir) => {
                 let start = self.header.start();
                 Progress::Made(Live {
                     number: self.header.number,

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mailstore::mailbox::{AccountId, Uid};
+use mailstore::mailbox::{AccountId, MailboxId, Uid};
 use mailstore::os::{Disk, drive};
-use mailstore::{Event, Store};
+use mailstore::{Event, Store, View};
 
 use crate::world::small;
 
@@ -23,12 +23,21 @@ const ONE: &str = "Return-Path: <a@example.test>\r\nSubject: one\r\n\r\none body
 const LARGE: &str = "Return-Path: <>\r\nSubject: large\r\n\r\n";
 const LINE: &str = "a body in a file of its own\r\n";
 
+fn load(store: &mut Store, disk: &Disk, mailbox: MailboxId) -> View {
+    let (mine, mut view) = (store.load(mailbox), None);
+    drive(store, disk, Duration::ZERO, |_, event| match event {
+        Event::Loaded(ticket, result) if ticket == mine => view = result.ok(),
+        other => panic!("{other:?}"),
+    });
+    view.expect("found")
+}
+
 #[test]
 fn a_store_of_version_1_is_opened() {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1");
     let root = std::env::temp_dir().join(format!("mailstore-v1-{}", std::process::id()));
     let disk = Disk::open(&root).expect("a temporary directory");
-    for dir in ["journal", "bodies"] {
+    for dir in ["journal", "bodies", "snapshots"] {
         for entry in fixture.join(dir).read_dir().expect("the fixture is there") {
             let entry = entry.expect("readable");
             std::fs::copy(entry.path(), root.join(dir).join(entry.file_name())).expect("copied");
@@ -47,14 +56,14 @@ fn a_store_of_version_1_is_opened() {
         assert_eq!(store.mailboxes(None).len(), V1.len());
         for (account, name, uid_next, mod_seq, messages) in V1 {
             let mailbox = store.find(AccountId(*account), name).expect("it was made");
-            let view = store.load(mailbox).expect("found");
+            let view = load(&mut store, &disk, mailbox);
             assert_eq!(view.status.uid_next, Uid::new(*uid_next));
             assert_eq!(view.status.highest_mod_seq.get(), *mod_seq);
             assert_eq!(view.messages.len(), messages.len());
             for (message, (uid, text)) in view.messages.iter().zip(*messages) {
                 let octets: Vec<u8> = message
                     .locate(0..u64::MAX)
-                    .flat_map(|extent| disk.read_extent(extent).expect("readable"))
+                    .flat_map(|piece| disk.read_piece(&piece).expect("readable"))
                     .collect();
                 assert_eq!((message.uid().get(), message.date().0), (*uid, 1_700_000_100));
                 if *text == LARGE {
@@ -74,8 +83,17 @@ fn a_store_of_version_1_is_opened() {
             [life(1, "INBOX"), life(1, "Büro"), life(2, "INBOX")],
             [0, 1, 2].map(|next| Some(first + next))
         );
-        let kept = (Bytes::from_static(b"kept"), Bytes::from_static(b"value"));
-        assert_eq!(store.table(7), [kept]);
+        let records = store.records(7, b"", 9);
+        let values: Vec<_> = records
+            .records
+            .iter()
+            .map(|(key, value)| {
+                let pieces = value.locate(0..u64::MAX).map(|piece| disk.read_piece(&piece));
+                (key.clone(), pieces.map(|octets| octets.expect("readable")).collect::<Vec<_>>().concat())
+            })
+            .collect();
+        store.release(records);
+        assert_eq!(values, [(Bytes::from_static(b"kept"), b"value".to_vec())]);
         let mut verification = store.verify().expect("the store is ready");
         while let Some(operation) = verification.poll() {
             let result = disk.execute(&operation);

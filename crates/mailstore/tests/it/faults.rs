@@ -1,15 +1,24 @@
 //! Disks that fail.
 
 use mailstore::operation::DiskError;
+use mailstore::sim::Bug;
 
 use crate::world::{World, small};
 
-const IO: DiskError = DiskError::Io(Some(5));
+pub(crate) const IO: DiskError = DiskError::Io(Some(5));
 
 /// A workload with views, uploads, roll-over and a clean stop in it, on a disk that fails `length` operations from the
 /// `at`-th on. Gives the world, or nothing if the fault came after the end.
-fn run(seed: u64, at: u64, length: u64, error: DiskError, crash: bool) -> Option<World> {
+pub(crate) fn run(
+    seed: u64,
+    at: u64,
+    length: u64,
+    error: DiskError,
+    crash: bool,
+    bug: Option<Bug>,
+) -> Option<World> {
     let mut world = World::new(seed, small());
+    world.plant(bug);
     world.disk.fail(at..at + length, error);
     world.drain(&mut |_, _| ());
     for action in 0..120 {
@@ -43,7 +52,7 @@ fn run(seed: u64, at: u64, length: u64, error: DiskError, crash: bool) -> Option
 }
 
 /// Nothing acknowledged is lost, nothing refused is there, and a disk that is good again is good enough.
-fn service_resumes(mut world: World, seed: u64) -> World {
+pub(crate) fn service_resumes(mut world: World, seed: u64) -> World {
     if world.dead.is_some() {
         world.disk.heal();
         world.reopen();
@@ -72,7 +81,7 @@ fn service_resumes(mut world: World, seed: u64) -> World {
 fn at_every_operation(error: DiskError, length: u64, crash: bool, step: usize) {
     let (mut runs, mut told) = (0, [0; 4]);
     for at in (0..).step_by(step) {
-        let Some(world) = run(3 + at % 5, at, length, error, crash) else { break };
+        let Some(world) = run(3 + at % 5, at, length, error, crash, None) else { break };
         let world = service_resumes(world, at);
         runs += 1;
         for (sum, count) in told.iter_mut().zip([

@@ -4,6 +4,8 @@
 mod compat;
 mod crash;
 mod faults;
+mod planted;
 mod recovery;
+mod rot;
 mod store;
 mod world;

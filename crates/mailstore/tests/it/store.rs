@@ -20,7 +20,7 @@ use crate::world::{World, small};
 fn nothing(_: &World, _: &mailstore::sim::Disk) {}
 
 fn open() -> World {
-    let mut world = World::new(1, small());
+    let mut world = World::new(1, Limits::default().segment(0));
     world.drain(&mut nothing);
     world
 }
@@ -74,7 +74,7 @@ fn one_message_for_three_is_one_batch_with_one_sync_and_one_body() {
     assert!(after.octets - before.octets < 51_000, "one body");
     world.check();
     let bodies: BTreeSet<_> =
-        mailboxes.iter().map(|id| world.store.load(*id).map(|view| view.messages[0].body())).collect();
+        mailboxes.iter().map(|id| world.load(*id).map(|view| view.messages[0].body())).collect();
     assert_eq!(bodies.len(), 1);
 }
 
@@ -342,10 +342,10 @@ fn a_real_directory_gives_what_the_simulated_disk_gives() {
         world.check();
         let mut messages = 0;
         for mailbox in world.store.mailboxes(None) {
-            let view = world.store.load(mailbox).expect("it is there");
-            for extent in view.messages.iter().flat_map(|message| message.locate(0..u64::MAX)) {
-                let octets = disk.read_extent(extent).expect("readable");
-                assert_eq!(Some(&octets[..]), world.disk.read_extent(extent));
+            let view = world.load(mailbox).expect("it is there");
+            for piece in view.messages.iter().flat_map(|message| message.locate(0..u64::MAX)) {
+                let octets = disk.read_piece(&piece).expect("readable");
+                assert_eq!(Ok(octets), world.disk.read(&piece));
                 messages += 1;
             }
             world.store.release(view);
@@ -353,7 +353,7 @@ fn a_real_directory_gives_what_the_simulated_disk_gives() {
         assert!(messages > 20);
         let modes = |path: &Path| path.metadata().expect("it is there").permissions().mode() & 0o777;
         assert_eq!(modes(&root), 0o700);
-        for dir in ["journal", "bodies"] {
+        for dir in ["journal", "bodies", "snapshots"] {
             assert_eq!(modes(&root.join(dir)), 0o700);
         }
         for file in world.disk.files() {

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use mailstore::error::Dead;
+use mailstore::error::{Dead, Unavailable};
 use mailstore::mailbox::{AccountId, MailboxId, Uid, UidValidity};
-use mailstore::message::UnixTime;
+use mailstore::message::{Rotten, Stretch, UnixTime};
 use mailstore::operation::{DiskError, Done, File, Operation};
-use mailstore::sim::{Begun, Disk, Random};
-use mailstore::store::{Outcome, Receipt, Ticket};
+use mailstore::sim::{Begun, Bug, Disk, Random};
+use mailstore::store::{Counters, Outcome, Receipt, Ticket};
 use mailstore::upload::Upload;
 use mailstore::{Commit, Event, Failure, Intent, Limits, Report, Source, Store, View};
 
@@ -63,6 +63,12 @@ pub(crate) struct World {
     pub(crate) random: Random,
     pub(crate) disk: Disk,
     pub(crate) store: Store,
+    /// Everything that was ever shown, if it is wanted.
+    pub(crate) history: Option<BTreeSet<Bytes>>,
+    /// Since a crash, nobody has looked yet which of the possible states there is.
+    unseen: bool,
+    /// What is wrong with the store.
+    pub(crate) bug: Option<Bug>,
     /// What the store has told to be durable.
     pub(crate) state: State,
     /// Commits that were not told of, in order.
@@ -81,6 +87,8 @@ pub(crate) struct World {
     /// The largest life of a mailbox that was told, which no later one may repeat.
     highest_validity: u32,
     pub(crate) told: Told,
+    /// What stores that were closed have done.
+    pub(crate) done: Work,
     clock: i64,
     /// Largest number of octets of bodies that uploads have held at once, each.
     pub(crate) most_held: usize,
@@ -100,9 +108,27 @@ pub(crate) struct Told {
     pub(crate) unknown: u64,
 }
 
-/// The smallest segments there are.
+/// How much of what a store does by itself it has done.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Work {
+    pub(crate) segments: u64,
+    pub(crate) snapshots: u64,
+    pub(crate) compacted: u64,
+    pub(crate) loads: u64,
+}
+
+impl Work {
+    pub(crate) fn add(&mut self, counters: Counters) {
+        self.segments += counters.segments;
+        self.snapshots += counters.snapshots;
+        self.compacted += counters.compacted;
+        self.loads += counters.loads;
+    }
+}
+
+/// The smallest segments there are, snapshots as often as can be, and next to nothing in memory.
 pub(crate) fn small() -> Limits {
-    Limits::default().segment(0)
+    Limits::default().segment(0).snapshot(0).loaded(1)
 }
 
 impl World {
@@ -120,6 +146,9 @@ impl World {
             random,
             disk,
             store,
+            history: None,
+            unseen: false,
+            bug: None,
             state,
             pending: VecDeque::new(),
             doubtful: Vec::new(),
@@ -133,16 +162,42 @@ impl World {
             closed: false,
             highest_validity: 0,
             told: Told::default(),
+            done: Work::default(),
             clock: 1_000,
             most_held: 0,
             mirror: None,
         }
     }
 
+    /// Has the store break a rule from now on.
+    pub(crate) fn plant(&mut self, bug: Option<Bug>) {
+        self.bug = bug;
+        if let Some(bug) = bug {
+            self.store.plant(bug);
+        }
+    }
+
+    /// The process ends, and the store is opened again, whatever is in it.
+    pub(crate) fn reopen_as_it_is(&mut self) {
+        self.store = Store::new(self.limits, self.random.below(usize::MAX) as u64);
+        self.begun.clear();
+        self.drain(&mut |_, _| ());
+    }
+
+    /// The process ends, and the store is opened again: what was not synced is seen, and may still be lost.
+    pub(crate) fn kill(&mut self) {
+        self.reopen();
+        assert_eq!(self.dead, None);
+        self.check_report();
+    }
+
     /// Opens the store again, as after the end of its process: what was not told is gone or not.
     pub(crate) fn reopen(&mut self) {
         let candidates = self.candidates();
+        self.unseen = true;
+        self.done.add(self.store.counters());
         self.store = Store::new(self.limits, self.random.below(usize::MAX) as u64);
+        self.plant(self.bug);
         self.begun.clear();
         self.uploads.clear();
         self.views.clear();
@@ -159,12 +214,17 @@ impl World {
 
     /// Takes the first of the states that the store shows.
     fn adopt(&mut self, candidates: Vec<State>) {
-        let found: Vec<_> = candidates.into_iter().map(|state| (self.compare(&state), state)).collect();
-        let reasons: Vec<_> = found.iter().filter_map(|(result, _)| result.clone().err()).collect();
-        let Some((_, state)) = found.into_iter().find(|(result, _)| result.is_ok()) else {
+        let mut reasons = Vec::new();
+        let found = candidates.into_iter().find(|state| {
+            let result = self.compare(state);
+            reasons.extend(result.clone().err());
+            result.is_ok()
+        });
+        let Some(state) = found else {
             panic!("the store holds nothing that it may hold: {reasons:#?}");
         };
         self.state = state;
+        self.unseen = false;
         self.carried.clear();
         for id in self.store.mailboxes(None) {
             let status = self.store.status(id).expect("it is listed");
@@ -189,6 +249,7 @@ impl World {
     pub(crate) fn check_report(&self) {
         let report = self.ready.as_ref().expect("the store is open");
         assert_eq!(report.damage, [], "a crash is no damage");
+        assert_eq!(report.damaged_snapshots, 0, "a crash damages no snapshot that counts");
     }
 
     /// Everything that may be there after a crash at this moment.
@@ -238,7 +299,25 @@ impl World {
             }
         }
         self.collect();
+        self.check_numbers();
         true
+    }
+
+    /// Nothing is shown that has not been told, and nothing is told that is not shown.
+    fn check_numbers(&self) {
+        if self.unseen || self.closed || self.dead.is_some() {
+            return;
+        }
+        for held in self.state.boxes.values() {
+            let Some(id) = held.id else { continue };
+            let status = self.store.status(id).expect("what was told to be there is shown");
+            let shown = (status.messages, status.highest_mod_seq.get());
+            assert_eq!(
+                shown,
+                (held.messages.len() as u64, held.mod_seq),
+                "what was told is shown, and no more"
+            );
+        }
     }
 
     /// Steps until there is nothing to do.
@@ -319,6 +398,16 @@ impl World {
                 let (of, planned) = self.pending.pop_front().expect("somebody waits");
                 assert_eq!(of, ticket, "told in order");
                 self.state.apply(&planned, Some(&receipt)).expect("a commit that cannot be is refused");
+                if let Some(history) = &mut self.history {
+                    history.extend(planned.body.clone());
+                    history.extend(planned.intents.iter().filter_map(|intent| match intent {
+                        Intent::Put { value, .. } => Some(value.clone()),
+                        Intent::Deliver { prefix, .. } => {
+                            Some([&prefix[..], planned.body.as_deref()?].concat().into())
+                        }
+                        _ => None,
+                    }));
+                }
                 for outcome in &receipt.outcomes {
                     if let Outcome::MailboxCreated { uid_validity, .. } = outcome {
                         assert!(uid_validity.get() > self.highest_validity, "a life is used again");
@@ -409,7 +498,7 @@ impl World {
             return self.commit(None, vec![intent]);
         }
         let mailbox = known[self.random.below(known.len())];
-        match self.random.below(20) {
+        match self.random.below(22) {
             0 if known.len() < 6 => {
                 let (account, name) =
                     (1 + self.random.below(2) as u64, format!("box {}", self.random.below(9)));
@@ -455,7 +544,14 @@ impl World {
                     uploading.abandoned = true;
                 }
             }
-            18 => self.hold(mailbox),
+            18 | 19 => {
+                // A mailbox is emptied, and a record goes.
+                let mut intents = self.expunges_of(mailbox, usize::MAX);
+                let (table, key) = (self.random.below(2) as u16, self.random.below(5) as u8);
+                intents.push(Intent::Remove { table, key: Bytes::copy_from_slice(&[key]) });
+                self.commit(None, intents);
+            }
+            20 => self.hold(mailbox),
             _ => self.let_go(),
         }
     }
@@ -488,9 +584,21 @@ impl World {
             .collect()
     }
 
+    /// Removes all messages of a mailbox that are there now.
+    pub(crate) fn empty(&mut self, mailbox: MailboxId) {
+        let intents = self.expunges_of(mailbox, usize::MAX);
+        self.commit(None, intents);
+    }
+
+    fn expunges_of(&self, mailbox: MailboxId, most: usize) -> Vec<Intent> {
+        let held = self.state.by_id(mailbox).expect("known");
+        let uids = held.messages.keys().take(most);
+        uids.map(|uid| Intent::Expunge { mailbox, uid: Uid::new(*uid).expect("not zero") }).collect()
+    }
+
     /// Holds a view, in which everything has to be readable until it is let go.
     pub(crate) fn hold(&mut self, mailbox: MailboxId) {
-        if let Some(view) = self.store.load(mailbox) {
+        if let Some(view) = self.load(mailbox) {
             let held = self.state.by_id(mailbox).expect("shown, so durable");
             self.views.push((view, held.messages.values().cloned().collect()));
         }
@@ -525,6 +633,52 @@ impl World {
         self.drain(hook);
         assert!(self.closed);
         self.reopen();
+    }
+
+    /// Shows a mailbox at once.
+    pub(crate) fn load(&mut self, mailbox: MailboxId) -> Option<View> {
+        let (mut mine, mut failed) = (self.store.load(mailbox), 0);
+        loop {
+            while let Some(event) = self.store.poll(Duration::ZERO) {
+                match event {
+                    // The disk fails for a while.
+                    Event::Loaded(ticket, Err(Unavailable::Disk)) if ticket == mine => {
+                        failed += 1;
+                        assert!(failed < 50, "a mailbox can be read");
+                        mine = self.store.load(mailbox);
+                    }
+                    Event::Loaded(ticket, result) if ticket == mine => return result.ok(),
+                    event => self.take(event),
+                }
+            }
+            // Something is being read already, or could not be read.
+            let reads = |(_, begun): &(_, Begun)| matches!(begun.operation(), Operation::Read { .. });
+            let at = self.begun.iter().position(reads).expect("something is read");
+            let (_, begun) = self.begun.swap_remove(at);
+            let (operation, result) = self.disk.finish(begun);
+            if let Some(mirror) = &mut self.mirror {
+                mirror(&operation, &result);
+            }
+            self.store.handle_done(operation, result);
+        }
+    }
+
+    /// All records of a table, a few at a time.
+    fn table(&mut self, table: u16) -> Result<Vec<(Bytes, Bytes)>, String> {
+        let (mut found, mut from) = (Vec::new(), Bytes::new());
+        loop {
+            let records = self.store.records(table, &from, 2);
+            for (key, stretch) in &records.records {
+                let value = read(&self.disk, stretch).map_err(|rotten| rotten.to_string())?;
+                found.push((key.clone(), value));
+            }
+            let next = records.next.clone();
+            self.store.release(records);
+            match next {
+                Some(next) => from = next,
+                None => return Ok(found),
+            }
+        }
     }
 
     /// The store shows this state, and every octet can be read.
@@ -562,7 +716,7 @@ impl World {
             if numbers != expected {
                 return Err(format!("{of} has {numbers:?}, not {expected:?}"));
             }
-            let view = self.store.load(id).ok_or("no view")?;
+            let view = self.load(id).ok_or("no view")?;
             let uids: Vec<u32> = view.messages.iter().map(|message| message.uid().get()).collect();
             let expected: Vec<u32> = held.messages.keys().copied().collect();
             let mails: Vec<_> = held.messages.values().cloned().collect();
@@ -581,11 +735,14 @@ impl World {
                 .filter(|((of, _), _)| *of == table)
                 .map(|((_, key), value)| (key.clone(), value.clone()))
                 .collect();
-            if self.store.table(table) != expected {
+            if self.table(table)? != expected {
                 return Err(format!("table {table} differs"));
             }
             for (key, value) in &expected {
-                if self.store.value(table, key).as_ref() != Some(value) {
+                let located = self.store.record(table, key).ok_or("no value")?;
+                let octets = read(&self.disk, &located.stretch);
+                self.store.release(located);
+                if octets.as_ref() != Ok(value) {
                     return Err(format!("a value of table {table} differs"));
                 }
             }
@@ -593,8 +750,12 @@ impl World {
         for (table, key) in
             (0..2).flat_map(|table| (0..5).map(move |key| (table, Bytes::copy_from_slice(&[key]))))
         {
-            let held = self.store.held(table, &key).map(|extent| self.disk.read_extent(extent));
-            let expected = state.holds.get(&(table, key)).map(|body| Some(&body[..]));
+            let held = self.store.held(table, &key).map(|located| {
+                let octets = read(&self.disk, &located.stretch);
+                self.store.release(located);
+                octets
+            });
+            let expected = state.holds.get(&(table, key)).map(|body| Ok(body.clone()));
             if held != expected {
                 return Err(format!("what table {table} holds differs"));
             }
@@ -614,17 +775,16 @@ impl World {
             if message.size() != size as u64 {
                 return Err(format!("message {} has {} octets, not {size}", message.uid(), message.size()));
             }
-            let (mut rest, pieces) = (size, [&mail.prefix[..], &mail.body[..]]);
-            let expected = pieces.into_iter().filter(|piece| !piece.is_empty());
-            for (extent, piece) in message.locate(0..u64::MAX).zip(expected) {
-                let octets = self.disk.read_extent(extent);
-                if octets != Some(piece) {
-                    return Err(format!("message {} differs in {extent:?}", message.uid()));
+            let mut expected = [&mail.prefix[..], &mail.body[..]].concat();
+            for piece in message.locate(0..u64::MAX) {
+                let octets = self.disk.read(&piece).map_err(|rotten| rotten.to_string())?;
+                if !expected.starts_with(&octets) {
+                    return Err(format!("message {} differs in {piece:?}", message.uid()));
                 }
-                rest -= piece.len();
+                expected.drain(..octets.len());
             }
-            if rest > 0 {
-                return Err(format!("message {} lacks {rest} octets", message.uid()));
+            if !expected.is_empty() {
+                return Err(format!("message {} lacks {} octets", message.uid(), expected.len()));
             }
         }
         Ok(())
@@ -641,14 +801,17 @@ impl World {
     pub(crate) fn check_files(&mut self) {
         let mut referenced = BTreeSet::new();
         for id in self.store.mailboxes(None) {
-            let view = self.store.load(id).expect("listed");
+            let view = self.load(id).expect("listed");
             for message in view.messages.iter() {
-                referenced.extend(message.locate(0..u64::MAX).map(|extent| extent.file));
+                referenced.extend(message.locate(0..u64::MAX).map(|piece| piece.extent().file));
             }
             self.store.release(view);
         }
         for (table, key) in (0..3).flat_map(|table| (0..=u8::MAX).map(move |key| (table, [key]))) {
-            referenced.extend(self.store.held(table, &key).map(|extent| extent.file));
+            if let Some(located) = self.store.held(table, &key) {
+                referenced.extend(located.stretch.locate(0..u64::MAX).map(|piece| piece.extent().file));
+                self.store.release(located);
+            }
         }
         let there: Vec<_> = self.disk.files().filter(|file| matches!(file, File::Body(_))).collect();
         referenced.retain(|file| matches!(file, File::Body(_)));
@@ -730,16 +893,33 @@ impl State {
     }
 }
 
-/// Opens a store that a crash at `world` has left as `disk`, and compares. With `deep`, crashes again after every
-/// operation of the opening, opens twice, and puts the store to work. Gives how many disks were opened.
-pub(crate) fn check_image(world: &World, disk: &Disk, seed: u64, deep: bool) -> u64 {
+/// How a store on the disk of a crash is looked at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Look {
+    /// It is opened, and compared.
+    Open,
+    /// The same without its snapshots.
+    Rebuild,
+    /// It is opened, and the power is cut again after every operation of that; then it is opened twice, and put to work.
+    Deep,
+    /// Only the process has ended; the power is cut when it has been opened again.
+    Kill,
+}
+
+/// Opens a store that a crash at `world` has left as `disk`, and compares. Gives how many disks were opened.
+pub(crate) fn check_image(world: &World, disk: &Disk, seed: u64, look: Look) -> u64 {
     let mut images = 1;
     let mut after = World::on(disk.clone(), State::default(), seed, world.limits);
     (after.highest_validity, after.clock) = (world.highest_validity, world.clock);
+    if look == Look::Rebuild {
+        after.store = Store::rebuilding(world.limits, seed);
+    }
+    after.plant(world.bug);
     let candidates = world.candidates();
     let mut again = Vec::new();
-    after.drain(&mut |_, disk| {
-        if deep {
+    after.drain(&mut |after, disk| {
+        // Only until it is open: what it does beside its work is tried elsewhere.
+        if look == Look::Deep && after.ready.is_none() {
             again.push(disk.crash(seed ^ again.len() as u64));
         }
     });
@@ -751,6 +931,7 @@ pub(crate) fn check_image(world: &World, disk: &Disk, seed: u64, deep: bool) -> 
         images += 1;
         let mut second = World::on(disk.clone(), State::default(), seed + 1 + index as u64, world.limits);
         second.highest_validity = world.highest_validity;
+        second.plant(world.bug);
         second.drain(&mut |_, _| ());
         assert_eq!(second.dead, None, "the store opens");
         second.check_report();
@@ -759,7 +940,12 @@ pub(crate) fn check_image(world: &World, disk: &Disk, seed: u64, deep: bool) -> 
         second.adopt(if index + 1 == again.len() { vec![state] } else { world.candidates() });
         second.check_files();
     }
-    if deep {
+    if look == Look::Kill {
+        images += 1;
+        after.crash(seed + 2);
+        after.check_files();
+    }
+    if look == Look::Deep {
         images += 2;
         after.crash(seed + 2);
         let mailbox = match after.store.mailboxes(None).first() {
@@ -775,6 +961,12 @@ pub(crate) fn check_image(world: &World, disk: &Disk, seed: u64, deep: bool) -> 
         after.crash(seed + 3);
     }
     images
+}
+
+/// All octets of a stretch.
+pub(crate) fn read(disk: &Disk, stretch: &Stretch) -> Result<Bytes, Rotten> {
+    let pieces: Result<Vec<_>, _> = stretch.locate(0..u64::MAX).map(|piece| disk.read(&piece)).collect();
+    Ok(pieces?.concat().into())
 }
 
 fn changes(operation: &Operation) -> bool {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mailstore::message::Extent;
 use relay_queue::queue::{Delivery, Standing, View};
 use relay_queue::{Answer, Attempt, Ending, MessageId, Outcome, Status};
 use smtp_codec::client::Envelope;
@@ -20,6 +19,7 @@ use tracing::info;
 use super::connection::{Body, Connection, Dial, End, NoConnection, Peer, Security, Transaction};
 use super::{Hop, Relay, key, log_id};
 use crate::listener::Stopping;
+use crate::store::Held;
 use crate::system::Stream;
 
 /// What an attempt needs of its host.
@@ -83,9 +83,9 @@ impl Means for Relay {
     }
 
     async fn body(&self, delivery: &Delivery, before: Option<MessageId>) -> Result<Stored<'_>, String> {
-        let extent = self.store.held(super::BODIES, key(delivery.body)).await;
-        let extent = extent.ok_or("the message is not in the store any more")?;
-        Ok(Stored { relay: self, extent, at: 0, before })
+        let body = self.store.held(super::BODIES, key(delivery.body)).await;
+        let body = body.ok_or("the message is not in the store any more")?;
+        Ok(Stored { relay: self, body, at: 0, before })
     }
 
     fn next_delivery(&self, attempt: &mut Attempt) -> bool {
@@ -375,7 +375,7 @@ fn said(reply: &Reply) -> Answer {
 /// A body in the store, read as it is sent.
 struct Stored<'r> {
     relay: &'r Relay,
-    extent: Extent,
+    body: Held,
     at: u64,
     /// What has to be durable before this ends.
     before: Option<MessageId>,
@@ -383,16 +383,13 @@ struct Stored<'r> {
 
 impl Body for Stored<'_> {
     async fn next(&mut self) -> io::Result<Bytes> {
-        let length = (self.extent.length - self.at).min(SLICE);
-        if length == 0 {
-            if let Some(before) = self.before.take() {
-                self.relay.saved(before).await?;
-            }
-            return Ok(Bytes::new());
+        let slice = self.body.slice(self.at).await?;
+        self.at += slice.len() as u64;
+        if slice.is_empty()
+            && let Some(before) = self.before.take()
+        {
+            self.relay.saved(before).await?;
         }
-        let slice =
-            self.relay.store.read(Extent { at: self.extent.at + self.at, length, ..self.extent }).await?;
-        self.at += length;
         Ok(slice)
     }
 }
@@ -400,7 +397,6 @@ impl Body for Stored<'_> {
 /// RFC 5321 §5.1 wants at least two addresses tried; Postfix stops as well, and also offers a message in no more than two
 /// sessions.
 const ADDRESSES: usize = 20;
-const SLICE: u64 = 32 << 10;
 /// How long a disk may take to keep what was delivered, before no more is sent.
 const SAVING: Duration = Duration::from_secs(60);
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::{Bytes, BytesMut};
 use mailstore::Intent;
-use mailstore::message::{Extent, UnixTime};
+use mailstore::message::UnixTime;
 use relay_queue::queue::CommitId;
 use relay_queue::{BodyHandle, Report};
 use smtp_codec::{ForwardPath, Mailbox, ReversePath};
@@ -73,9 +73,8 @@ async fn compose(relay: &Relay, report: &Report) -> Bytes {
 
 /// The header section of a message, up to its empty line, or as much of it as there is room for.
 async fn original_header(relay: &Relay, body: BodyHandle) -> Option<Bytes> {
-    let extent = relay.store.held(super::BODIES, key(body)).await?;
-    let start = Extent { length: extent.length.min(LONGEST), ..extent };
-    let octets = relay.store.read(start).await.ok()?;
+    let held = relay.store.held(super::BODIES, key(body)).await?;
+    let octets = held.read(0, LONGEST).await.ok()?;
     let end = match octets.windows(4).position(|window| window == b"\r\n\r\n") {
         Some(at) => at + 2,
         None => octets.windows(2).rposition(|window| window == b"\r\n").map_or(0, |at| at + 2),

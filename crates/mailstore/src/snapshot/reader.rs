@@ -1,0 +1,226 @@
+//! Reading snapshots: the head at the start, all sections once to count what holds what, one section when it is needed.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+
+use super::{Found, HEADER, Header, SLICE, get_block, get_entry, get_place, kind, section_length};
+use crate::index::{About, Entry, Frozen, Hold, Index, Inline, Key, Large, Mailbox, Section};
+use crate::mailbox::{AccountId, MailboxId, ModSeq, UidValidity};
+use crate::operation::{File, Operation};
+
+/// The head of a snapshot on its way into an index.
+#[derive(Debug)]
+pub(crate) struct Head {
+    header: Header,
+    at: u64,
+    frozen: Frozen,
+}
+
+/// What a slice has led to.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Progress {
+    GoingOn,
+    Done,
+    Damaged,
+}
+
+impl Head {
+    pub(crate) fn new(header: Header) -> Self {
+        Self { at: header.head, frozen: Frozen::new(header.highest), header }
+    }
+
+    pub(crate) const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    pub(crate) fn poll(&self) -> Operation {
+        let length = SLICE.min(self.header.end.saturating_sub(self.at));
+        Operation::Read { file: File::Snapshot(self.header.number), at: self.at, length }
+    }
+
+    pub(crate) fn slice(&mut self, mut octets: Bytes) -> Progress {
+        if !self.is_sound() {
+            return Progress::Damaged;
+        }
+        let begin = self.at;
+        while self.at < self.header.end {
+            match get_block(self.header.number, self.at, &octets) {
+                Found::Block(content, length) => {
+                    if self.items(content).is_none() {
+                        return Progress::Damaged;
+                    }
+                    self.at += length;
+                    octets.advance(length as usize);
+                }
+                Found::More if self.at > begin => return Progress::GoingOn,
+                Found::More | Found::Damaged => return Progress::Damaged,
+            }
+        }
+        Progress::Done
+    }
+
+    pub(crate) fn finish(self, index: &mut Index) {
+        index.thaw(self.frozen);
+    }
+
+    const fn is_sound(&self) -> bool {
+        HEADER <= self.header.head && self.header.head <= self.header.end
+    }
+
+    fn items(&mut self, mut octets: Bytes) -> Option<()> {
+        while octets.has_remaining() {
+            match octets.get_u8() {
+                kind::MAILBOX => self.mailbox(&mut octets)?,
+                kind::BODY => {
+                    let id = octets.try_get_u64_le().ok()?;
+                    let body = Inline { place: get_place(&mut octets)?, holders: 0 };
+                    self.frozen.bodies.insert(id, body);
+                }
+                kind::BODY_FILE => {
+                    let id = octets.try_get_u64_le().ok()?;
+                    let size = octets.try_get_u64_le().ok()?;
+                    let segment = octets.try_get_u32_le().ok()?;
+                    self.frozen.large.insert(id, Large { size, segment, holders: 0 });
+                }
+                kind::VALUE => {
+                    let (table, key) = get_key(&mut octets)?;
+                    let place = get_place(&mut octets)?;
+                    self.frozen.tables.entry(table).or_default().values.insert(key, place);
+                }
+                kind::HOLD => {
+                    let (table, key) = get_key(&mut octets)?;
+                    let body = octets.try_get_u64_le().ok()?;
+                    let hold = Hold { body, segment: octets.try_get_u32_le().ok()? };
+                    self.frozen.tables.entry(table).or_default().holds.insert(key, hold);
+                }
+                kind::SEGMENT => {
+                    let segment = octets.try_get_u32_le().ok()?;
+                    self.frozen.space.add_gone(segment, octets.try_get_u64_le().ok()?);
+                }
+                _ => return None,
+            }
+        }
+        Some(())
+    }
+
+    fn mailbox(&mut self, octets: &mut Bytes) -> Option<()> {
+        let id = MailboxId(octets.try_get_u64_le().ok()?);
+        let account = AccountId(octets.try_get_u64_le().ok()?);
+        let uid_validity = UidValidity::new(octets.try_get_u32_le().ok()?)?;
+        let uid_next = octets.try_get_u64_le().ok()?;
+        let mod_seq = ModSeq(octets.try_get_u64_le().ok()?);
+        let segment = octets.try_get_u32_le().ok()?;
+        let at = octets.try_get_u64_le().ok()?;
+        let count = octets.try_get_u64_le().ok()?;
+        let length = usize::from(octets.try_get_u16_le().ok()?);
+        if octets.len() < length {
+            return None;
+        }
+        let name = String::from_utf8(octets.split_to(length).into()).ok()?;
+        let about = About { account, name, uid_validity, segment };
+        let section = Section { snapshot: self.header.number, at, count };
+        self.frozen.mailboxes.insert(id, Arc::new(Mailbox::stored(about, uid_next, mod_seq, section)));
+        Some(())
+    }
+}
+
+/// Reads all sections, one behind the other, and counts their messages.
+#[derive(Debug)]
+pub(crate) struct Count {
+    number: u64,
+    sections: VecDeque<(Section, MailboxId)>,
+    /// Where the next block of the first section begins, and how many messages are still to come in it.
+    at: u64,
+    left: u64,
+    /// Where the last section ends.
+    end: u64,
+    busy: bool,
+}
+
+impl Count {
+    /// `None` if there is nothing to count.
+    pub(crate) fn new(index: &Index) -> Option<Self> {
+        let sections: VecDeque<_> = index.sections().into();
+        let (first, _) = sections.front()?;
+        let (last, _) = sections.back()?;
+        Some(Self {
+            number: first.snapshot,
+            at: first.at,
+            left: first.count,
+            end: last.at.saturating_add(section_length(last.count)),
+            sections,
+            busy: false,
+        })
+    }
+
+    pub(crate) fn poll(&mut self) -> Option<Operation> {
+        if core::mem::replace(&mut self.busy, true) {
+            return None;
+        }
+        let length = SLICE.min(self.end.saturating_sub(self.at));
+        Some(Operation::Read { file: File::Snapshot(self.number), at: self.at, length })
+    }
+
+    pub(crate) fn slice(&mut self, octets: &Bytes, index: &mut Index) -> Progress {
+        self.busy = false;
+        let begin = self.at;
+        while let Some((_, mailbox)) = self.sections.front().copied() {
+            if self.left == 0 {
+                self.sections.pop_front();
+                if let Some((next, _)) = self.sections.front() {
+                    (self.at, self.left) = (next.at, next.count);
+                }
+                continue;
+            }
+            let Some(skip) = self.at.checked_sub(begin) else { return Progress::Damaged };
+            let rest = octets.slice(usize::try_from(skip).unwrap_or(usize::MAX).min(octets.len())..);
+            match get_block(self.number, self.at, &rest) {
+                Found::Block(mut content, length) => {
+                    while content.has_remaining() {
+                        let Some(entry) = get_entry(&mut content).filter(|_| self.left > 0) else {
+                            return Progress::Damaged;
+                        };
+                        self.left -= 1;
+                        index.count_base(mailbox, &entry);
+                    }
+                    self.at += length;
+                }
+                Found::More if self.at > begin => return Progress::GoingOn,
+                Found::More | Found::Damaged => return Progress::Damaged,
+            }
+        }
+        Progress::Done
+    }
+}
+
+/// The messages of a section, from all its octets.
+pub(crate) fn section(section: Section, mut octets: Bytes) -> Option<Vec<Entry>> {
+    if octets.len() as u64 != section_length(section.count) {
+        return None;
+    }
+    let (mut entries, mut at) = (Vec::with_capacity(section.count as usize), section.at);
+    while octets.has_remaining() {
+        let Found::Block(mut content, length) = get_block(section.snapshot, at, &octets) else {
+            return None;
+        };
+        while content.has_remaining() {
+            entries.push(get_entry(&mut content)?);
+        }
+        at += length;
+        octets.advance(length as usize);
+    }
+    (entries.len() as u64 == section.count && entries.is_sorted_by_key(|entry| entry.uid)).then_some(entries)
+}
+
+fn get_key(octets: &mut Bytes) -> Option<(u16, Key)> {
+    let table = octets.try_get_u16_le().ok()?;
+    let length = usize::from(octets.try_get_u16_le().ok()?);
+    if octets.len() < length {
+        return None;
+    }
+    let key = Key::new(&octets[..length]);
+    octets.advance(length);
+    Some((table, key))
+}

@@ -1,0 +1,264 @@
+//! What goes on beside the batches: mailboxes are read, snapshots written, segments compacted.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+
+use super::{Event, Phase, Purpose, Snapshot, Store, Ticket, failure};
+use crate::error::Unavailable;
+use crate::index::{Entry, Place, Section};
+use crate::journal::entry::Record;
+use crate::journal::reader::Segment;
+use crate::journal::recovery::number;
+use crate::journal::segment::Live;
+use crate::mailbox::{MailboxId, Pin, Uid, View};
+use crate::operation::{Dir, DiskError, Done, File, Operation};
+use crate::snapshot::{Position, reader, section_length, writer};
+
+/// Mailboxes that are being read.
+#[derive(Debug, Default)]
+pub(super) struct Loading {
+    loads: BTreeMap<MailboxId, Load>,
+    waiting: BTreeMap<MailboxId, Vec<Ticket>>,
+}
+
+#[derive(Debug)]
+struct Load {
+    section: Section,
+    busy: bool,
+    /// The section cannot be read: the journal has everything, only not in one place.
+    rescan: Option<Rescan>,
+}
+
+/// The messages of one mailbox, from the whole journal.
+#[derive(Debug)]
+struct Rescan {
+    pin: Pin,
+    segments: VecDeque<Live>,
+    entries: BTreeMap<Uid, Entry>,
+}
+
+impl Loading {
+    pub(super) fn wait(&mut self, mailbox: MailboxId, ticket: Ticket) {
+        self.waiting.entry(mailbox).or_default().push(ticket);
+    }
+
+    pub(super) fn give_up(&mut self) -> Vec<Ticket> {
+        core::mem::take(&mut self.waiting).into_values().flatten().collect()
+    }
+}
+
+impl Store {
+    /// The next operation that has to do with no batch.
+    pub(super) fn poll_beside(&mut self) -> Option<Operation> {
+        if !self.is_ready() {
+            return None;
+        }
+        if let Some((id, load)) = self.loading.loads.iter_mut().find(|(_, load)| !load.busy) {
+            load.busy = true;
+            let (file, at, length) = match &load.rescan {
+                None => {
+                    let Section { snapshot, at, count } = load.section;
+                    (File::Snapshot(snapshot), at, section_length(count))
+                }
+                Some(rescan) => {
+                    let live = rescan.segments.front()?;
+                    (File::Segment(live.number), 0, live.limit)
+                }
+            };
+            self.reads.push((file, at, Purpose::Load(*id)));
+            return Some(Operation::Read { file, at, length });
+        }
+        if self.closing {
+            return None;
+        }
+        if self.writing.is_none() && self.grown >= self.due && self.grown > 0 {
+            self.begin_snapshot();
+        }
+        if let Some(operation) = self.writing.as_mut().and_then(|writing| writing.poll()) {
+            if let Operation::Read { file, at, .. } = operation {
+                self.reads.push((file, at, Purpose::Snapshot));
+            }
+            return Some(operation);
+        }
+        self.poll_compaction()
+    }
+
+    /// Takes an operation back that has to do with no batch; false if it has.
+    pub(super) fn done_beside(&mut self, operation: &Operation, result: &Result<Done, DiskError>) -> bool {
+        if matches!(self.phase, Phase::Recovering(_) | Phase::Counting(..)) {
+            return false;
+        }
+        match operation {
+            Operation::Read { file, at, .. } => {
+                let is = |(of, begin, _): &(File, u64, Purpose)| of == file && begin == at;
+                let Some(which) = self.reads.iter().position(is) else { return true };
+                let (.., purpose) = self.reads.remove(which);
+                match purpose {
+                    Purpose::Load(mailbox) => self.read_load(mailbox, result.clone()),
+                    Purpose::Snapshot => self.snapshot_done(operation, result.clone()),
+                    Purpose::Compaction => self.read_compaction(result.clone()),
+                }
+                true
+            }
+            Operation::SyncDir { dir: Dir::Snapshots }
+            | Operation::Create { file: File::Snapshot(_), .. }
+            | Operation::Write { file: File::Snapshot(_), .. }
+            | Operation::Sync { file: File::Snapshot(_) } => {
+                self.snapshot_done(operation, result.clone());
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A mailbox is wanted: it is shown to all who wait, if its messages are in memory, or else read.
+    pub(super) fn advance(&mut self, mailbox: MailboxId) {
+        if let Some(section) = self.index.unloaded(mailbox) {
+            let load = || Load { section, busy: false, rescan: None };
+            self.loading.loads.entry(mailbox).or_insert_with(load);
+            return;
+        }
+        if self.blocked == Some(mailbox) {
+            self.blocked = None;
+        }
+        self.compaction_may_go_on(mailbox);
+        for ticket in self.loading.waiting.remove(&mailbox).unwrap_or_default() {
+            let view = self.view(mailbox).ok_or(Unavailable::NoSuchMailbox);
+            self.events.push_back(Event::Loaded(ticket, view));
+        }
+        self.unload();
+    }
+
+    fn view(&mut self, mailbox: MailboxId) -> Option<View> {
+        let status = self.index.status(mailbox)?;
+        let messages = self.index.messages(mailbox, &self.live)?;
+        Some(View { pin: self.pin(), status, messages })
+    }
+
+    /// Lets messages go that are not needed; none that a batch may change.
+    pub(super) fn unload(&mut self) {
+        let needed = self.blocked.is_some()
+            || matches!(self.phase, Phase::Writing(_))
+            || self.compaction.as_ref().is_some_and(super::Compaction::is_waiting);
+        if !needed {
+            self.index.unload(self.limits.loaded);
+        }
+    }
+
+    fn read_load(&mut self, mailbox: MailboxId, result: Result<Done, DiskError>) {
+        let Some(mut load) = self.loading.loads.remove(&mailbox) else { return };
+        load.busy = false;
+        let octets = match result {
+            Ok(Done::Data(octets)) => Some(octets),
+            _ => None,
+        };
+        if self.index.unloaded(mailbox) != Some(load.section) {
+            // A later snapshot has it by now, or the mailbox is gone.
+            if let Some(rescan) = load.rescan {
+                self.release(rescan.pin);
+            }
+            return self.advance(mailbox);
+        }
+        let Some(mut rescan) = load.rescan.take() else {
+            let entries = octets.and_then(|octets| reader::section(load.section, octets));
+            if let Some(entries) = entries {
+                self.counters.loads += 1;
+                self.index.loaded(mailbox, load.section, entries, false);
+                return self.advance(mailbox);
+            }
+            let segments = self.live.iter().filter(|live| !live.is_lost()).copied().collect();
+            load.rescan = Some(Rescan { pin: self.pin(), segments, entries: BTreeMap::new() });
+            self.loading.loads.insert(mailbox, load);
+            return;
+        };
+        let (Some(live), Some(octets)) = (rescan.segments.pop_front(), octets) else {
+            self.release(rescan.pin);
+            return self.cannot_load(mailbox);
+        };
+        rescan.take(mailbox, live, octets);
+        if !rescan.segments.is_empty() {
+            load.rescan = Some(rescan);
+            self.loading.loads.insert(mailbox, load);
+            return;
+        }
+        self.release(rescan.pin);
+        self.counters.loads += 1;
+        self.index.loaded(mailbox, load.section, rescan.entries.into_values().collect(), true);
+        // A snapshot that can be read is wanted soon.
+        self.due = 0;
+        self.advance(mailbox);
+    }
+
+    /// Neither the snapshot nor the journal can be read.
+    fn cannot_load(&mut self, mailbox: MailboxId) {
+        for ticket in self.loading.waiting.remove(&mailbox).unwrap_or_default() {
+            self.events.push_back(Event::Loaded(ticket, Err(Unavailable::Disk)));
+        }
+        if self.blocked == Some(mailbox) {
+            self.blocked = None;
+            if let Some((ticket, commit)) = self.staged.pop_front() {
+                self.fail(ticket, super::file_of(&commit), failure(DiskError::Io(None)));
+            }
+        }
+        self.give_up_compaction();
+    }
+
+    fn begin_snapshot(&mut self) {
+        let Some(active) = self.live.last() else { return };
+        let position = Position { segment: active.number, salt: active.salt, at: active.limit };
+        let frozen = self.index.freeze();
+        self.writing =
+            Some(Box::new(writer::Writer::new(self.next_snapshot, position, frozen, self.planted)));
+        self.next_snapshot += 1;
+        self.grown = 0;
+        // Should it fail, the next one is tried then.
+        self.due = self.limits.snapshot;
+    }
+
+    fn snapshot_done(&mut self, operation: &Operation, result: Result<Done, DiskError>) {
+        let Some(mut writing) = self.writing.take() else { return };
+        match writing.handle_done(operation, result) {
+            writer::Progress::GoingOn => self.writing = Some(writing),
+            writer::Progress::Written(length) => {
+                let before = self.snapshot.replace(Snapshot {
+                    number: writing.number,
+                    position: writing.position,
+                    length,
+                });
+                self.index.rebase(&writing.frozen, &writing.sections);
+                self.unload();
+                self.due = self.limits.snapshot.max(length);
+                self.counters.snapshots += 1;
+                self.unlooked = u32::MAX / 2;
+                if let Some(before) = before {
+                    self.bury(File::Snapshot(before.number));
+                }
+            }
+            writer::Progress::Failed => self.unlinks.push_back(writing.file()),
+            writer::Progress::Damaged(mailbox) => {
+                self.unlinks.push_back(writing.file());
+                // Read from the journal, it is in memory for the next one.
+                self.advance(mailbox);
+            }
+        }
+    }
+}
+
+impl Rescan {
+    fn take(&mut self, mailbox: MailboxId, live: Live, octets: Bytes) {
+        let segment = number(live.number);
+        Segment::new(octets, live.salt).acknowledged(live, |found| match found {
+            Ok((at, Record::Deliver { mailbox: of, uid, mod_seq, date, body, prefix })) if of == mailbox => {
+                let at = u32::try_from(at).expect("segments are smaller");
+                let length = u32::try_from(prefix.len()).expect("prefixes are smaller");
+                let place = Place { segment, at, length };
+                self.entries.insert(uid, Entry { uid, mod_seq, date, body, place });
+            }
+            Ok((_, Record::Expunge { mailbox: of, uid, .. })) if of == mailbox => {
+                self.entries.remove(&uid);
+            }
+            _ => {}
+        });
+    }
+}
