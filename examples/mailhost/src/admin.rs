@@ -21,7 +21,7 @@ use crate::host::Host;
 use crate::listener::Stopping;
 use crate::preflight::Unclaimed;
 use crate::relay::{Ordered, Relay, Shown};
-use crate::store::Store;
+use crate::store::{Opening, Store};
 use crate::system::Machine;
 
 /// What an operator can ask for. Passwords come hashed: the words themselves go no further than the command line.
@@ -74,7 +74,10 @@ pub enum Request {
         alias: String,
     },
     /// Reads everything that is stored and compares it with its checksums.
-    Verify,
+    Verify {
+        /// First makes anew what follows from the journal.
+        rebuild: bool,
+    },
     /// Shows the queue.
     Queue {
         /// One message of it.
@@ -125,7 +128,7 @@ pub enum Response {
 /// Has a request carried out: by the host if it runs, or else here.
 pub async fn ask(config: &Config, request: Request) -> Result<Response, Failure> {
     // To read a large store takes as long as it takes.
-    let patience = if matches!(request, Request::Verify) { Duration::MAX } else { ANSWER };
+    let patience = if matches!(request, Request::Verify { .. }) { Duration::MAX } else { ANSWER };
     let response = match UnixStream::connect(config.admin_socket()).await {
         Ok(stream) => time::timeout(patience, ask_host(stream, &request)).await.map_err(|_| {
             Failure::new("the host runs, but does not answer on its administration socket; look at its log")
@@ -195,6 +198,9 @@ async fn answer(host: &Host, mut stream: UnixStream) -> io::Result<()> {
         .await
         .map_err(|_| io::ErrorKind::TimedOut)??;
     let response = match serde_json::from_str(&line) {
+        Ok(Request::Verify { rebuild: true }) => {
+            Response::Failed("the host runs; stop it first, for a rebuild needs its store alone".to_owned())
+        }
         Ok(request) => perform(&host.accounts, &host.store, &host.relay, request).await,
         Err(error) => {
             Response::Failed(format!("this version of the host does not understand the request: {error}"))
@@ -216,7 +222,10 @@ async fn ask_host(mut stream: UnixStream, request: &Request) -> Result<Response,
 
 async fn ask_store(config: &Config, request: Request) -> Result<Response, Failure> {
     let _claimed = Unclaimed::probe(&config.data_dir)?.claim()?;
-    let (store, _) = Store::open(Arc::new(Machine), &config.mail_dir(), mailstore::Limits::default()).await?;
+    let rebuild = matches!(request, Request::Verify { rebuild: true });
+    let opening = if rebuild { Opening::Rebuild } else { Opening::Usual };
+    let (store, _) =
+        Store::open(Arc::new(Machine), &config.mail_dir(), mailstore::Limits::default(), opening).await?;
     let accounts = Accounts::load(store.clone(), config.hostname.clone(), config.domains.clone()).await?;
     let relay = Relay::open(store.clone(), config).await?;
     let response = perform(&accounts, &store, &relay, request).await;
@@ -227,7 +236,7 @@ async fn ask_store(config: &Config, request: Request) -> Result<Response, Failur
 
 async fn perform(accounts: &Accounts, store: &Store, relay: &Relay, request: Request) -> Response {
     match request {
-        Request::Verify => verify(store).await,
+        Request::Verify { .. } => verify(store).await,
         Request::Queue { message, why } => {
             relay.show(message.as_deref(), why).map_or_else(Response::Failed, Response::Queue)
         }
@@ -283,7 +292,7 @@ async fn change(accounts: &Accounts, request: Request) -> Result<Response, Chang
             Response::Done
         }
         // Nothing of accounts: see `perform`.
-        Request::Verify | Request::Queue { .. } | Request::Order { .. } => Response::Done,
+        Request::Verify { .. } | Request::Queue { .. } | Request::Order { .. } => Response::Done,
     })
 }
 

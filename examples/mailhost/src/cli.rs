@@ -33,7 +33,7 @@ pub enum Command {
     #[command(subcommand)]
     Queue(Queue),
     /// Read everything that is stored and see whether it is sound.
-    Verify(ConfigFile),
+    Verify(Verify),
 }
 
 /// Which configuration.
@@ -64,6 +64,17 @@ pub struct Check {
     /// Print the configuration with every default spelled out, and do nothing else.
     #[arg(long)]
     pub print: bool,
+}
+
+/// A look at what is stored.
+#[derive(Args, Clone, Debug)]
+pub struct Verify {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// First make everything anew that follows from the journal, as after damage. The host has to be stopped.
+    #[arg(long)]
+    pub rebuild: bool,
 }
 
 /// Accounts.
@@ -272,7 +283,9 @@ mod tests {
         assert!(
             matches!(parse("mailhost check --config x --print"), Ok(Command::Check(check)) if check.print)
         );
-        assert!(matches!(parse("mailhost verify --config x"), Ok(Command::Verify(_))));
+        assert!(
+            matches!(parse("mailhost verify --config x"), Ok(Command::Verify(verify)) if !verify.rebuild)
+        );
         let add = "mailhost account add --config x a@b.test --login anna --password-stdin";
         let Ok(Command::Account(Account::Add { address, login, password, config })) = parse(add) else {
             panic!("add")

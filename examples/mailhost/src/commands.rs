@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::accounts::Accounts;
 use crate::admin::{self, Request, Response};
 use crate::auth::{Authenticator, Password, Secrets};
-use crate::cli::{Account, Alias, Check, Cli, Command, Demo, PasswordSource, Queue, QueueOrder};
+use crate::cli::{Account, Alias, Check, Cli, Command, Demo, PasswordSource, Queue, QueueOrder, Verify};
 use crate::config::Config;
 use crate::demo;
 use crate::host::Host;
@@ -21,7 +21,7 @@ use crate::listener::{Listeners, Stop};
 use crate::logs::{self, Safe};
 use crate::preflight::{self, DataDir, Severity};
 use crate::relay::{Ordered, Relay, Shown};
-use crate::store::Store;
+use crate::store::{Opening, Store};
 use crate::system::Machine;
 use crate::tls::Identity;
 
@@ -60,7 +60,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Account(command) => account(&command),
         Command::Alias(command) => alias(&command),
         Command::Queue(command) => queue(&command),
-        Command::Verify(config) => verify(&config.file),
+        Command::Verify(command) => verify(&command),
     }
 }
 
@@ -144,7 +144,8 @@ async fn run_host(started: Started) -> Result<ExitCode, Failure> {
     let tls = identity.server_config()?;
     let end_point = identity.end_point();
     let (store, report) =
-        Store::open(Arc::new(Machine), &config.mail_dir(), mailstore::Limits::default()).await?;
+        Store::open(Arc::new(Machine), &config.mail_dir(), mailstore::Limits::default(), Opening::Usual)
+            .await?;
     say_report(&report);
     let accounts = Accounts::load(store.clone(), config.hostname.clone(), config.domains.clone()).await?;
     if accounts.accounts().is_empty() {
@@ -320,9 +321,11 @@ fn administer(config: &Config, request: Request) -> Result<Response, Failure> {
     runtime::Builder::new_current_thread().enable_all().build()?.block_on(admin::ask(config, request))
 }
 
-fn verify(file: &Path) -> Result<ExitCode, Failure> {
-    let config = Config::load(file)?;
-    let Response::Verified { files, damage } = administer(&config, Request::Verify)? else {
+fn verify(command: &Verify) -> Result<ExitCode, Failure> {
+    let config = Config::load(&command.config.file)?;
+    let Response::Verified { files, damage } =
+        administer(&config, Request::Verify { rebuild: command.rebuild })?
+    else {
         return Err(Failure::new("the host does not answer the question that was asked"));
     };
     let mut out = io::stdout().lock();

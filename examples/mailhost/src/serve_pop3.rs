@@ -193,23 +193,30 @@ async fn send_message(retrieve: Retrieve<'_, Drop>, wire: &mut Wire, out: &mut B
     let drop = retrieve.maildrop();
     let message = drop.mail.messages[retrieve.index()];
     let reader = drop.mail.reader();
-    let mut slice = match reader.read(&message, 0).await {
-        Ok(slice) => slice,
+    // One slice is read ahead, which for a small message is all of it: what is damaged can still be refused.
+    let begun = async {
+        let slice = reader.read(&message, 0).await?;
+        let next = reader.read(&message, slice.len() as u64).await?;
+        Ok::<_, io::Error>((slice, next))
+    };
+    let (mut slice, mut next) = match begun.await {
+        Ok(begun) => begun,
         Err(error) => {
             warn!(uid = message.uid().get(), %error, "a message cannot be read");
             retrieve.reject(Reply::LOCAL_ERROR, out);
             return Ok(());
         }
     };
-    let (mut writer, mut at) = (retrieve.accept(out), 0);
+    let (mut writer, mut at) = (retrieve.accept(out), (slice.len() + next.len()) as u64);
     while !slice.is_empty() && writer.wants_more() {
         writer.write(&slice, out);
-        at += slice.len() as u64;
         if out.len() > HIGH_WATER {
             wire.send(out).await?;
         }
+        slice = next;
         // On an error the message is left unfinished, and the session ends: the client must not take it for whole.
-        slice = reader.read(&message, at).await?;
+        next = if slice.is_empty() { Bytes::new() } else { reader.read(&message, at).await? };
+        at += next.len() as u64;
     }
     writer.finish(out);
     Ok(())

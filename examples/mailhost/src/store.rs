@@ -68,6 +68,15 @@ pub struct Page {
     pub next: Option<Bytes>,
 }
 
+/// How a store is opened.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Opening {
+    /// From its last snapshot, and what the journal has since.
+    Usual,
+    /// From the journal alone; snapshots are made anew.
+    Rebuild,
+}
+
 /// Why the store could not be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
@@ -125,14 +134,20 @@ impl Store {
         system: Arc<dyn System>,
         dir: &Path,
         limits: Limits,
+        opening: Opening,
     ) -> Result<(Self, Report), OpenError> {
         let (dir, machine) = (dir.to_owned(), Arc::clone(&system));
         let disk = system.compute(move || machine.open_disk(&dir)).await.ok_or(OpenError::Gone)??;
         let seed = system.random_u64()?;
         let (requests, receiver) = mpsc::unbounded_channel();
         let (ready, opened) = oneshot::channel();
+        let limits = limits.inline_body(INLINE + TRACE);
+        let store = match opening {
+            Opening::Usual => mailstore::Store::new(limits, seed),
+            Opening::Rebuild => mailstore::Store::rebuilding(limits, seed),
+        };
         let writer = Writer {
-            store: mailstore::Store::new(limits.inline_body(INLINE + TRACE), seed),
+            store,
             disk: Arc::clone(&disk),
             requests: receiver,
             waiting: BTreeMap::new(),

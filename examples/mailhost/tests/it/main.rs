@@ -1,5 +1,6 @@
 //! Drives the real program.
 
+mod damage;
 mod delivery;
 mod demo;
 mod graceful;
