@@ -25,8 +25,8 @@ use crate::{admin, serve_pop3, serve_smtp};
 pub struct Host {
     /// The configuration.
     pub config: Config,
-    /// For STARTTLS, STLS and implicit TLS.
-    pub tls: Arc<ServerConfig>,
+    /// For STARTTLS, STLS and implicit TLS; without it none of them is offered.
+    pub tls: Option<Arc<ServerConfig>>,
     /// The mail.
     pub store: Store,
     /// Whose it is.
@@ -51,16 +51,16 @@ pub struct Lock {
 }
 
 impl Host {
-    /// Puts the parts together.
+    /// Puts the parts together. Without a certificate all is spoken in the clear.
     pub fn new(
         config: Config,
-        tls: Arc<ServerConfig>,
+        tls: impl Into<Option<Arc<ServerConfig>>>,
         store: Store,
         accounts: Arc<Accounts>,
         relay: Arc<Relay>,
         authenticator: Authenticator,
     ) -> Self {
-        Self { config, tls, store, accounts, relay, authenticator, locks: Locks::default() }
+        Self { config, tls: tls.into(), store, accounts, relay, authenticator, locks: Locks::default() }
     }
 
     /// Checks a login: the account, or what came of it instead. An unknown name takes the same work as a known one.
@@ -142,7 +142,7 @@ pub async fn session(
 ) {
     let mut wire = Wire::Plain(stream);
     if service.implicit_tls()
-        && let Err(error) = wire.start_tls(&host.tls).await
+        && let Err(error) = wire.start_tls(host.tls.as_ref()).await
     {
         info!(%service, %peer, %error, "no TLS");
         return;

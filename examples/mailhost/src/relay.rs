@@ -27,7 +27,7 @@ use thiserror::Error;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::{error, info, warn};
+use tracing::{Instrument as _, debug, error, info, warn};
 
 use self::connection::Security;
 use self::dns::Dns;
@@ -218,7 +218,7 @@ impl Relay {
     /// Delivers, until it is asked to stop; what is under way then is finished, within `patience`.
     pub async fn run(self: Arc<Self>, accounts: Arc<Accounts>, mut stopping: Stopping, patience: Duration) {
         let mut resolving = JoinSet::new();
-        resolving.spawn(Arc::clone(&self.dns).run());
+        resolving.spawn(Arc::clone(&self.dns).run().in_current_span());
         let mut work = JoinSet::new();
         while !stopping.is_requested() {
             let due = self.turn(&accounts, &stopping, &mut work);
@@ -256,21 +256,23 @@ impl Relay {
             let (this, accounts) = (Arc::clone(self), Arc::clone(accounts));
             match event {
                 Event::Commit(commit) => {
-                    drop(work.spawn(async move { this.carry_out(&accounts, commit).await }))
+                    let task = async move { this.carry_out(&accounts, commit).await };
+                    work.spawn(task.in_current_span());
                 }
                 Event::Resolve(domain) => {
                     let mut stopping = stopping.clone();
-                    work.spawn(async move {
+                    let task = async move {
                         tokio::select! {
                             biased;
                             () = stopping.requested() => {}
                             () = this.resolve(domain) => {}
                         }
-                    });
+                    };
+                    work.spawn(task.in_current_span());
                 }
                 Event::Attempt(attempt) => {
                     let stopping = stopping.clone();
-                    work.spawn(async move { this.attempt(attempt, stopping).await });
+                    work.spawn(async move { this.attempt(attempt, stopping).await }.in_current_span());
                 }
                 Event::Fact(fact) => self.say(&fact),
                 _ => {}
@@ -287,7 +289,7 @@ impl Relay {
             match event {
                 Event::Commit(commit) => {
                     let (this, accounts) = (Arc::clone(self), Arc::clone(accounts));
-                    work.spawn(async move { this.carry_out(&accounts, commit).await });
+                    work.spawn(async move { this.carry_out(&accounts, commit).await }.in_current_span());
                 }
                 Event::Fact(fact) => self.say(&fact),
                 // Attempts that are not begun are due again at the next start.
@@ -434,8 +436,12 @@ impl Relay {
                 let wait = next.saturating_sub(self.unix_now()).as_secs();
                 info!(queue_id = %message, to = %recipient, %answer, next_in_seconds = wait, "deferred");
             }
-            // Said with more detail by the session and by the attempt.
-            Fact::Accepted { .. } | Fact::Delivered { .. } => {}
+            // The session and the attempt say these with more detail, but before they are durable.
+            Fact::Accepted { message } => debug!(queue_id = %message, "kept"),
+            Fact::Delivered { message, recipient, .. } => {
+                debug!(queue_id = %message, to = %recipient, "delivered");
+            }
+            Fact::Finished { message, .. } => info!(queue_id = %message, "finished"),
             other => info!(fact = ?other, "queue"),
         }
     }
