@@ -324,10 +324,9 @@ impl Relay {
         let mut queue = self.queue();
         match result {
             Ok(_) => queue.handle_durable(id),
-            // The records tell at the next start; to guess now could send a report twice.
-            Err(Failure::Unknown) => {
-                error!("the disk failed, and what became of a change of the queue is known after a restart");
-            }
+            // Whether it is there is decided by what comes first. If the machine stops, its records tell. If the same change is
+            // made durable once more, it is in a newer segment, behind whose header the failed one does not count. So it is
+            // there once, either way; not to ask again would leave the message where it is until the next start.
             Err(_) => queue.handle_failed(id),
         }
         drop(queue);
@@ -507,7 +506,7 @@ fn read_login(user: &str, file: &std::path::Path) -> Result<Credentials, RelayEr
 }
 
 /// TLS that keeps listeners out and proves nobody's name (RFC 7435 §3): better than none, and none is the alternative.
-fn opportunistic_tls() -> Result<Arc<ClientConfig>, rustls::Error> {
+pub fn opportunistic_tls() -> Result<Arc<ClientConfig>, rustls::Error> {
     let provider = tls::provider();
     let any = Arc::new(AnyCertificate(provider.signature_verification_algorithms.supported_schemes()));
     let config = ClientConfig::builder_with_provider(provider)

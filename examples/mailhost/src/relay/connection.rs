@@ -31,7 +31,8 @@ pub struct Peer {
 pub struct Security {
     /// For STARTTLS.
     pub tls: Arc<ClientConfig>,
-    /// Whether to go on in the clear where TLS cannot be had (RFC 7435). Not so with a login.
+    /// Whether to go on in the clear where TLS cannot be had (RFC 7435). A login then goes in the clear too: no configuration
+    /// has both, but users in simulations do.
     pub opportunistic: bool,
     /// The login, for a smarthost.
     pub login: Option<Arc<Credentials>>,
@@ -113,7 +114,11 @@ impl Connection {
         let connect = time::timeout(CONNECT, system.connect(peer.address)).await;
         let stream = connect.map_err(|_| io::Error::from(io::ErrorKind::TimedOut)).flatten()?;
         let (mut out, start) = (BytesMut::new(), Instant::now());
-        let session = ClientSession::new(SmtpConfig::new(client.clone()), start.elapsed(), &mut out);
+        let mut config = SmtpConfig::new(client.clone());
+        if security.opportunistic && security.login.is_some() {
+            config = config.plaintext_auth();
+        }
+        let session = ClientSession::new(config, start.elapsed(), &mut out);
         let mut this =
             Self { wire: Wire::Plain(stream), session, buffer: BytesMut::new(), out, start, tls: false };
         let mut login = security.login.clone();
