@@ -79,6 +79,8 @@ enum End {
     Killed(Duration),
     Stopped(Duration),
     Store,
+    /// It could not be started.
+    Unstarted,
     Last,
 }
 
@@ -174,6 +176,7 @@ impl Site {
         faults.hosts.power += state.stops.power;
         faults.hosts.kills += state.stops.kills;
         faults.hosts.orders += state.stops.orders;
+        faults.hosts.unstarted += state.stops.unstarted;
         faults.hosts.stores += state.stops.stores;
     }
 
@@ -199,6 +202,7 @@ impl Site {
             let away = match end {
                 End::Power(away) | End::Killed(away) | End::Stopped(away) => away,
                 End::Store => Duration::ZERO,
+                End::Unstarted => AWAY,
                 End::Last => return,
             };
             {
@@ -214,6 +218,7 @@ impl Site {
                     End::Power(_) => state.stops.power += 1,
                     End::Killed(_) => state.stops.kills += 1,
                     End::Stopped(_) => state.stops.orders += 1,
+                    End::Unstarted => state.stops.unstarted += 1,
                     End::Store | End::Last => state.stops.stores += 1,
                 }
             }
@@ -223,6 +228,7 @@ impl Site {
                 End::Power(_) => "power cut",
                 End::Killed(_) => "killed",
                 End::Stopped(_) => "stopped",
+                End::Unstarted => "not started",
                 End::Store | End::Last => "its store has ended",
             };
             info!(how, ?away, "down");
@@ -274,7 +280,7 @@ impl Site {
                         Ok(running) => break running,
                         Err(why) => {
                             info!(why, "could not start");
-                            return End::Killed(AWAY);
+                            return End::Unstarted;
                         }
                     },
                     Some(order) = orders.recv() => match order {
@@ -338,7 +344,12 @@ async fn start(world: &Arc<World>, index: usize, machine: Machine) -> Result<Run
     let limits = mailstore::Limits::default().segment(256 << 10);
     let (store, report) =
         Store::open(system, &config.mail_dir(), limits).await.map_err(|error| error.to_string())?;
-    info!(segments = report.segments, batches = report.batches, rewritten = report.rewritten, "the store is open");
+    info!(
+        segments = report.segments,
+        batches = report.batches,
+        rewritten = report.rewritten,
+        "the store is open"
+    );
     for damage in &report.damage {
         // The disk of this world keeps what was synced.
         tracing::error!(?damage, "acknowledged mail is damaged; see `mailhost verify`");
@@ -511,7 +522,8 @@ async fn contents(world: &World, index: usize, host: &Host) -> BTreeSet<(usize, 
 }
 
 /// Of the password of all users, as cheap as it can be.
-const HASH: &str = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$t5QLzMlfSPLMezb1X/hRw1bKTTpryM1JhqBpLyqseOw";
+const HASH: &str =
+    "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$t5QLzMlfSPLMezb1X/hRw1bKTTpryM1JhqBpLyqseOw";
 /// How long a host is away when nobody has said it.
 const AWAY: Duration = Duration::from_secs(60);
 /// How long a start takes at least.

@@ -25,6 +25,8 @@ pub struct Oracle {
     stops: Vec<(String, Duration)>,
     /// What a host's time may be late by.
     excuses: BTreeMap<String, Duration>,
+    /// Messages that a report was to quote, and that could not be read.
+    unread: BTreeSet<(String, String)>,
     /// Readers of reports that could not be delivered.
     lost_reports: BTreeMap<String, u64>,
     /// What was found to be late, to say it once.
@@ -57,6 +59,22 @@ pub struct Counts {
     pub doubts: u64,
     /// Messages with more than fifty hops, at their end.
     pub loops: u64,
+}
+
+impl Counts {
+    /// Adds those of another run.
+    pub const fn add(&mut self, other: &Self) {
+        self.sent += other.sent;
+        self.accepted += other.accepted;
+        self.in_doubt += other.in_doubt;
+        self.copies += other.copies;
+        self.reports += other.reports;
+        self.duplicates += other.duplicates;
+        self.delivered += other.delivered;
+        self.given_up += other.given_up;
+        self.doubts += other.doubts;
+        self.loops += other.loops;
+    }
 }
 
 /// A message as its sender knows it.
@@ -155,6 +173,7 @@ impl Oracle {
             outcomes: BTreeMap::new(),
             stops: Vec::new(),
             excuses: BTreeMap::new(),
+            unread: BTreeSet::new(),
             lost_reports: BTreeMap::new(),
             late: BTreeSet::new(),
             violations: Vec::new(),
@@ -263,6 +282,9 @@ impl Oracle {
             "report dropped: its reader is not here any more" => {
                 *self.lost_reports.entry(said.get("to").to_owned()).or_default() += 1;
             }
+            "the original of a report cannot be read" => {
+                self.unread.insert((host.to_owned(), said.get("id").to_owned()));
+            }
             "acknowledged mail is damaged; see `mailhost verify`" => {
                 self.violated(format!("{host} has lost acknowledged octets: {said:?}"));
             }
@@ -315,7 +337,7 @@ impl Oracle {
         let Some(queued) = self.queued.get(&(host.to_owned(), said.get("queue_id").to_owned())) else {
             return;
         };
-        let (null, report, told) = (queued.null, queued.report, said.get("told"));
+        let (null, told) = (queued.null, said.get("told"));
         if said.get("answer").contains("hops") {
             self.counts.loops += 1;
         }
@@ -327,7 +349,6 @@ impl Oracle {
             // Reports that come from elsewhere have no sender either, like messages of users from the null path.
             *self.lost_reports.entry(to).or_default() += 1;
         }
-        let _ = report;
     }
 
     fn doubt(&mut self, host: &str, said: &Said) {
@@ -350,8 +371,14 @@ impl Oracle {
                 Some((sent, _)) => {
                     if sent.from.as_ref() != Some(&address) {
                         let from = sent.from.clone();
-                        self.violated(format!("{address} has a report on a message from {from:?}: {report:?}"));
+                        self.violated(format!(
+                            "{address} has a report on a message from {from:?}: {report:?}"
+                        ));
                     }
+                }
+                None if self.is_unread(report) => {
+                    // It cannot be told which one it is about, but a report there is.
+                    *self.lost_reports.entry(address).or_default() += 1;
                 }
                 None => self.violated(format!("{address} has a report on what nobody has sent: {report:?}")),
             }
@@ -368,6 +395,11 @@ impl Oracle {
             let tag = sent.tag;
             self.violated(format!("{address} has the message of tag {tag}, which was not for it"));
         }
+    }
+
+    fn is_unread(&self, report: &Reported) -> bool {
+        let queued = self.queued.get(&(report.host.clone(), report.about.clone()));
+        queued.is_some_and(|queued| self.unread.contains(&(report.host.clone(), queued.id.clone())))
     }
 
     /// Everything has ended: `there` is what the mailboxes hold.
@@ -400,7 +432,8 @@ impl Oracle {
             if copies.len() < 2 {
                 continue;
             }
-            let sent = copies[0].tag.filter(|_| copies[0].report.is_none()).and_then(|tag| self.sent.get(&tag));
+            let sent =
+                copies[0].tag.filter(|_| copies[0].report.is_none()).and_then(|tag| self.sent.get(&tag));
             let paths: u32 = sent.map_or(1, |(sent, _)| {
                 sent.offered.iter().filter_map(|to| self.plan.way(to).paths.get(&user).copied()).sum()
             });
@@ -414,7 +447,8 @@ impl Oracle {
                 if !excused {
                     let user = &self.plan.users[user].address;
                     let hops: Vec<_> = copies.iter().map(|copy| &copy.hops).collect();
-                    wrong.push(format!("{user} has {name} {} times without a reason: {hops:?}", copies.len()));
+                    wrong
+                        .push(format!("{user} has {name} {} times without a reason: {hops:?}", copies.len()));
                     break;
                 }
             }
@@ -492,16 +526,19 @@ impl Oracle {
             if paths != 1 || !addresses.contains(to) {
                 continue;
             }
-            let delivered = self.copies.iter().find(|((of, _), copy)| {
-                of == user && copy.report.is_none() && copy.tag == Some(tag)
-            });
-            let Some((_, copy)) = delivered else { continue };
-            let excused = copy
-                .hops
+            let delivered = self
+                .copies
                 .iter()
-                .any(|(host, id)| self.may_send_twice(host, id) || *host == report.host && self.doubted(host, &report.about));
+                .find(|((of, _), copy)| of == user && copy.report.is_none() && copy.tag == Some(tag));
+            let Some((_, copy)) = delivered else { continue };
+            let excused = copy.hops.iter().any(|(host, id)| {
+                self.may_send_twice(host, id) || *host == report.host && self.doubted(host, &report.about)
+            });
             if !excused {
-                wrong.push(format!("{to} has tag {tag}, and {} says that it has not: {:?}", report.host, copy.hops));
+                wrong.push(format!(
+                    "{to} has tag {tag}, and {} says that it has not: {:?}",
+                    report.host, copy.hops
+                ));
             }
         }
     }
@@ -552,7 +589,13 @@ impl Oracle {
             // Nobody is told when there is no sender, or when the report could not be delivered either: a host says so.
             let excused = match &sent.from {
                 Some(from) => take_one(&mut lost, from),
-                None => missing.iter().all(|addresses| addresses.iter().any(|to| take_one(&mut lost, to))),
+                None => {
+                    let mut known = BTreeSet::new();
+                    missing.iter().all(|addresses| {
+                        addresses.iter().any(|to| known.contains(to))
+                            || addresses.iter().any(|to| take_one(&mut lost, to) && known.insert(to.clone()))
+                    })
+                }
             };
             if !excused {
                 let from = sent.from.as_deref().unwrap_or("<>");
@@ -578,7 +621,8 @@ fn take_one(lost: &mut BTreeMap<String, u64>, to: &str) -> bool {
 impl Copy {
     /// From the octets of a mailbox.
     pub fn parse(octets: &[u8]) -> Self {
-        let end = octets.windows(4).position(|window| window == b"\r\n\r\n").map_or(octets.len(), |at| at + 2);
+        let end =
+            octets.windows(4).position(|window| window == b"\r\n\r\n").map_or(octets.len(), |at| at + 2);
         let head = String::from_utf8_lossy(&octets[..end]).replace("\r\n\t", " ").replace("\r\n ", " ");
         let mut copy = Self::default();
         for line in head.lines().rev() {

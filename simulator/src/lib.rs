@@ -11,6 +11,7 @@ pub mod names;
 pub mod network;
 pub mod panics;
 pub mod plan;
+pub mod seeds;
 pub mod trace;
 pub mod users;
 pub mod world;

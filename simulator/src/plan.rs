@@ -206,14 +206,16 @@ impl Plan {
                     0..=3 => Event::PowerCut { host, operations: dice.below(60), away },
                     4 | 5 => Event::Kill { host, away },
                     6 => Event::Restart { host, away },
-                    7 | 8 => Event::Partition { a: host, b: (host + 1 + dice.index(hosts - 1)) % hosts, lasts },
+                    7 | 8 => {
+                        Event::Partition { a: host, b: (host + 1 + dice.index(hosts - 1)) % hosts, lasts }
+                    }
                     9 | 10 => Event::Sever { host },
                     11 => {
                         let most = *dice.pick(&[30, 300, 7_200, 86_400]);
                         Event::Jump { host, seconds: dice.between(0, 2 * most) as i64 - most as i64 }
                     }
                     12..=14 => {
-                        let rate = *dice.pick(&[20, 100, 1_000]);
+                        let rate = *dice.pick(&[100, 500, 2_000]);
                         let wear = Wear { errors: dice.below(rate), full: dice.below(rate), ..self.wear };
                         Event::Worn { host, wear, lasts }
                     }
@@ -294,9 +296,12 @@ fn names(dice: &mut Dice, hosts: &[HostPlan]) -> BTreeMap<String, Entry> {
     for (index, host) in hosts.iter().enumerate() {
         names.insert(host.name.clone(), entry(&[host.address]));
         let mut mx = vec![(20, host.name.clone())];
-        for (permille, preference, name) in
-            [(150, 10, "dead-mx.test"), (100, 10, "shut-mx.test"), (200, 30, "dead-mx.test"), (100, 5, "missing.test")]
-        {
+        for (permille, preference, name) in [
+            (150, 10, "dead-mx.test"),
+            (100, 10, "shut-mx.test"),
+            (200, 30, "dead-mx.test"),
+            (100, 5, "missing.test"),
+        ] {
             if dice.chance(permille) {
                 mx.push((preference, name.to_owned()));
             }
@@ -318,15 +323,32 @@ fn names(dice: &mut Dice, hosts: &[HostPlan]) -> BTreeMap<String, Entry> {
 }
 
 /// Domains that take no mail; the first one does not exist.
-pub const DEAD: [&str; 6] = ["nowhere.test", "null.test", "dead.test", "shut.test", "broken.test", "mute.test"];
+pub const DEAD: [&str; 6] =
+    ["nowhere.test", "null.test", "dead.test", "shut.test", "broken.test", "mute.test"];
 /// An address that answers nothing.
 pub const SILENT: Ipv4Addr = Ipv4Addr::new(10, 66, 0, 1);
 const SHUT: Ipv4Addr = Ipv4Addr::new(10, 66, 0, 2);
 const NAMES: [&str; 3] = ["anna", "ben", "carla"];
 const HOUR: Duration = Duration::from_secs(3_600);
 const SCHEDULES: [Schedule; 4] = [
-    Schedule { retry: "\"5m\", \"15m\", \"30m\", \"1h\", \"2h\", \"4h\"", expire: HOUR.saturating_mul(30), text: "expire = \"30h\"\nwarn = \"4h\"" },
-    Schedule { retry: "\"5m\", \"15m\", \"30m\", \"1h\", \"2h\", \"4h\"", expire: HOUR.saturating_mul(30), text: "expire = \"30h\"\nwarn = \"4h\"" },
-    Schedule { retry: "\"1m\", \"5m\", \"10m\"", expire: HOUR.saturating_mul(2), text: "expire = \"2h\"\nwarn = \"30m\"" },
-    Schedule { retry: "\"30s\", \"1m\", \"10m\"", expire: HOUR.saturating_mul(8), text: "expire = \"8h\"\nwarn = \"1h\"" },
+    Schedule {
+        retry: "\"5m\", \"15m\", \"30m\", \"1h\", \"2h\", \"4h\"",
+        expire: HOUR.saturating_mul(30),
+        text: "expire = \"30h\"\nwarn = \"4h\"",
+    },
+    Schedule {
+        retry: "\"5m\", \"15m\", \"30m\", \"1h\", \"2h\", \"4h\"",
+        expire: HOUR.saturating_mul(30),
+        text: "expire = \"30h\"\nwarn = \"4h\"",
+    },
+    Schedule {
+        retry: "\"1m\", \"5m\", \"10m\"",
+        expire: HOUR.saturating_mul(2),
+        text: "expire = \"2h\"\nwarn = \"30m\"",
+    },
+    Schedule {
+        retry: "\"30s\", \"1m\", \"10m\"",
+        expire: HOUR.saturating_mul(8),
+        text: "expire = \"8h\"\nwarn = \"1h\"",
+    },
 ];

@@ -40,7 +40,8 @@ pub async fn live(world: Arc<World>, user: usize) {
             sent += 1;
             send(&world, user, &mut dice).await;
             // Often in pairs: two messages over two connections at once are another matter.
-            next_send = Instant::now() + if dice.chance(300) { THOUGHT } else { dice.time(pause / 2, pause * 3 / 2) };
+            next_send =
+                Instant::now() + if dice.chance(300) { THOUGHT } else { dice.time(pause / 2, pause * 3 / 2) };
         } else if now >= next_look {
             let deletes = plan.deletes && dice.chance(700);
             if timeout(PATIENCE, collect(&world, user, deletes)).await.is_err() {
@@ -67,7 +68,8 @@ async fn send(world: &World, user: usize, dice: &mut Dice) {
     let from = (!dice.chance(100)).then(|| plan.address.clone());
     let login = dice.chance(500);
     let (offered, at) = (to.clone(), world.start.elapsed());
-    let mut sent = Sent { tag, user, from, offered, taken: Vec::new(), answered: Answered::InDoubt, id: None, at };
+    let mut sent =
+        Sent { tag, user, from, offered, taken: Vec::new(), answered: Answered::InDoubt, id: None, at };
     let message = message(tag, size, &plan.address);
     info!(user = plan.address, tag, to = to.join(","), null = sent.from.is_none(), size, login, "sends");
     // Whoever reads it before the sender knows how it ended still has to know that it was sent.
@@ -130,7 +132,8 @@ async fn try_send(
         Err(NoConnection::Network(why)) => return Err(why),
         Err(NoConnection::Refused(reply)) => return Err(reply.text().to_owned()),
     };
-    let parse = |address: &str| Mailbox::parse(address).map(Mailbox::into_owned).map_err(|error| error.to_string());
+    let parse =
+        |address: &str| Mailbox::parse(address).map(Mailbox::into_owned).map_err(|error| error.to_string());
     let from = match &sent.from {
         Some(from) => ReversePath::Mailbox(parse(from)?),
         None => ReversePath::Null,

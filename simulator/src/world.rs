@@ -91,8 +91,32 @@ pub struct Stops {
     pub kills: u64,
     /// In order.
     pub orders: u64,
+    /// Starts that came to nothing.
+    pub unstarted: u64,
     /// Because the store could not go on.
     pub stores: u64,
+}
+
+impl Faults {
+    /// Adds those of another run.
+    pub const fn add(&mut self, other: &Self) {
+        self.network.lost += other.network.lost;
+        self.network.refused += other.network.refused;
+        self.network.resets += other.network.resets;
+        self.network.silences += other.network.silences;
+        self.network.halves += other.network.halves;
+        self.disks.errors += other.disks.errors;
+        self.disks.full += other.disks.full;
+        self.disks.crashes += other.disks.crashes;
+        self.hosts.power += other.hosts.power;
+        self.hosts.kills += other.hosts.kills;
+        self.hosts.orders += other.hosts.orders;
+        self.hosts.unstarted += other.hosts.unstarted;
+        self.hosts.stores += other.hosts.stores;
+        self.partitions += other.partitions;
+        self.jumps += other.jumps;
+        self.names += other.names;
+    }
 }
 
 /// Runs a world to its end. Keeps so many of the last lines of its trace.
@@ -236,7 +260,9 @@ impl World {
         info!(?event, "happens");
         let world = Arc::clone(self);
         match event {
-            Event::PowerCut { host, operations, away } => self.sites[host].order(Order::PowerCut { operations, away }),
+            Event::PowerCut { host, operations, away } => {
+                self.sites[host].order(Order::PowerCut { operations, away })
+            }
             Event::Kill { host, away } => self.sites[host].order(Order::Kill { away }),
             Event::Restart { host, away } => self.sites[host].order(Order::Restart { away }),
             Event::Partition { a, b, lasts } => {
@@ -288,12 +314,7 @@ impl World {
             }
             Event::Storm { lasts } => {
                 let usual = self.plan.weather;
-                let worse = Weather {
-                    latency: usual.latency * 4,
-                    loss: 200,
-                    refused: 200,
-                    doomed: 500,
-                };
+                let worse = Weather { latency: usual.latency * 4, loss: 200, refused: 200, doomed: 500 };
                 self.network.set_weather(worse);
                 pending.spawn(async move {
                     sleep(lasts).await;
@@ -362,11 +383,14 @@ impl World {
     /// have a site of its own.
     fn check_connections(&self) {
         for ((from, to), count) in self.network.most_open() {
-            let Some(there) = self.plan.hosts.iter().find(|host| IpAddr::V4(host.address) == to) else { continue };
+            let Some(there) = self.plan.hosts.iter().find(|host| IpAddr::V4(host.address) == to) else {
+                continue;
+            };
             let is_host = self.plan.hosts.iter().any(|host| IpAddr::V4(host.address) == from);
             let most = if is_host { WINDOW * there.domains.len() as u32 } else { u32::MAX };
             if count > most {
-                lock(&self.oracle).violated(format!("{from} had {count} connections to {to}, and {most} is the most"));
+                lock(&self.oracle)
+                    .violated(format!("{from} had {count} connections to {to}, and {most} is the most"));
             }
         }
     }

@@ -206,8 +206,15 @@ impl Connection {
         let mut recipients = Vec::new();
         let end = match self.try_send(envelope, body, &mut recipients).await {
             Ok(end) => end,
-            Err(error) if self.session.is_in_doubt() => End::InDoubt(error.to_string()),
-            Err(error) => End::Lost(error.to_string()),
+            Err(error) => {
+                // A connection that is reset ends the session no less than one that is closed, and only the session knows
+                // whether the other host may have the message.
+                self.session.handle_eof();
+                match self.session.is_in_doubt() {
+                    true => End::InDoubt(error.to_string()),
+                    false => End::Lost(error.to_string()),
+                }
+            }
         };
         Transaction { recipients, end }
     }
