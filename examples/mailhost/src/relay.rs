@@ -37,6 +37,7 @@ use crate::auth::Password;
 use crate::client::Credentials;
 use crate::config::{Config, NextHop};
 use crate::listener::Stopping;
+use crate::planted::Bug;
 use crate::store::Store;
 use crate::tls;
 
@@ -299,13 +300,19 @@ impl Relay {
     }
 
     /// Makes a change of the queue durable, and the report that belongs to it.
-    async fn carry_out(&self, accounts: &Accounts, commit: relay_queue::queue::Commit) {
+    async fn carry_out(&self, accounts: &Accounts, mut commit: relay_queue::queue::Commit) {
+        if Bug::StateNotKept.is_planted() {
+            commit.changes.retain(|change| matches!(change, Change::Remove { .. }));
+        }
         let mut all = intents(commit.changes);
         all.extend(commit.released.map(|body| Intent::Remove { table: BODIES, key: key(body) }));
         let mut source = mailstore::Source::None;
         let mut queued = Vec::new();
         if let Some(report) = &commit.report {
             let injected = report::inject(self, accounts, report).await;
+            if Bug::ReportApart.is_planted() {
+                let _ = self.store.commit(Commit::of(std::mem::take(&mut all))).await;
+            }
             source = injected.body.map_or(mailstore::Source::None, mailstore::Source::Inline);
             all.extend(injected.intents);
             queued = injected.queued;
@@ -327,6 +334,7 @@ impl Relay {
             // Whether it is there is decided by what comes first. If the machine stops, its records tell. If the same change is
             // made durable once more, it is in a newer segment, behind whose header the failed one does not count. So it is
             // there once, either way; not to ask again would leave the message where it is until the next start.
+            Err(Failure::Unknown) if Bug::UnknownForgotten.is_planted() => {}
             Err(_) => queue.handle_failed(id),
         }
         drop(queue);

@@ -14,6 +14,7 @@ use smtp_codec::{Domain, Reply};
 use tokio::time::{self, Instant};
 
 use crate::client::{Credentials, shown};
+use crate::planted::Bug;
 use crate::system::System;
 use crate::wire::{Wire, until};
 
@@ -210,7 +211,7 @@ impl Connection {
                 // A connection that is reset ends the session no less than one that is closed, and only the session knows
                 // whether the other host may have the message.
                 self.session.handle_eof();
-                match self.session.is_in_doubt() {
+                match self.session.is_in_doubt() && !Bug::DoubtForgotten.is_planted() {
                     true => End::InDoubt(error.to_string()),
                     false => End::Lost(error.to_string()),
                 }

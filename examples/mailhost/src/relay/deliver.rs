@@ -19,6 +19,7 @@ use tracing::info;
 use super::connection::{Body, Connection, End, NoConnection, Peer, Transaction};
 use super::{Hop, Relay, key, log_id};
 use crate::listener::Stopping;
+use crate::planted::Bug;
 
 impl Relay {
     /// Carries an attempt out and hands it back.
@@ -27,7 +28,7 @@ impl Relay {
             biased;
             // Nothing is under way yet; it is due again at the next start.
             () = stopping.requested() => return,
-            connected = self.connect(&attempt) => connected,
+            connected = self.connect_for(&attempt) => connected,
         };
         let ending = match connected {
             Ok((connection, hop)) => self.use_up(connection, &hop, &mut attempt, &stopping).await,
@@ -35,6 +36,16 @@ impl Relay {
         };
         self.queue().handle_outcome(self.unix_now(), attempt, ending);
         self.wake.notify_one();
+    }
+
+    async fn connect_for(&self, attempt: &Attempt) -> Result<(Connection, Hop), Answer> {
+        let mut connected = self.connect(attempt).await;
+        while connected.is_err() && Bug::ExpiryUnchecked.is_planted() {
+            self.queue().renew(self.unix_now(), attempt);
+            tokio::time::sleep(Duration::from_secs(600)).await;
+            connected = self.connect(attempt).await;
+        }
+        connected
     }
 
     /// Tries the hosts in their order, and each of their addresses.
@@ -171,6 +182,9 @@ fn settle(attempt: &mut Attempt, transaction: &Transaction, hop: &Hop) -> Option
         }
     }
     match &transaction.end {
+        End::Taken(_) if Bug::SentAgain.is_planted() => {
+            Some(Answer::local(Status::new(4, 4, 2), "the connection was lost").by(&hop.name))
+        }
         End::Taken(reply) | End::Refused(_, reply) => {
             report(attempt, None, hop, reply);
             attempt.settle_rest(&Outcome::of(said(reply).by(&hop.name)));
