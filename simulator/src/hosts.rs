@@ -27,6 +27,9 @@ use crate::plan::Plan;
 use crate::users::{POP3, SUBMISSION};
 use crate::world::{CONNECTIONS, Faults, Stops, World};
 
+/// Messages by their users and unique ids.
+type Contents = BTreeSet<(usize, String)>;
+
 /// A host, up or not.
 pub struct Site {
     /// Its clock, which goes on while it is down.
@@ -35,8 +38,8 @@ pub struct Site {
     receiver: Mutex<Option<mpsc::UnboundedReceiver<Order>>>,
     state: Mutex<State>,
     ready: Notify,
-    last: Mutex<Option<oneshot::Receiver<BTreeSet<(usize, String)>>>>,
-    tell: Mutex<Option<oneshot::Sender<BTreeSet<(usize, String)>>>>,
+    last: Mutex<Option<oneshot::Receiver<Contents>>>,
+    tell: Mutex<Option<oneshot::Sender<Contents>>>,
 }
 
 struct State {
@@ -64,11 +67,22 @@ struct Up {
 #[derive(Clone, Copy, Debug)]
 pub enum Order {
     /// The machine stops after so many more disk operations, and starts again later.
-    PowerCut { operations: u64, away: Duration },
+    PowerCut {
+        /// After how many.
+        operations: u64,
+        /// How long it is away.
+        away: Duration,
+    },
     /// The process is killed.
-    Kill { away: Duration },
+    Kill {
+        /// How long it is away.
+        away: Duration,
+    },
     /// It is stopped in order.
-    Restart { away: Duration },
+    Restart {
+        /// How long it is away.
+        away: Duration,
+    },
     /// All is over: it tells what its mailboxes hold.
     Last,
 }
@@ -133,11 +147,11 @@ impl Site {
     }
 
     /// What its mailboxes hold at the end.
-    pub async fn last(&self) -> BTreeSet<(usize, String)> {
+    pub async fn last(&self) -> Contents {
         let receiver = lock(&self.last).take();
         match receiver {
             Some(receiver) => receiver.await.unwrap_or_default(),
-            None => BTreeSet::new(),
+            None => Contents::new(),
         }
     }
 
@@ -486,8 +500,8 @@ async fn people(world: &World, index: usize, accounts: &Accounts) -> Result<(), 
 }
 
 /// Reads every mailbox.
-async fn contents(world: &World, index: usize, host: &Host) -> BTreeSet<(usize, String)> {
-    let mut there = BTreeSet::new();
+async fn contents(world: &World, index: usize, host: &Host) -> Contents {
+    let mut there = Contents::new();
     for (number, user) in world.plan.users.iter().enumerate().filter(|(_, user)| user.host == index) {
         let account = host.accounts.accounts().into_iter().find(|account| account.address == user.address);
         let inbox = account.and_then(|account| host.accounts.inbox(account.id));

@@ -548,7 +548,7 @@ impl Oracle {
     }
 
     /// Each sender against each mailbox.
-    fn check_senders(&mut self, wrong: &mut Vec<String>) {
+    fn check_senders(&self, wrong: &mut Vec<String>) {
         let mut delivered = BTreeSet::new();
         let mut reported: BTreeSet<(u64, &str)> = BTreeSet::new();
         for ((user, _), copy) in &self.copies {

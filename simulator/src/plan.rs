@@ -86,27 +86,86 @@ pub struct User {
 #[derive(Clone, Copy, Debug)]
 pub enum Event {
     /// The machine of a host stops after so many more disk operations, and starts again later.
-    PowerCut { host: usize, operations: u64, away: Duration },
+    PowerCut {
+        /// Which.
+        host: usize,
+        /// After how many.
+        operations: u64,
+        /// How long it is away.
+        away: Duration,
+    },
     /// The process of a host is killed.
-    Kill { host: usize, away: Duration },
+    Kill {
+        /// Which.
+        host: usize,
+        /// How long it is away.
+        away: Duration,
+    },
     /// A host is stopped in order and started again.
-    Restart { host: usize, away: Duration },
+    Restart {
+        /// Which.
+        host: usize,
+        /// How long it is away.
+        away: Duration,
+    },
     /// Nothing passes between two hosts.
-    Partition { a: usize, b: usize, lasts: Duration },
+    Partition {
+        /// One.
+        a: usize,
+        /// The other.
+        b: usize,
+        /// For how long.
+        lasts: Duration,
+    },
     /// All connections of a host are reset.
-    Sever { host: usize },
+    Sever {
+        /// Which.
+        host: usize,
+    },
     /// A host's clock jumps by so many seconds.
-    Jump { host: usize, seconds: i64 },
+    Jump {
+        /// Which.
+        host: usize,
+        /// How far, and in which direction.
+        seconds: i64,
+    },
     /// A host's disk fails now and then.
-    Worn { host: usize, wear: Wear, lasts: Duration },
+    Worn {
+        /// Which.
+        host: usize,
+        /// How often.
+        wear: Wear,
+        /// For how long.
+        lasts: Duration,
+    },
     /// A host's disk is full.
-    Full { host: usize, lasts: Duration },
+    Full {
+        /// Which.
+        host: usize,
+        /// For how long.
+        lasts: Duration,
+    },
     /// A name server does not answer.
-    NoNames { server: usize, lasts: Duration },
+    NoNames {
+        /// Which.
+        server: usize,
+        /// For how long.
+        lasts: Duration,
+    },
     /// The domain of a host cannot be looked up.
-    BadDomain { host: usize, fault: Fault, lasts: Duration },
+    BadDomain {
+        /// Which.
+        host: usize,
+        /// How.
+        fault: Fault,
+        /// For how long.
+        lasts: Duration,
+    },
     /// The network gets much worse.
-    Storm { lasts: Duration },
+    Storm {
+        /// For how long.
+        lasts: Duration,
+    },
 }
 
 /// Where the mail for an address ends, as far as the configuration of the world says.
@@ -255,11 +314,11 @@ fn host(dice: &mut Dice, index: usize) -> HostPlan {
 /// Second names, lists, and rings through several hosts.
 fn aliases(dice: &mut Dice, hosts: &mut [HostPlan], users: &[User]) {
     let count = hosts.len();
-    for index in 0..count {
-        let domain = hosts[index].domains[0].clone();
+    for (index, host) in hosts.iter_mut().enumerate() {
+        let domain = host.domains[0].clone();
         let others: Vec<String> = users.iter().map(|user| user.address.clone()).collect();
-        let extra = hosts[index].domains[1..].to_vec();
-        let own = &mut hosts[index].aliases;
+        let extra = host.domains[1..].to_vec();
+        let own = &mut host.aliases;
         let mut add = |alias: &str, targets: Vec<String>| own.push((alias.to_owned(), targets));
         for extra in &extra {
             for user in users.iter().filter(|user| user.host == index) {

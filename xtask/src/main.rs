@@ -1,4 +1,5 @@
-//! The project's own commands: `cargo xtask check`, `cargo xtask test`, `cargo xtask bench`.
+//! The project's own commands: `cargo xtask check`, `cargo xtask test`, `cargo xtask bench`,
+//! `cargo xtask simulate`, `cargo xtask torture`.
 
 mod bench;
 mod check;
@@ -6,6 +7,7 @@ mod command;
 mod peers;
 mod project;
 mod rules;
+mod simulate;
 mod stage;
 mod test;
 
@@ -13,6 +15,7 @@ use std::env;
 use std::process::ExitCode;
 
 use crate::project::Project;
+use crate::simulate::How;
 
 const USAGE: &str = "\
 usage: cargo xtask <command>
@@ -25,20 +28,32 @@ commands:
     test --install-peers    installs the foreign programs first (Debian, root); a test that
                             is skipped after that is a failure
     bench accept            how many messages a second mailhost accepts durably
+    simulate [--seeds N] [--hosts N] [--days N] [--first SEED] [--replays N] [--jobs N]
+                            whole worlds of mail hosts, each under one seed and a virtual clock
+    simulate replay FILE    one of them again, with all that was said
+    torture kill --rounds N
+                            the real program under load, killed so often
+    torture faults --positions N
+                            the real program on a disk that fails or is full
     help                    prints this text
 ";
 
 /// The first words that `cargo xtask` takes; README.md may name no others.
-pub(crate) const COMMANDS: &[&str] = &["bench", "check", "test", "help"];
+pub(crate) const COMMANDS: &[&str] = &["bench", "check", "simulate", "test", "torture", "help"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let run: fn(&Project) -> Result<bool, String> = match arguments[..] {
-        ["check"] => check::run,
-        ["test"] => |project| test::run(project, false),
-        ["test", "--install-peers"] => |project| test::run(project, true),
-        ["bench", "accept"] => bench::accept,
+    let run: &dyn Fn(&Project) -> Result<bool, String> = match arguments[..] {
+        ["check"] => &check::run,
+        ["test"] => &|project| test::run(project, false),
+        ["test", "--install-peers"] => &|project| test::run(project, true),
+        ["bench", "accept"] => &bench::accept,
+        ["simulate", ref rest @ ..] => &|project| simulate::simulate(project, rest),
+        ["torture", "kill", "--rounds", count] => &|project| simulate::torture(project, How::Kill, count),
+        ["torture", "faults", "--positions", count] => {
+            &|project| simulate::torture(project, How::Faults, count)
+        }
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -3,7 +3,6 @@
 mod delivery;
 mod demo;
 mod graceful;
-mod kill;
 mod memory;
 mod peers;
 mod policy;
@@ -12,4 +11,5 @@ mod relay;
 mod second_process;
 mod strace;
 mod support;
+mod torture;
 mod wrong_configuration;
