@@ -152,6 +152,9 @@ struct Queued {
     doubt: bool,
     kept: bool,
     finished: bool,
+    recipients: usize,
+    /// How many of them have an outcome that was said.
+    ended: usize,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -254,8 +257,19 @@ impl Oracle {
                 let report = said.message == "report queued";
                 let null = report || self.null.contains(&(host.to_owned(), id.clone()));
                 let excused = self.excuses.get(host).copied().unwrap_or_default();
-                let queued =
-                    Queued { id, at, excused, null, report, doubt: false, kept: false, finished: false };
+                let queued = Queued {
+                    id,
+                    at,
+                    excused,
+                    null,
+                    report,
+                    doubt: false,
+                    kept: false,
+                    finished: false,
+                    // A report has one.
+                    recipients: said.get("recipients").parse().unwrap_or(1),
+                    ended: 0,
+                };
                 if let Some(before) = self.queued.insert(key(), queued)
                     && before.kept
                 {
@@ -327,7 +341,11 @@ impl Oracle {
         if let Some(before) = self.outcomes.insert(key, outcome) {
             self.violated(format!("{queue_id} for {to} at {host} was {before:?}, and now is {outcome:?}"));
         }
-        match self.queued.get(&(host.to_owned(), queue_id.clone())).cloned() {
+        let queued = self.queued.get_mut(&(host.to_owned(), queue_id.clone())).map(|queued| {
+            queued.ended += 1;
+            queued.clone()
+        });
+        match queued {
             Some(queued) => self.check_time(at, host, &queued, &queue_id),
             None => self.violated(format!("{host} ends {queue_id}, which nobody has accepted")),
         }
@@ -411,6 +429,7 @@ impl Oracle {
                 wrong.push(format!("{} of {user} was there, nobody has deleted it, and it is gone", key.1));
             }
         }
+        self.check_outcomes(&mut wrong);
         self.check_duplicates(&mut wrong);
         self.check_reports(&mut wrong);
         self.check_senders(&mut wrong);
@@ -484,7 +503,23 @@ impl Oracle {
         else {
             return false;
         };
-        queued.doubt || self.stops.iter().any(|(of, at)| of == host && *at >= queued.at)
+        queued.doubt || self.has_stopped(host, queued)
+    }
+
+    fn has_stopped(&self, host: &str, queued: &Queued) -> bool {
+        self.stops.iter().any(|(of, at)| of == host && *at >= queued.at)
+    }
+
+    /// Every recipient has an outcome, unless its host was stopped before it could say it.
+    fn check_outcomes(&self, wrong: &mut Vec<String>) {
+        for ((host, queue_id), queued) in &self.queued {
+            let Queued { recipients, ended, kept, finished, .. } = *queued;
+            if kept && (ended != recipients || !finished) && !self.has_stopped(host, queued) {
+                wrong.push(format!(
+                    "{ended} of {recipients} recipients of {queue_id} at {host} have an outcome"
+                ));
+            }
+        }
     }
 
     fn check_reports(&self, wrong: &mut Vec<String>) {
@@ -563,13 +598,10 @@ impl Oracle {
         }
         let mut lost = self.lost_reports.clone();
         // A host that stops between a commit and its log has said nothing of what is durable.
-        let unsaid = self.queued.iter().filter(|((host, _), queued)| {
-            queued.null
-                && queued.kept
-                && !queued.finished
-                && self.stops.iter().any(|(of, at)| of == host && *at >= queued.at)
-        });
-        let mut unsaid = unsaid.count();
+        let unsaid =
+            self.queued.iter().filter(|((host, _), queued)| queued.null && self.has_stopped(host, queued));
+        let mut unsaid: usize =
+            unsaid.map(|(_, queued)| queued.recipients.saturating_sub(queued.ended)).sum();
         for (sent, _) in self.sent.values() {
             let tag = sent.tag;
             if matches!(sent.answered, Answered::Refused | Answered::Unfinished)
@@ -605,8 +637,8 @@ impl Oracle {
                     })
                 }
             };
-            if !excused && unsaid > 0 {
-                unsaid -= 1;
+            if !excused && unsaid >= missing.len() {
+                unsaid -= missing.len();
             } else if !excused {
                 let from = sent.from.as_deref().unwrap_or("<>");
                 let id = sent.id.as_deref().unwrap_or("?");

@@ -113,6 +113,8 @@ fn a_failing_disk_gives_no_wrong_250() {
     let (mut hit, mut refused) = (0, 0);
     for number in 0..positions() {
         let what = position(number);
+        // More syncs and writes than the position.
+        let messages = MESSAGES + number / KINDS.len();
         let host = site.start();
         ledger.check(&host, false);
         let log = site.folder().path("strace");
@@ -120,7 +122,7 @@ fn a_failing_disk_gives_no_wrong_250() {
             Ok(injection) => injection,
             Err(why) => return skip(name, &why),
         };
-        let failed = load(&mut ledger, &host, 2 * number, MESSAGES);
+        let failed = load(&mut ledger, &host, 2 * number, messages);
         injection.detach();
         let injected = fs::read_to_string(&log).unwrap().matches("(INJECTED)").count();
         hit += usize::from(injected > 0);
@@ -131,7 +133,7 @@ fn a_failing_disk_gives_no_wrong_250() {
         if what.starts_with("fdatasync") && injected > 0 {
             assert!(failed > 0, "{what}: a sync has failed, and every message was taken");
             // Each message has a sync of its own, and from this one on they all fail.
-            let most = what.strip_suffix('+').map_or(MESSAGES, |_| number / KINDS.len());
+            let most = what.strip_suffix('+').map_or(messages, |_| number / KINDS.len());
             assert!(taken <= most, "{what}: {taken} messages were taken");
         }
         // The disk is well again: what fails now is at most what was under way.
@@ -264,6 +266,6 @@ const KINDS: [&str; 6] = [
 ];
 /// How many positions, unless `cargo xtask torture faults --positions` says it.
 const POSITIONS: usize = 30;
-/// Messages under a fault; more syncs and writes than the highest position of the usual thirty.
+/// Messages under the first faults.
 const MESSAGES: usize = 10;
 const AFTER: usize = 6;
