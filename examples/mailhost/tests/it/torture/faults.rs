@@ -172,11 +172,13 @@ impl<'p> Small<'p> {
         if mount.status.success() { Ok(Self(folder)) } else { Err(why()) }
     }
 
-    /// Takes all that is left.
-    fn fill(&self) {
+    /// Takes all that is left, but for so many octets.
+    fn fill(&self, left: u64) {
         let chunk = vec![1; 64 << 10];
         let mut file = fs::File::create(self.0.join("filler")).unwrap();
         while std::io::Write::write_all(&mut file, &chunk).is_ok() {}
+        let length = file.metadata().unwrap().len();
+        file.set_len(length - left).unwrap();
     }
 
     fn free(&self) {
@@ -193,7 +195,8 @@ impl Drop for Small<'_> {
 #[test]
 fn a_full_disk_refuses_for_now_and_takes_again_when_there_is_room() {
     let name = "a_full_disk_refuses_for_now_and_takes_again_when_there_is_room";
-    for reserve in ["0 %", "10 %"] {
+    // With a reserve the host sees it coming; without one a large message finds no room for its file.
+    for (reserve, left) in [("0 %", 40 << 10), ("10 %", 0)] {
         let site =
             Site::new(&format!("[auth]\nallow_plaintext = true\n[limits]\ndisk_reserve = \"{reserve}\"\n"));
         let folder = site.data("");
@@ -209,7 +212,7 @@ fn a_full_disk_refuses_for_now_and_takes_again_when_there_is_room() {
         let mut ledger = Ledger::default();
         assert_eq!(load(&mut ledger, &host, 0, 1), 0);
         assert_eq!(ledger.fates.get(&taken), Some(&Fate::Accepted));
-        small.fill();
+        small.fill(left);
         let refused = refused(&mut ledger, &host, 1);
         assert!(refused > 0, "all was taken on a full disk");
         small.free();
