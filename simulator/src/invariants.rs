@@ -14,6 +14,8 @@ pub struct Oracle {
     sent: BTreeMap<u64, (Sent, u64)>,
     /// Every message that was ever seen in a mailbox, by user and unique id.
     copies: BTreeMap<(usize, String), Copy>,
+    /// What a host of somebody else has taken, by recipient.
+    elsewhere: Vec<(String, Copy)>,
     /// What its user may have deleted.
     may_be_gone: BTreeSet<(usize, String)>,
     /// Messages of the queues, by host and the queue's name.
@@ -51,6 +53,8 @@ pub struct Counts {
     pub reports: u64,
     /// Copies beyond the first, each excused by a doubt or a stop.
     pub duplicates: u64,
+    /// Messages that somebody else's host has taken.
+    pub elsewhere: u64,
     /// Recipients that queues have delivered to.
     pub delivered: u64,
     /// Recipients that queues have given up.
@@ -68,6 +72,7 @@ impl Counts {
         self.accepted += other.accepted;
         self.in_doubt += other.in_doubt;
         self.copies += other.copies;
+        self.elsewhere += other.elsewhere;
         self.reports += other.reports;
         self.duplicates += other.duplicates;
         self.delivered += other.delivered;
@@ -170,6 +175,7 @@ impl Oracle {
             plan,
             sent: BTreeMap::new(),
             copies: BTreeMap::new(),
+            elsewhere: Vec::new(),
             may_be_gone: BTreeSet::new(),
             queued: BTreeMap::new(),
             null: BTreeSet::new(),
@@ -225,6 +231,31 @@ impl Oracle {
             }
             Some(_) => {}
         }
+    }
+
+    /// Somebody else's host has taken a message.
+    pub fn taken_elsewhere(&mut self, to: &str, copy: Copy) {
+        self.counts.elsewhere += 1;
+        if copy.report.is_some() {
+            // Its users send nothing, so there is nothing to report to them.
+            self.violated(format!("{to} has a report: {copy:?}"));
+        }
+        match copy.tag.and_then(|tag| self.sent.get(&tag)) {
+            Some((_, hash)) if *hash != copy.hash => {
+                self.violated(format!("{to} has other octets than were sent under tag {:?}", copy.tag));
+            }
+            Some((sent, _)) if !self.leads_to(sent, to) => {
+                self.violated(format!("{to} has the message of tag {:?}, which was not for it", copy.tag));
+            }
+            Some(_) => {}
+            None => self.violated(format!("{to} has a message that nobody has sent: {copy:?}")),
+        }
+        self.elsewhere.push((to.to_owned(), copy));
+    }
+
+    fn leads_to(&self, sent: &Sent, to: &str) -> bool {
+        let ways = sent.offered.iter().map(|offered| self.plan.way(offered));
+        ways.flat_map(|way| way.dead).any(|addresses| addresses.contains(to))
     }
 
     /// From now on a message may be deleted.
@@ -472,7 +503,30 @@ impl Oracle {
                 }
             }
         }
-        self.counts.duplicates = duplicates;
+        self.counts.duplicates = duplicates + self.check_elsewhere(wrong);
+    }
+
+    /// The same for somebody else's host, which writes nothing into messages: the last of ours has sent twice.
+    fn check_elsewhere(&self, wrong: &mut Vec<String>) -> u64 {
+        let mut seen: BTreeMap<(&str, Option<u64>), Vec<&Copy>> = BTreeMap::new();
+        let mut duplicates = 0;
+        for (to, copy) in &self.elsewhere {
+            let before = seen.entry((to, copy.tag)).or_default();
+            let excused = before.iter().all(|other| {
+                let common = one_way(&other.hops, &copy.hops);
+                common.checked_sub(1).is_some_and(|at| {
+                    let (host, id) = &copy.hops[at];
+                    // An alias may lead there as well as the address itself.
+                    self.may_send_twice(host, id) || other.hops.len() != copy.hops.len()
+                })
+            });
+            duplicates += u64::from(!before.is_empty());
+            if !excused {
+                wrong.push(format!("{to} has tag {:?} twice without a reason: {:?}", copy.tag, copy.hops));
+            }
+            before.push(copy);
+        }
+        duplicates
     }
 
     /// Whether the host at which the ways of two copies part had a reason to send twice.
@@ -480,7 +534,7 @@ impl Oracle {
         if one.hops == other.hops {
             return false;
         }
-        let common = one.hops.iter().zip(&other.hops).take_while(|(one, other)| one == other).count();
+        let common = one_way(&one.hops, &other.hops);
         match (common, &one.report) {
             (0, None) => false,
             // The first to take a report is not the one who wrote it.
@@ -596,6 +650,8 @@ impl Oracle {
                 (None, None) => {}
             }
         }
+        let elsewhere: BTreeSet<_> =
+            self.elsewhere.iter().filter_map(|(to, copy)| Some((copy.tag?, to.as_str()))).collect();
         let mut lost = self.lost_reports.clone();
         // A host that stops between a commit and its log has said nothing of what is durable.
         let unsaid =
@@ -618,7 +674,11 @@ impl Oracle {
                 let way = self.plan.way(taken);
                 let alive = way.mailboxes.iter().filter(|(user, _)| !delivered.contains(&(**user, tag)));
                 for addresses in alive.map(|(_, addresses)| addresses).chain(&way.dead) {
-                    if !addresses.iter().any(|address| reported.contains(&(tag, address.as_str()))) {
+                    let taken = |address| elsewhere.contains(&(tag, address));
+                    if !addresses
+                        .iter()
+                        .any(|to| reported.contains(&(tag, to.as_str())) || taken(to.as_str()))
+                    {
                         missing.push(addresses.clone());
                     }
                 }
@@ -648,6 +708,11 @@ impl Oracle {
             }
         }
     }
+}
+
+/// How many hops two messages have had together.
+fn one_way(one: &[(String, String)], other: &[(String, String)]) -> usize {
+    one.iter().zip(other).take_while(|(one, other)| one == other).count()
 }
 
 fn take_one(lost: &mut BTreeMap<String, u64>, to: &str) -> bool {

@@ -7,6 +7,7 @@ pub mod dice;
 pub mod hosts;
 pub mod invariants;
 pub mod machine;
+pub mod moody;
 pub mod names;
 pub mod network;
 pub mod panics;

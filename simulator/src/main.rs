@@ -215,8 +215,8 @@ impl Total {
         )?;
         writeln!(
             out,
-            "queues: {} recipients delivered to, {} given up, {} of them for too many hops; {} outcomes in doubt",
-            counts.delivered, counts.given_up, counts.loops, counts.doubts
+            "queues: {} recipients delivered to, {} of them at a host of somebody else, {} given up, {} of them for too many hops; {} outcomes in doubt",
+            counts.delivered, counts.elsewhere, counts.given_up, counts.loops, counts.doubts
         )?;
         writeln!(
             out,

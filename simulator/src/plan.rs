@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::dice::Dice;
 use crate::machine::Wear;
+use crate::moody;
 use crate::names::{Entry, Fault};
 use crate::network::Weather;
 
@@ -340,6 +341,9 @@ fn aliases(dice: &mut Dice, hosts: &mut [HostPlan], users: &[User]) {
             add("gone", vec![format!("nobody@d{}.test", (index + 1) % count)]);
         }
         if dice.chance(300) {
+            add("friend", vec![format!("somebody@{}", moody::DOMAIN)]);
+        }
+        if dice.chance(300) {
             add("away", vec![format!("somebody@{}", dice.pick(&DEAD))]);
         }
         // A way to the same name at the next host: round and round, where all of them have it.
@@ -376,6 +380,8 @@ fn names(dice: &mut Dice, hosts: &[HostPlan]) -> BTreeMap<String, Entry> {
     names.insert("dead.test".to_owned(), to("dead-mx.test"));
     names.insert("shut.test".to_owned(), to("shut-mx.test"));
     names.insert("null.test".to_owned(), Entry { mx: vec![(0, String::new())], ..Entry::default() });
+    names.insert("mx.moody.test".to_owned(), entry(&[moody::ADDRESS]));
+    names.insert(moody::DOMAIN.to_owned(), to("mx.moody.test"));
     names.insert("broken.test".to_owned(), Entry { fault: Some(Fault::ServFail), ..Entry::default() });
     names.insert("mute.test".to_owned(), Entry { fault: Some(Fault::Silent), ..Entry::default() });
     names

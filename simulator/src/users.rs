@@ -20,6 +20,7 @@ use tracing::info;
 
 use crate::dice::Dice;
 use crate::invariants::{Answered, Copy, Sent};
+use crate::moody;
 use crate::names::THOUGHT;
 use crate::network::{MAIL, lock};
 use crate::plan::DEAD;
@@ -95,6 +96,7 @@ fn recipient(world: &World, user: usize, dice: &mut Dice) -> String {
         0 => format!("nobody@d{own}.test"),
         1 => format!("unknown@d{}.test", dice.index(world.plan.hosts.len())),
         2 | 3 => format!("somebody@{}", dice.pick(&DEAD)),
+        9 | 10 => format!("{}@{}", dice.pick(&["somebody", "another", "third"]), moody::DOMAIN),
         4..=8 => {
             let all: Vec<_> = world.plan.hosts.iter().flat_map(|host| &host.aliases).collect();
             match all.is_empty() {

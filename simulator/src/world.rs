@@ -18,8 +18,9 @@ use crate::dice::Dice;
 use crate::hosts::{Order, Site};
 use crate::invariants::{Counts, Oracle};
 use crate::machine::{self, Clock, Machine, SimDisk, Wear};
+use crate::moody::{self, Moody};
 use crate::names::{self, Names, SERVERS};
-use crate::network::{self, Network, Weather, lock};
+use crate::network::{self, MAIL, Network, Weather, lock};
 use crate::panics;
 use crate::plan::{Event, Options, Plan, SILENT};
 use crate::trace::Trace;
@@ -227,6 +228,9 @@ impl World {
             let accept = move |stream, _| drop(tokio::spawn(names.clone().serve(stream)));
             network.listen(server, Arc::new(accept));
         }
+        let elsewhere = Moody::new(seed, Arc::clone(&oracle));
+        let accept = move |stream, _| drop(tokio::spawn(elsewhere.clone().serve(stream)));
+        network.listen((moody::ADDRESS, MAIL).into(), Arc::new(accept));
         let machine = |address: Ipv4Addr, clock, dice| Machine {
             address: IpAddr::V4(address),
             clock,
