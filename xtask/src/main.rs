@@ -1,4 +1,5 @@
-//! The project's own commands: `cargo xtask check`, `cargo xtask test`, `cargo xtask bench`.
+//! The project's own commands: `cargo xtask check`, `cargo xtask test`, `cargo xtask bench`,
+//! `cargo xtask simulate`, `cargo xtask torture`.
 
 mod bench;
 mod check;
@@ -6,6 +7,7 @@ mod command;
 mod peers;
 mod project;
 mod rules;
+mod simulate;
 mod stage;
 mod test;
 
@@ -13,6 +15,7 @@ use std::env;
 use std::process::ExitCode;
 
 use crate::project::Project;
+use crate::simulate::How;
 
 const USAGE: &str = "\
 usage: cargo xtask <command>
@@ -29,11 +32,18 @@ commands:
         --ours-only         mailhost alone, which needs neither of them nor root
         --pairs N           how many runs of each, in turn; 3 unless told
         --messages N        how many over 10 and 50 connections; 10,000 unless told
+    simulate [--seeds N] [--hosts N] [--days N] [--first SEED] [--replays N] [--jobs N]
+                            whole worlds of mail hosts, each under one seed and a virtual clock
+    simulate replay FILE    one of them again, with all that was said
+    torture kill --rounds N
+                            the real program under load, killed so often
+    torture faults --positions N
+                            the real program on a disk that fails or is full
     help                    prints this text
 ";
 
 /// The first words that `cargo xtask` takes; README.md may name no others.
-pub(crate) const COMMANDS: &[&str] = &["bench", "check", "test", "help"];
+pub(crate) const COMMANDS: &[&str] = &["bench", "check", "simulate", "test", "torture", "help"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -46,6 +56,13 @@ fn main() -> ExitCode {
         ["bench", "guard"] => bench::watch(),
         ["bench", "host", ref options @ ..] if let Some(options) = bench::Options::parse(options) => {
             Project::load().and_then(|project| bench::host(&project, options))
+        }
+        ["simulate", ref rest @ ..] => Project::load().and_then(|project| simulate::simulate(&project, rest)),
+        ["torture", "kill", "--rounds", count] => {
+            Project::load().and_then(|project| simulate::torture(&project, How::Kill, count))
+        }
+        ["torture", "faults", "--positions", count] => {
+            Project::load().and_then(|project| simulate::torture(&project, How::Faults, count))
         }
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

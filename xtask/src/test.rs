@@ -11,6 +11,7 @@ use crate::command::{self, cargo};
 use crate::peers;
 use crate::project::Project;
 use crate::rules;
+use crate::simulate;
 use crate::stage::Stages;
 
 pub(crate) fn run(project: &Project, install_peers: bool) -> Result<bool, String> {
@@ -26,7 +27,8 @@ pub(crate) fn run(project: &Project, install_peers: bool) -> Result<bool, String
     stages.run("clippy", || check::clippy(project));
     stages.run("tests of the workspace", || {
         let mut tests = cargo(project);
-        tests.args(["test", "--workspace", "--no-fail-fast"]);
+        // The torture has a stage of its own, which says what it has counted.
+        tests.args(["test", "--workspace", "--no-fail-fast", "--", "--skip", "torture::"]);
         tests.env("POSTRIDER_SKIPS", &skips.0);
         if install_peers {
             tests.env("POSTRIDER_NO_SKIPS", "1");
@@ -47,6 +49,15 @@ pub(crate) fn run(project: &Project, install_peers: bool) -> Result<bool, String
             "--once",
         ]))
     });
+    stages.run("the real program under torture", || {
+        let mut tests = simulate::tests(project, "torture::");
+        tests.env("POSTRIDER_SKIPS", &skips.0);
+        if install_peers {
+            tests.env("POSTRIDER_NO_SKIPS", "1");
+        }
+        seen.run(&mut tests)
+    });
+    stages.run("worlds, simulated", || simulate::stage(project));
     stages.run("documentation", || {
         command::run(
             cargo(project).args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),

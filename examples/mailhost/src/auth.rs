@@ -54,15 +54,21 @@ impl Authenticator {
     /// Makes ready, which takes as long as one check.
     pub fn new(system: Arc<dyn System>) -> Result<Self, HashError> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        Ok(Self {
+        Ok(Self::with(system, cores, PasswordHash::new(&Password::generate()?)?))
+    }
+
+    /// Checks so many passwords at once, and compares those for unknown names with this hash, which should cost as much
+    /// as those of accounts.
+    pub fn with(system: Arc<dyn System>, cores: usize, nobody: PasswordHash) -> Self {
+        Self {
             system,
             cores: Arc::new(Semaphore::new(cores)),
             memory: Arc::default(),
-            nobody: PasswordHash::new(&Password::generate()?)?,
+            nobody,
             throttle: Mutex::new(Throttle::default()),
             ended: Notify::new(),
             start: Instant::now(),
-        })
+        }
     }
 
     /// Checks a password against what is stored for `name`; `None` for a name that does not exist, which takes as long.

@@ -26,8 +26,8 @@ use crate::{admin, serve_pop3, serve_smtp};
 pub struct Host {
     /// The configuration.
     pub config: Config,
-    /// For STARTTLS, STLS and implicit TLS.
-    pub tls: Arc<ServerConfig>,
+    /// For STARTTLS, STLS and implicit TLS; without it none of them is offered.
+    pub tls: Option<Arc<ServerConfig>>,
     /// What logins can be bound to on every connection under TLS.
     pub end_point: Option<ChannelBinding>,
     /// The mail.
@@ -54,17 +54,17 @@ pub struct Lock {
 }
 
 impl Host {
-    /// Puts the parts together.
+    /// Puts the parts together. Without a certificate all is spoken in the clear.
     pub fn new(
         config: Config,
-        tls: Arc<ServerConfig>,
+        tls: impl Into<Option<Arc<ServerConfig>>>,
         store: Store,
         accounts: Arc<Accounts>,
         relay: Arc<Relay>,
         authenticator: Authenticator,
     ) -> Self {
         let (end_point, locks) = (None, Locks::default());
-        Self { config, tls, end_point, store, accounts, relay, authenticator, locks }
+        Self { config, tls: tls.into(), end_point, store, accounts, relay, authenticator, locks }
     }
 
     /// Checks a login: the account, or what came of it instead. An unknown name takes the same work as a known one.
@@ -166,7 +166,7 @@ pub async fn session(
 ) {
     let mut wire = Wire::Plain(stream);
     if service.implicit_tls()
-        && let Err(error) = wire.start_tls(&host.tls).await
+        && let Err(error) = wire.start_tls(host.tls.as_ref()).await
     {
         info!(%service, %peer, %error, "no TLS");
         return;

@@ -77,7 +77,7 @@ pub async fn serve(
         buffer.advance(used);
         if session.wants_tls() && session.closed().is_none() {
             wire.send(&mut out).await?;
-            wire.start_tls(&host.tls).await?;
+            wire.start_tls(host.tls.as_ref()).await?;
             session.handle_tls_started(start.elapsed());
             sasl = Sasl::new(&host, service, peer, &wire);
             session.set_mechanisms(&sasl.mechanisms());
@@ -108,7 +108,11 @@ impl Maildrop for Drop {
 
 fn codec_config(host: &Host, service: Service) -> ServerConfig {
     let mut config = ServerConfig::new();
-    config = if service.implicit_tls() { config.implicit_tls() } else { config.stls() };
+    config = match &host.tls {
+        _ if service.implicit_tls() => config.implicit_tls(),
+        Some(_) => config.stls(),
+        None => config,
+    };
     if host.config.allow_plaintext {
         config = config.plaintext_auth();
     }

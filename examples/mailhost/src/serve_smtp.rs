@@ -87,7 +87,7 @@ pub async fn serve(
         buffer.advance(used);
         if session.wants_tls() && session.closed().is_none() {
             wire.send(&mut out).await?;
-            wire.start_tls(&host.tls).await?;
+            wire.start_tls(host.tls.as_ref()).await?;
             session.handle_tls_started(start.elapsed());
             policy = Policy::new(&host, service, peer, &wire);
             session.set_mechanisms(&policy.mechanisms());
@@ -100,7 +100,11 @@ fn codec_config(host: &Host, service: Service) -> ServerConfig {
     let bounds =
         Limits::default().message(limits.message_size).errors(limits.errors).junk(limits.junk_commands);
     let mut config = ServerConfig::new(host.config.hostname.clone()).limits(bounds);
-    config = if service.implicit_tls() { config.implicit_tls() } else { config.starttls() };
+    config = match &host.tls {
+        _ if service.implicit_tls() => config.implicit_tls(),
+        Some(_) => config.starttls(),
+        None => config,
+    };
     if host.config.allow_plaintext {
         config = config.plaintext_auth();
     }

@@ -30,7 +30,9 @@ pub enum Wire<S = Stream> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Does the handshake. What the client sent in the clear behind its STARTTLS is not in our buffers any more.
-    pub async fn start_tls(&mut self, config: &Arc<ServerConfig>) -> io::Result<()> {
+    /// Without a certificate there is none.
+    pub async fn start_tls(&mut self, config: Option<&Arc<ServerConfig>>) -> io::Result<()> {
+        let config = config.ok_or(io::ErrorKind::Unsupported)?;
         let Self::Plain(stream) = std::mem::replace(self, Self::Gone) else {
             return Err(io::ErrorKind::AlreadyExists.into());
         };

@@ -19,6 +19,7 @@ use tracing::info;
 use super::connection::{Body, Connection, Dial, End, NoConnection, Peer, Security, Transaction};
 use super::{Hop, Relay, key, log_id};
 use crate::listener::Stopping;
+use crate::planted::Bug;
 use crate::store::Held;
 use crate::system::Stream;
 
@@ -51,8 +52,14 @@ trait Means: Dial {
 impl Relay {
     /// Carries an attempt out and hands it back.
     pub(super) async fn attempt(self: Arc<Self>, mut attempt: Attempt, mut stopping: Stopping) {
+        let mut ending = carry_out(&*self, &mut attempt, &mut stopping).await;
+        while Bug::ExpiryUnchecked.is_planted() && matches!(ending, Some(Ending::Unreachable(_))) {
+            self.queue().renew(self.unix_now(), &attempt);
+            tokio::time::sleep(Duration::from_secs(600)).await;
+            ending = carry_out(&*self, &mut attempt, &mut stopping).await;
+        }
         // Without an ending nothing was under way yet, and it is due again at the next start.
-        if let Some(ending) = carry_out(&*self, &mut attempt, &mut stopping).await {
+        if let Some(ending) = ending {
             self.queue().handle_outcome(self.unix_now(), attempt, ending);
             self.wake.notify_one();
         }
@@ -317,6 +324,10 @@ fn judge(transaction: &Transaction, recipients: usize, host: &str) -> Verdict {
     match &transaction.end {
         // RFC 5321 §3.8: it says this to all that is to come, and not to this message.
         End::Refused(_, reply) if reply.code() == 421 => ending = Some(Ending::Broken(said(reply).by(host))),
+        End::Taken(_) if Bug::SentAgain.is_planted() => {
+            let answer = Answer::local(Status::new(4, 4, 2), "the connection was lost");
+            ending = Some(Ending::Broken(answer.by(host)));
+        }
         End::Taken(reply) | End::Refused(_, reply) => rest(&mut outcomes, Outcome::of(said(reply).by(host))),
         // RFC 1870 §6.1: nobody has said so, but it would have.
         End::Unsendable(why) => {

@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
+use tracing::Instrument as _;
 
 use crate::system::{Datagram, Stream, System};
 
@@ -67,7 +68,9 @@ impl Dns {
                 let inner = &mut *self.lock();
                 while let Some(event) = inner.resolver.poll(self.now()) {
                     match event {
-                        Event::Query(query) => drop(questions.spawn(Arc::clone(&self).ask(query))),
+                        Event::Query(query) => {
+                            questions.spawn(Arc::clone(&self).ask(query).in_current_span());
+                        }
                         Event::Plan(id, plan, trace) => {
                             if let Some(sender) = inner.waiting.remove(&id) {
                                 let _ = sender.send((plan, trace));

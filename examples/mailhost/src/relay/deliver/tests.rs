@@ -455,7 +455,7 @@ impl NextHost {
                 "STARTTLS" => {
                     let code = self.say(Stage::StartTls, "220 go\r\n").await?;
                     if code / 100 == 2 {
-                        self.wire.start_tls(&server_tls()).await.ok()?;
+                        self.wire.start_tls(Some(&server_tls())).await.ok()?;
                     }
                     code
                 }

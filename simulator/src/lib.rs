@@ -1,0 +1,21 @@
+//! The world simulator: mail hosts with their real sessions, queue, store and look-up, their disks, a network, name
+//! servers and users, on one thread, under one seed and a virtual clock.
+//!
+//! `README.md` says what is checked, and what is not.
+
+pub mod dice;
+pub mod hosts;
+pub mod invariants;
+pub mod machine;
+pub mod moody;
+pub mod names;
+pub mod network;
+pub mod panics;
+pub mod plan;
+pub mod seeds;
+pub mod trace;
+pub mod users;
+pub mod world;
+
+pub use self::plan::Options;
+pub use self::world::{Outcome, run};
