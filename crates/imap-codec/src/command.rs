@@ -172,6 +172,12 @@ pub struct Select<'a> {
     pub condstore: bool,
 }
 
+impl<'a> From<Mailbox<'a>> for Select<'a> {
+    fn from(mailbox: Mailbox<'a>) -> Self {
+        Self { mailbox, condstore: false }
+    }
+}
+
 /// The arguments of APPEND, without its payload.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Append<'a> {
@@ -198,6 +204,11 @@ impl<'a> Authenticate<'a> {
         Self { mechanism, initial: None }
     }
 
+    /// With an initial response in base64, or `=`.
+    pub(crate) const fn with_initial(mechanism: Atom<'a>, initial: &'a str) -> Self {
+        Self { mechanism, initial: Some(initial) }
+    }
+
     /// The initial response as it was sent; whether it is base64 has not been looked at.
     pub(crate) const fn initial(&self) -> Option<&'a str> {
         self.initial
@@ -218,6 +229,16 @@ impl fmt::Debug for Password<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Redacted.fmt(f)
     }
+}
+
+/// In which states a command may be given: RFC 9051 §6.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Belongs {
+    Any,
+    NotAuthenticated,
+    /// With a mailbox selected or not.
+    Authenticated,
+    Selected,
 }
 
 /// What STORE does.
@@ -307,6 +328,24 @@ impl<'a> Verb<'a> {
             Self::Copy { uid: true, .. } => "UID COPY",
             Self::Move { uid: false, .. } => "MOVE",
             Self::Move { uid: true, .. } => "UID MOVE",
+        }
+    }
+
+    pub(crate) const fn belongs(&self) -> Belongs {
+        match self {
+            Self::Capability | Self::Noop | Self::Logout | Self::Id(_) => Belongs::Any,
+            Self::StartTls | Self::Authenticate(_) | Self::Login { .. } => Belongs::NotAuthenticated,
+            Self::Check
+            | Self::Close
+            | Self::Unselect
+            | Self::Expunge
+            | Self::UidExpunge(_)
+            | Self::Search { .. }
+            | Self::Fetch { .. }
+            | Self::Store { .. }
+            | Self::Copy { .. }
+            | Self::Move { .. } => Belongs::Selected,
+            _ => Belongs::Authenticated,
         }
     }
 

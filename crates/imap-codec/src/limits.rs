@@ -174,7 +174,7 @@ impl ClientLimits {
         self
     }
 
-    /// How long to stay in IDLE before [`Event::IdleExpired`](crate::client::Event::IdleExpired) asks to leave it.
+    /// How long to stay in IDLE before the session leaves it by itself; the caller may then send it again.
     ///
     /// Default 28 minutes: [RFC 2177 §3](https://www.rfc-editor.org/rfc/rfc2177#section-3) advises less than 29.
     pub const fn idle(mut self, time: Duration) -> Self {

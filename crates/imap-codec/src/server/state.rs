@@ -20,7 +20,7 @@
 //!
 //! Every state may go to `Closed`.
 
-use crate::command::Verb;
+use crate::command::{Belongs, Verb};
 
 /// Who the client is to us: RFC 9051 §3.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -96,22 +96,11 @@ impl Pending {
 impl State {
     /// Whether a command may be given now: RFC 9051 §6.
     pub(super) const fn allows(self, verb: &Verb<'_>) -> bool {
-        match verb {
-            Verb::Capability | Verb::Noop | Verb::Logout | Verb::Id(_) => true,
-            Verb::StartTls | Verb::Authenticate(_) | Verb::Login { .. } => {
-                matches!(self, Self::NotAuthenticated)
-            }
-            Verb::Check
-            | Verb::Close
-            | Verb::Unselect
-            | Verb::Expunge
-            | Verb::UidExpunge(_)
-            | Verb::Search { .. }
-            | Verb::Fetch { .. }
-            | Verb::Store { .. }
-            | Verb::Copy { .. }
-            | Verb::Move { .. } => matches!(self, Self::Selected),
-            _ => !matches!(self, Self::NotAuthenticated),
+        match verb.belongs() {
+            Belongs::Any => true,
+            Belongs::NotAuthenticated => matches!(self, Self::NotAuthenticated),
+            Belongs::Authenticated => !matches!(self, Self::NotAuthenticated),
+            Belongs::Selected => matches!(self, Self::Selected),
         }
     }
 }

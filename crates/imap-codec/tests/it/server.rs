@@ -44,7 +44,7 @@ fn logins() {
 #[test]
 fn starttls_forgets_and_goes_on() {
     let config = ServerConfig::new(Extensions::rev2()).starttls();
-    transcript!("starttls", Host::with(config));
+    transcript!("starttls", Host::with(config.clone()));
 }
 
 #[test]
@@ -71,7 +71,9 @@ fn commands_out_of_their_state_are_bad() {
     assert_eq!(host().talk_in("a FETCH 1 FLAGS\r\n"), "a BAD not now\r\n");
     assert_eq!(host().talk_in("a LOGIN user secret\r\n"), "a BAD not now\r\n");
     assert_eq!(host().talk_in("a CLOSE\r\n"), "a BAD not now\r\n");
-    assert_eq!(host().talk("a APPEND inbox {3+}\r\nabc\r\n"), "a BAD not now\r\n");
+    // Its payload is a literal like any other then, and not streamed.
+    let said = host().talk("a APPEND inbox {3+}\r\nabc\r\n");
+    assert_eq!(said, "a BAD expected the end at octet 15\r\n");
 }
 
 #[test]
@@ -118,6 +120,7 @@ fn what_is_switched_off_is_unknown() {
             let input = format!("l LOGIN user secret\r\n{before}a {command}\r\n");
             let (_, said, _) = Host::new(extensions).run(&[input.as_bytes()]);
             let last = said.lines().last().expect("an answer");
+            let last = if last == "+ idling" { "a OK" } else { last };
             assert!(last.starts_with(expected), "{extensions:?} {command}: {last}");
         };
         // IMAP4rev2 would hold it.
