@@ -358,7 +358,9 @@ impl ClientSession {
                         let items = parse_tail(message).unwrap_or_default();
                         return Some(Event::LiteralEnd { number, items });
                     }
-                    match self.core.understand(message, &mut self.challenge, out) {
+                    let turn = self.core.understand(message, &mut self.challenge, out);
+                    self.core.restart_deadline(now);
+                    match turn {
                         Turn::Done => {}
                         Turn::Event(event) => return Some(event),
                         Turn::Challenge => {

@@ -7,6 +7,7 @@ pub mod flag;
 pub mod mailbox;
 pub mod section;
 pub mod sequence;
+pub mod slice;
 pub mod string;
 pub mod tag;
 
@@ -17,5 +18,6 @@ pub use self::flag::{Flag, Flags};
 pub use self::mailbox::{Delimiter, Mailbox, Pattern};
 pub use self::section::{PartPath, Partial, Section, SectionKind};
 pub use self::sequence::{SeqNumber, SequenceSet};
+pub use self::slice::Slice;
 pub use self::string::{Atom, IString, Text};
 pub use self::tag::Tag;

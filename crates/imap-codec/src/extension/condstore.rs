@@ -29,7 +29,7 @@ pub enum EntryType {
 impl<'a> ModSeqKey<'a> {
     pub(crate) fn parse(cursor: &mut Cursor<'a>) -> Parsed<Self> {
         let mut entry = None;
-        if cursor.peek() == Some(b'"') {
+        if matches!(cursor.peek(), Some(b'"' | b'{')) {
             let name = cursor.string()?;
             cursor.space()?;
             let start = *cursor;

@@ -1,20 +1,19 @@
 //! NAMESPACE: where mailboxes of one's own, of others and of all lie. [RFC 2342](https://www.rfc-editor.org/rfc/rfc2342).
 
-use std::borrow::Cow;
-
 use crate::encode::{Names, Writer};
 use crate::parse::{Cursor, Parsed};
 use crate::types::mailbox::{Delimiter, Mailbox};
+use crate::types::slice::Slice;
 
 /// The response. A kind of which there are none is empty.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Namespaces<'a> {
     /// The user's own.
-    pub personal: Cow<'a, [Namespace<'a>]>,
+    pub personal: Slice<'a, Namespace<'a>>,
     /// Other users'.
-    pub others: Cow<'a, [Namespace<'a>]>,
+    pub others: Slice<'a, Namespace<'a>>,
     /// Shared by all.
-    pub shared: Cow<'a, [Namespace<'a>]>,
+    pub shared: Slice<'a, Namespace<'a>>,
 }
 
 /// One namespace. Extensions of it are read over.
@@ -37,10 +36,12 @@ impl<'a> Namespaces<'a> {
             cursor.open()?;
             while cursor.peek() == Some(b'(') {
                 kind.push(Namespace::parse(cursor, names)?);
+                // Deviates from RFC 9051 §9: its own examples have a space there.
+                cursor.eat(b' ');
             }
             cursor.close()?;
         }
-        let [personal, others, shared] = kinds.map(Cow::Owned);
+        let [personal, others, shared] = kinds.map(Slice::Owned);
         Ok(Self { personal, others, shared })
     }
 

@@ -7,7 +7,7 @@ use crate::extension::Capabilities;
 use crate::parse::{Cursor, Parsed, ascii};
 use crate::types::flag::{FlagSet, Flags};
 use crate::types::sequence::SequenceSet;
-use crate::types::string::{Atom, IString, is_atom_char};
+use crate::types::string::{Atom, is_atom_char};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
@@ -17,7 +17,7 @@ macro_rules! codes {
         pub enum Code<'a> {
             $($(#[$doc])* $name,)*
             /// `BADCHARSET`: those that are known, if they are named.
-            BadCharset(Vec<IString<'a>>),
+            BadCharset(Vec<Atom<'a>>),
             /// `CAPABILITY`
             Capability(Capabilities<'a>),
             /// `PERMANENTFLAGS`
@@ -164,7 +164,11 @@ impl<'a> Code<'a> {
             | "COPYUID" | "HIGHESTMODSEQ" | "MODIFIED") => {
                 cursor.space()?;
                 match upper {
-                    "BADCHARSET" => Self::BadCharset(cursor.list(Cursor::astring)?),
+                    "BADCHARSET" if cursor.peek() == Some(b'(') => Self::BadCharset(cursor.list(charset)?),
+                    // Deviates from RFC 9051 §9: an example of its own leaves the parentheses out.
+                    "BADCHARSET" => {
+                        Self::BadCharset(vec![charset(cursor)?])
+                    }
                     "PERMANENTFLAGS" => Self::PermanentFlags(Flags::parse(cursor, FlagSet::All)?),
                     "UIDNEXT" => Self::UidNext(cursor.nz_number()?),
                     "UIDVALIDITY" => Self::UidValidity(cursor.nz_number()?),
@@ -210,7 +214,7 @@ impl<'a> Code<'a> {
         match self {
             Self::BadCharset(charsets) if !charsets.is_empty() => {
                 writer.octet(b' ');
-                writer.list(charsets, |writer, charset| writer.astring(charset.as_bytes()));
+                writer.list(charsets, |writer, charset| writer.raw(charset.as_str()));
             }
             Self::Capability(words) => words.write(writer),
             Self::PermanentFlags(flags) => {
@@ -251,6 +255,16 @@ impl<'a> Code<'a> {
         }
         writer.octet(b']');
     }
+}
+
+/// `charset = atom / quoted`. No literal: a line of text for people has none.
+fn charset<'a>(cursor: &mut Cursor<'a>) -> Parsed<Atom<'a>> {
+    let quoted = cursor.eat(b'"');
+    let charset = Atom::trusted(cursor.atom("a charset")?);
+    if quoted {
+        cursor.expect(b'"', "a quote")?;
+    }
+    Ok(charset)
 }
 
 /// Numbers that are known, not `$`.

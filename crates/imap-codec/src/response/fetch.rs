@@ -10,6 +10,7 @@ use crate::types::body::Body;
 use crate::types::datetime::DateTime;
 use crate::types::envelope::Envelope;
 use crate::types::flag::{FlagSet, Flags};
+use crate::types::slice::Slice;
 use crate::types::section::{PartPath, Section};
 use crate::types::string::IString;
 
@@ -19,7 +20,7 @@ pub struct Fetch<'a> {
     /// The sequence number of the message.
     pub number: NonZeroU32,
     /// The items.
-    pub items: Cow<'a, [FetchItem<'a>]>,
+    pub items: Slice<'a, FetchItem<'a>>,
 }
 
 /// An item of a message.
@@ -69,13 +70,13 @@ pub enum Source<'a> {
 impl<'a> Fetch<'a> {
     /// Items of the message with this sequence number.
     pub const fn new(number: NonZeroU32, items: &'a [FetchItem<'a>]) -> Self {
-        Self { number, items: Cow::Borrowed(items) }
+        Self { number, items: Slice::Borrowed(items) }
     }
 
     /// Reads the list of items.
     pub(crate) fn parse(number: NonZeroU32, cursor: &mut Cursor<'a>) -> Parsed<Self> {
         let items = cursor.list(FetchItem::parse)?;
-        Ok(Self { number, items: Cow::Owned(items) })
+        Ok(Self { number, items: Slice::Owned(items) })
     }
 
     pub(crate) fn write(&self, writer: &mut Writer<'_>) {

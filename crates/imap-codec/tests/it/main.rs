@@ -1,6 +1,10 @@
 //! Behaviour, through the public API.
 
+mod client;
 mod hostile;
+mod pair;
+mod properties;
+mod rfc_examples;
 mod server;
 
 use core::num::NonZeroU32;
