@@ -331,17 +331,15 @@ impl ClientSession {
             self.core.restart_deadline(now);
             match fragment {
                 Fragment::Announced { literal, .. } if literal.fits => {}
-                Fragment::Announced { head, literal } => {
-                    match Hole::parse(head, self.fetching.is_some()) {
-                        Some(Hole { number, items, source }) => {
-                            self.fragmenter.stream(input);
-                            let number = number.or(self.fetching).expect("known, or read just now");
-                            self.fetching = Some(number);
-                            return Some(Event::Literal { number, items, source, size: literal.size });
-                        }
-                        None => self.fragmenter.refuse(input),
+                Fragment::Announced { head, literal } => match Hole::parse(head, self.fetching.is_some()) {
+                    Some(Hole { number, items, source }) => {
+                        self.fragmenter.stream(input);
+                        let number = number.or(self.fetching).expect("known, or read just now");
+                        self.fetching = Some(number);
+                        return Some(Event::Literal { number, items, source, size: literal.size });
                     }
-                }
+                    None => self.fragmenter.refuse(input),
+                },
                 Fragment::TooLong { .. } => {}
                 Fragment::Swallowed | Fragment::Flood => {
                     if self.core.state == State::Greeting {
@@ -436,7 +434,12 @@ impl ClientSession {
     /// Sends APPEND up to its message, which may be written after [`Event::AppendReady`].
     ///
     /// A message that is too large for what the server announces is refused here.
-    pub fn append(&mut self, append: &Append<'_>, size: u64, out: &mut BytesMut) -> Result<CommandId, SendError> {
+    pub fn append(
+        &mut self,
+        append: &Append<'_>,
+        size: u64,
+        out: &mut BytesMut,
+    ) -> Result<CommandId, SendError> {
         let verb = Verb::Append(append.clone());
         self.core.check(&verb, Kind::Append)?;
         if self.core.capabilities.append_limit().is_some_and(|limit| size > limit) {

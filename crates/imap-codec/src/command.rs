@@ -9,9 +9,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::BytesMut;
 
+use self::fetch::Upper as _;
 pub use self::fetch::{FetchAttribute, FetchAttributes};
 pub use self::search::{Search, SearchKey, SearchKeys};
-use self::fetch::Upper as _;
 use crate::encode::{Names, Wire, Writer};
 use crate::error::{ParseError, Redacted};
 use crate::extension::id::Id;
@@ -20,12 +20,12 @@ use crate::extension::quota::SetQuota;
 use crate::extension::status::{StatusAttribute, StatusAttributes};
 use crate::extension::{Capabilities, Extension, Extensions, condstore, special_use};
 use crate::parse::{Cursor, Parsed, ascii};
+use crate::types::datetime::DateTime;
 use crate::types::flag::{FlagSet, Flags};
 use crate::types::mailbox::{Mailbox, Pattern};
 use crate::types::sequence::SequenceSet;
 use crate::types::string::{Atom, IString, is_astring_char};
 use crate::types::tag::Tag;
-use crate::types::datetime::DateTime;
 
 /// A tag and what it marks.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -469,9 +469,7 @@ impl<'a> Verb<'a> {
                 let word = cursor.word().to_ascii_uppercase_array::<12>();
                 cursor.space()?;
                 match word.as_str() {
-                    "EXPUNGE" if on(Extension::UidPlus) => {
-                        Self::UidExpunge(parse_set(cursor, extensions)?)
-                    }
+                    "EXPUNGE" if on(Extension::UidPlus) => Self::UidExpunge(parse_set(cursor, extensions)?),
                     word => Self::parse_messages(word, true, &name, cursor, extensions, names)?,
                 }
             }
@@ -600,7 +598,10 @@ impl<'a> Verb<'a> {
                     special_use::write_use(special_use, writer);
                 }
             }
-            Self::Delete(name) | Self::Subscribe(name) | Self::Unsubscribe(name) | Self::GetQuotaRoot(name) => {
+            Self::Delete(name)
+            | Self::Subscribe(name)
+            | Self::Unsubscribe(name)
+            | Self::GetQuotaRoot(name) => {
                 mailbox(writer, name);
             }
             Self::Rename(from, to) => {

@@ -139,7 +139,11 @@ impl<'o> Writer<'o> {
     }
 
     /// Items with spaces between them.
-    pub(crate) fn spaced<T>(&mut self, items: impl IntoIterator<Item = T>, mut item: impl FnMut(&mut Self, T)) {
+    pub(crate) fn spaced<T>(
+        &mut self,
+        items: impl IntoIterator<Item = T>,
+        mut item: impl FnMut(&mut Self, T),
+    ) {
         let mut first = true;
         for each in items {
             if !core::mem::take(&mut first) {

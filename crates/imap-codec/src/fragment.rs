@@ -334,9 +334,9 @@ fn announced(line: &[u8]) -> Option<(usize, Announced)> {
     }
     let start = body.len() - digits;
     let before = body[..start].strip_suffix(b"{")?;
-    let size = body[start..].iter().fold(0_u64, |sum, digit| {
-        sum.saturating_mul(10).saturating_add(u64::from(digit - b'0'))
-    });
+    let size = body[start..]
+        .iter()
+        .fold(0_u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
     let binary = before.ends_with(b"~");
     Some((before.len(), Announced { size, non_sync, binary, fits: false, index: 0 }))
 }
@@ -349,8 +349,7 @@ mod tests {
 
     /// What comes out, octet by octet or however; literals that fit stay, others are refused.
     fn fragments(octets: &[u8], step: usize) -> Vec<String> {
-        let (mut reader, mut found, mut buffer) =
-            (Fragmenter::new(Sender::Client), Vec::new(), Vec::new());
+        let (mut reader, mut found, mut buffer) = (Fragmenter::new(Sender::Client), Vec::new(), Vec::new());
         for piece in octets.chunks(step) {
             buffer.extend_from_slice(piece);
             let mut input = &buffer[..];

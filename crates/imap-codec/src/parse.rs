@@ -77,8 +77,7 @@ impl<'a> Cursor<'a> {
 
     /// Takes `word`, in any case, if it comes next.
     pub(crate) fn eat_word(&mut self, word: &[u8]) -> bool {
-        let found =
-            self.rest().get(..word.len()).is_some_and(|octets| octets.eq_ignore_ascii_case(word));
+        let found = self.rest().get(..word.len()).is_some_and(|octets| octets.eq_ignore_ascii_case(word));
         if found {
             self.at += word.len();
         }
@@ -105,9 +104,9 @@ impl<'a> Cursor<'a> {
     pub(crate) fn number64(&mut self) -> Parsed<u64> {
         let start = *self;
         let digits = self.take_while(|octet| octet.is_ascii_digit());
-        let number = digits.iter().try_fold(0_u64, |sum, digit| {
-            sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-        });
+        let number = digits
+            .iter()
+            .try_fold(0_u64, |sum, digit| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
         match number {
             // RFC 9051 §4.2: numbers of 63 bits, so that every language can hold them.
             Some(number) if !digits.is_empty() && number <= i64::MAX as u64 => Ok(number),
@@ -305,7 +304,8 @@ mod tests {
         let read = |text: &'static str| Cursor::new(text.as_bytes()).string().map(IString::into_octets);
         assert_eq!(&*read("{3}\r\na\"b)").unwrap(), b"a\"b");
         assert_eq!(&*read("{3+}\r\n\r\n{").unwrap(), b"\r\n{");
-        for bad in ["{3}\r\nab", "{3}\nabc", "{}\r\n", "{99999999999999999999}\r\n", "{1}\r\n\0", "{-1}\r\n"] {
+        for bad in ["{3}\r\nab", "{3}\nabc", "{}\r\n", "{99999999999999999999}\r\n", "{1}\r\n\0", "{-1}\r\n"]
+        {
             assert!(read(bad).is_err(), "{bad:?}");
         }
     }

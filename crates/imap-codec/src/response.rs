@@ -191,7 +191,9 @@ impl<'a> Status<'a> {
         cursor.eat(b' ');
         let mut code = None;
         let mut ahead = *cursor;
-        if ahead.peek() == Some(b'[') && let Ok(read) = Code::parse(&mut ahead) {
+        if ahead.peek() == Some(b'[')
+            && let Ok(read) = Code::parse(&mut ahead)
+        {
             code = Some(read);
             *cursor = ahead;
             cursor.eat(b' ');
@@ -436,7 +438,9 @@ pub(crate) fn is_text(line: &[u8]) -> bool {
         return true;
     }
     let mut words = line.splitn(3, |octet| *octet == b' ');
-    let Some(tag) = words.next().filter(|tag| tag.iter().all(|octet| is_astring_char(*octet) || *octet == b'*')) else {
+    let Some(tag) =
+        words.next().filter(|tag| tag.iter().all(|octet| is_astring_char(*octet) || *octet == b'*'))
+    else {
         return false;
     };
     let word = words.next().unwrap_or_default();

@@ -865,7 +865,16 @@ impl core::fmt::Debug for Response {
 
 /// Words that no tag of a mail client is, at the start of a request of another protocol.
 const FOREIGN: [&[u8]; 10] = [
-    b"GET ", b"PUT ", b"HEAD ", b"POST ", b"PATCH ", b"TRACE ", b"DELETE ", b"CONNECT ", b"OPTIONS ", b"SSH-2.0",
+    b"GET ",
+    b"PUT ",
+    b"HEAD ",
+    b"POST ",
+    b"PATCH ",
+    b"TRACE ",
+    b"DELETE ",
+    b"CONNECT ",
+    b"OPTIONS ",
+    b"SSH-2.0",
 ];
 
 fn is_foreign(unread: &[u8]) -> bool {

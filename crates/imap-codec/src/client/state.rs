@@ -53,9 +53,9 @@ impl Kind {
             Verb::Close | Verb::Unselect => Self::Leave,
             Verb::Logout => Self::Logout,
             Verb::Enable(_) => Self::Enable,
-            Verb::Fetch { uid: false, .. } | Verb::Store { uid: false, .. } | Verb::Search { uid: false, .. } => {
-                Self::Numbers
-            }
+            Verb::Fetch { uid: false, .. }
+            | Verb::Store { uid: false, .. }
+            | Verb::Search { uid: false, .. } => Self::Numbers,
             _ => Self::Plain,
         }
     }

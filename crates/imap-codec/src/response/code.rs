@@ -140,7 +140,8 @@ pub struct Argument<'a>(&'a str);
 impl<'a> Argument<'a> {
     /// Takes visible ASCII and spaces, without `]`.
     pub fn new(text: &'a str) -> Result<Self, crate::error::Invalid> {
-        let valid = !text.is_empty() && text.bytes().all(|octet| matches!(octet, b' '..=b'~') && octet != b']');
+        let valid =
+            !text.is_empty() && text.bytes().all(|octet| matches!(octet, b' '..=b'~') && octet != b']');
         if valid { Ok(Self(text)) } else { Err(crate::error::Invalid("the argument of a response code")) }
     }
 
@@ -166,9 +167,7 @@ impl<'a> Code<'a> {
                 match upper {
                     "BADCHARSET" if cursor.peek() == Some(b'(') => Self::BadCharset(cursor.list(charset)?),
                     // Deviates from RFC 9051 §9: an example of its own leaves the parentheses out.
-                    "BADCHARSET" => {
-                        Self::BadCharset(vec![charset(cursor)?])
-                    }
+                    "BADCHARSET" => Self::BadCharset(vec![charset(cursor)?]),
                     "PERMANENTFLAGS" => Self::PermanentFlags(Flags::parse(cursor, FlagSet::All)?),
                     "UIDNEXT" => Self::UidNext(cursor.nz_number()?),
                     "UIDVALIDITY" => Self::UidValidity(cursor.nz_number()?),

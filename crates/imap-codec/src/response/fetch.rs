@@ -10,8 +10,8 @@ use crate::types::body::Body;
 use crate::types::datetime::DateTime;
 use crate::types::envelope::Envelope;
 use crate::types::flag::{FlagSet, Flags};
-use crate::types::slice::Slice;
 use crate::types::section::{PartPath, Section};
+use crate::types::slice::Slice;
 use crate::types::string::IString;
 
 /// Items of one message: [RFC 9051 §7.5.2](https://www.rfc-editor.org/rfc/rfc9051#section-7.5.2).
@@ -303,4 +303,3 @@ fn origin(cursor: &mut Cursor<'_>) -> Parsed<Option<u64>> {
     cursor.expect(b'>', "the end of an offset")?;
     Ok(Some(octet))
 }
-

@@ -70,9 +70,9 @@ impl Pending {
             Verb::Login { .. } | Verb::Authenticate(_) => Self::Login,
             Verb::Select(_) | Verb::Examine(_) => Self::Select,
             Verb::Close | Verb::Unselect => Self::Leave,
-            Verb::Fetch { uid: false, .. } | Verb::Store { uid: false, .. } | Verb::Search { uid: false, .. } => {
-                Self::Numbers
-            }
+            Verb::Fetch { uid: false, .. }
+            | Verb::Store { uid: false, .. }
+            | Verb::Search { uid: false, .. } => Self::Numbers,
             _ => Self::Other,
         }
     }

@@ -55,7 +55,7 @@ pub enum PartKind<'a> {
     /// `MESSAGE/RFC822` and `MESSAGE/GLOBAL`: the message within.
     Message {
         /// Its envelope.
-        envelope: Envelope<'a>,
+        envelope: Box<Envelope<'a>>,
         /// Its structure.
         body: Body<'a>,
         /// Its lines.
@@ -175,7 +175,7 @@ impl<'a> Part<'a> {
             ahead.eat(b' ') && ahead.eat(b'(')
         } {
             cursor.space()?;
-            let envelope = Envelope::parse(cursor)?;
+            let envelope = Box::new(Envelope::parse(cursor)?);
             cursor.space()?;
             let body = Body::parse_nested(cursor, depth)?;
             cursor.space()?;

@@ -171,8 +171,7 @@ impl<'a> Pattern<'a> {
     pub(crate) fn parse(cursor: &mut Cursor<'a>, names: Names) -> Parsed<Self> {
         let start = *cursor;
         let octets = cursor.take_while(is_list_char);
-        let octets =
-            if octets.is_empty() { cursor.string()?.into_octets() } else { Cow::Borrowed(octets) };
+        let octets = if octets.is_empty() { cursor.string()?.into_octets() } else { Cow::Borrowed(octets) };
         decode(octets, names)
             .and_then(|text| Self::new(text).ok())
             .map_or_else(|| start.error("a mailbox name or pattern"), Ok)
@@ -321,7 +320,9 @@ mod tests {
             assert_eq!((to_utf7(name), from_utf7(utf7)), (utf7.to_owned(), Some(name.to_owned())));
         }
         // Unfinished, visible within a shift, a lone surrogate, bits left over, two shifts, not ASCII.
-        for bad in ["&", "&U,BTFw", "&AGE-", "&2D0-", "&AOl-", "&AOkA-", "&AOk-&AOk-", "\u{e9}", "&Jjo!-", "a\x07"] {
+        for bad in
+            ["&", "&U,BTFw", "&AGE-", "&2D0-", "&AOl-", "&AOkA-", "&AOk-&AOk-", "\u{e9}", "&Jjo!-", "a\x07"]
+        {
             assert_eq!(from_utf7(bad), None, "{bad:?}");
         }
     }

@@ -3,11 +3,11 @@
 use core::time::Duration;
 
 use bytes::BytesMut;
+use imap_codec::ClientLimits;
 use imap_codec::client::{ClientConfig, ClientSession, Event, Reason};
 use imap_codec::command::{Append, Password, Verb};
 use imap_codec::error::SendError;
 use imap_codec::types::{Atom, Flags, IString, Mailbox};
-use imap_codec::ClientLimits;
 
 use crate::{every_split, seconds};
 
@@ -60,7 +60,9 @@ impl Client {
                     }
                 }
                 Event::Chunk(chunk) => match self.log.last_mut() {
-                    Some(last) if last.starts_with("chunk ") => last.push_str(&chunk.escape_ascii().to_string()),
+                    Some(last) if last.starts_with("chunk ") => {
+                        last.push_str(&chunk.escape_ascii().to_string())
+                    }
                     _ => self.log.push(format!("chunk {}", chunk.escape_ascii())),
                 },
                 Event::Done { id, status } => self.log.push(format!("{id} {:?}", status.condition)),
@@ -178,7 +180,8 @@ fn commands_in_parallel_are_those_that_the_rfc_allows() {
     let fetch = Verb::Fetch {
         uid: false,
         set: imap_codec::types::SequenceSet::ALL,
-        items: imap_codec::command::FetchAttributes::new([imap_codec::command::FetchAttribute::Flags]).unwrap(),
+        items: imap_codec::command::FetchAttributes::new([imap_codec::command::FetchAttribute::Flags])
+            .unwrap(),
         changed_since: None,
     };
     assert_eq!(client.send(&fetch), Err(SendError::State));
@@ -340,7 +343,10 @@ fn logins_carry_octets_both_ways() {
     client.hears("+ \r\n");
     assert_eq!(client.said(), "YWJj\r\n");
     client.hears("+ aGVsbG8=\r\n");
-    assert_eq!((client.said().as_str(), client.events()), ("cmVzcG9uc2U=\r\n", vec!["challenge hello".into()]));
+    assert_eq!(
+        (client.said().as_str(), client.events()),
+        ("cmVzcG9uc2U=\r\n", vec!["challenge hello".into()])
+    );
     client.hears("a1 OK [CAPABILITY IMAP4rev1] in\r\n");
     assert_eq!(client.events(), ["a1 Ok", "Ready"]);
     for (challenge, said) in [("Y2FuY2Vs", "*\r\n"), ("Zm9yZ2V0", "*\r\n"), ("!", "*\r\n")] {
@@ -359,7 +365,8 @@ fn logins_carry_octets_both_ways() {
 #[test]
 fn odd_responses_do_not_end_the_session() {
     let mut client = Client::inside("IMAP4rev1");
-    client.hears("* FROB 5\r\n* 1 FETCH (X)\r\n* OK [UNKNOWN-THING x] y {5}\r\n+ what {7}\r\n* 0 EXPUNGE\r\n");
+    client
+        .hears("* FROB 5\r\n* 1 FETCH (X)\r\n* OK [UNKNOWN-THING x] y {5}\r\n+ what {7}\r\n* 0 EXPUNGE\r\n");
     let events = client.events();
     let known: Vec<bool> = events.iter().map(|event| !event.starts_with("Unknown")).collect();
     assert_eq!(known, [false, false, true, false, false], "{events:?}");

@@ -46,13 +46,13 @@ fn structures_are_nested_32_deep_and_no_deeper() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "a thread with a small stack is what is tested")]
 fn no_stack_is_used_up() {
     let run = || {
         search_keys_are_nested_32_deep_and_no_deeper();
         structures_are_nested_32_deep_and_no_deeper();
     };
     let thread = std::thread::Builder::new().stack_size(512 * 1024);
-    #[allow(clippy::disallowed_methods, reason = "a thread with a small stack is what is tested")]
     thread.spawn(run).expect("a thread").join().expect("no overflow");
 }
 
@@ -113,7 +113,10 @@ fn literals_at_every_place_lose_no_step() {
 fn literals_that_are_too_large_are_not_asked_for() {
     // CVE-2024-34055, CVE-2024-37358, CVE-2025-61600.
     let said = host().talk("a LOGIN {4294967295}\r\nb NOOP\r\n");
-    assert!(said.starts_with("a BAD [TOOBIG] literal too large\r\n") && said.ends_with("b OK done\r\n"), "{said}");
+    assert!(
+        said.starts_with("a BAD [TOOBIG] literal too large\r\n") && said.ends_with("b OK done\r\n"),
+        "{said}"
+    );
     assert_eq!(host().run(&[b"a LOGIN {30000+}\r\nxxx"]).2, Some(Reason::Flood));
     let said = host().talk_in("a SELECT {131073}\r\nb NOOP\r\n");
     assert!(said.starts_with("a BAD [TOOBIG]") && said.ends_with("b OK done\r\n"), "{said}");

@@ -159,12 +159,10 @@ impl Host {
 
     fn command(&self, verb: &Verb<'_>, mut answer: Answer<'_>, out: &mut BytesMut) {
         match verb {
-            Verb::Login { user, password } => {
-                match (user.as_bytes(), password.0.as_bytes()) {
-                    (b"user", b"secret") => answer.ok("LOGIN completed", out),
-                    _ => answer.no((Code::AuthenticationFailed, "wrong"), out),
-                }
-            }
+            Verb::Login { user, password } => match (user.as_bytes(), password.0.as_bytes()) {
+                (b"user", b"secret") => answer.ok("LOGIN completed", out),
+                _ => answer.no((Code::AuthenticationFailed, "wrong"), out),
+            },
             Verb::Select(select) | Verb::Examine(select) => {
                 if !select.mailbox.is_inbox() {
                     return answer.no((Code::NonExistent, "no such mailbox"), out);

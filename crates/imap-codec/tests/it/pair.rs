@@ -65,7 +65,10 @@ impl Pair {
                         }
                     }
                     Told::Idling => {
-                        self.server.idling().expect("in IDLE").untagged(&Data::Exists(until), &mut self.to_client);
+                        self.server
+                            .idling()
+                            .expect("in IDLE")
+                            .untagged(&Data::Exists(until), &mut self.to_client);
                     }
                     Told::AppendReady => {
                         for piece in message.chunks(self.piece.min(message.len())) {
@@ -149,15 +152,27 @@ fn a_whole_session_in_pieces_of_any_size() {
         Step::IdleUntil(9),
         Step::Send(Verb::Logout),
     ];
-    for extensions in [Extensions::all(), Extensions::all().with(Extension::LiteralMinus), Extensions::rev2().without(Extension::LiteralPlus)] {
+    for extensions in [
+        Extensions::all(),
+        Extensions::all().with(Extension::LiteralMinus),
+        Extensions::rev2().without(Extension::LiteralPlus),
+    ] {
         let mut logs = Vec::new();
         for piece in [1, 2, 7, 100, 100_000] {
             let plain = Atom::new("PLAIN").expect("an atom");
             let host = Host::with(ServerConfig::new(extensions).starttls().mechanisms(&[plain]));
             let mut pair = Pair::new(host, ClientConfig::new(), piece);
             pair.run(&steps);
-            assert_eq!((pair.client.closed(), pair.server.closed()), (Some(ClientReason::Logout), Some(Reason::Logout)));
-            assert!(pair.host.log.iter().any(|event| event.contains("Subject: x\\r\\n\\r\\n{5+}\\r\\na1 LOGOUT\\r\\n")));
+            assert_eq!(
+                (pair.client.closed(), pair.server.closed()),
+                (Some(ClientReason::Logout), Some(Reason::Logout))
+            );
+            assert!(
+                pair.host
+                    .log
+                    .iter()
+                    .any(|event| event.contains("Subject: x\\r\\n\\r\\n{5+}\\r\\na1 LOGOUT\\r\\n"))
+            );
             assert!(pair.host.log.iter().any(|event| event.contains("Entw\u{fc}rfe")), "{:?}", pair.host.log);
             logs.push((pair.log, pair.host.log));
         }

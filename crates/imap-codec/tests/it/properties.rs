@@ -30,8 +30,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-const BOUNDS: Bounds =
-    Bounds { line: 1 << 20, literals: 1 << 20, total: 1 << 21, discard: 0 };
+const BOUNDS: Bounds = Bounds { line: 1 << 20, literals: 1 << 20, total: 1 << 21, discard: 0 };
 
 fn istring() -> impl Strategy<Value = IString<'static>> {
     prop_oneof![
@@ -46,7 +45,8 @@ fn istring() -> impl Strategy<Value = IString<'static>> {
 }
 
 fn atom() -> impl Strategy<Value = Atom<'static>> {
-    "[a-zA-Z$][a-zA-Z0-9$.-]{0,8}".prop_filter("NIL has a meaning", |text| !text.eq_ignore_ascii_case("nil"))
+    "[a-zA-Z$][a-zA-Z0-9$.-]{0,8}"
+        .prop_filter("NIL has a meaning", |text| !text.eq_ignore_ascii_case("nil"))
         .prop_map(|text| Atom::new(text).expect("an atom"))
 }
 
@@ -94,8 +94,9 @@ fn date() -> impl Strategy<Value = Date> {
 }
 
 fn date_time() -> impl Strategy<Value = DateTime> {
-    (date(), 0_u8..24, 0_u8..60, 0_u8..61, -5_999_i16..6_000)
-        .prop_map(|(date, hour, minute, second, zone)| DateTime::new(date, hour, minute, second, zone).unwrap())
+    (date(), 0_u8..24, 0_u8..60, 0_u8..61, -5_999_i16..6_000).prop_map(
+        |(date, hour, minute, second, zone)| DateTime::new(date, hour, minute, second, zone).unwrap(),
+    )
 }
 
 fn path() -> impl Strategy<Value = PartPath<'static>> {
@@ -119,10 +120,10 @@ fn section() -> impl Strategy<Value = Section<'static>> {
 }
 
 fn attribute() -> impl Strategy<Value = FetchAttribute<'static>> {
-    let partial = option::of((number64(), 1..=i64::MAX as u64).prop_map(|(offset, count)| Partial {
-        offset,
-        count: NonZeroU64::new(count).unwrap(),
-    }))
+    let partial = option::of(
+        (number64(), 1..=i64::MAX as u64)
+            .prop_map(|(offset, count)| Partial { offset, count: NonZeroU64::new(count).unwrap() }),
+    )
     .boxed();
     prop_oneof![
         Just(FetchAttribute::Envelope),
@@ -138,8 +139,11 @@ fn attribute() -> impl Strategy<Value = FetchAttribute<'static>> {
         Just(FetchAttribute::ModSeq),
         (any::<bool>(), section(), partial.clone())
             .prop_map(|(peek, section, partial)| FetchAttribute::Section { peek, section, partial }),
-        (any::<bool>(), path(), partial)
-            .prop_map(|(peek, path, partial)| FetchAttribute::Binary { peek, path, partial }),
+        (any::<bool>(), path(), partial).prop_map(|(peek, path, partial)| FetchAttribute::Binary {
+            peek,
+            path,
+            partial
+        }),
         path().prop_map(FetchAttribute::BinarySize),
     ]
 }
@@ -183,12 +187,15 @@ fn search_key() -> impl Strategy<Value = SearchKey<'static>> {
 }
 
 fn search() -> impl Strategy<Value = Search<'static>> {
-    let returns = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(min, max, count, save)| {
-        ReturnOptions { min, max, all: true, count, save }
-    });
-    (option::of(returns), option::of(istring()), vec(search_key(), 1..3)).prop_map(|(returns, charset, keys)| {
-        Search { returns, charset, keys: SearchKeys::new(keys).expect("not deep") }
-    })
+    let returns = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>())
+        .prop_map(|(min, max, count, save)| ReturnOptions { min, max, all: true, count, save });
+    (option::of(returns), option::of(istring()), vec(search_key(), 1..3)).prop_map(
+        |(returns, charset, keys)| Search {
+            returns,
+            charset,
+            keys: SearchKeys::new(keys).expect("not deep"),
+        },
+    )
 }
 
 fn verb() -> impl Strategy<Value = Verb<'static>> {
@@ -199,7 +206,8 @@ fn verb() -> impl Strategy<Value = Verb<'static>> {
         .with(StatusAttribute::Size)
         .with(StatusAttribute::HighestModSeq)
         .with(StatusAttribute::AppendLimit);
-    let pattern = "[ -~]{0,8}|\\PC{0,4}|\\*|%".prop_map(|text| Pattern::new(text).expect("no controls")).boxed();
+    let pattern =
+        "[ -~]{0,8}|\\PC{0,4}|\\*|%".prop_map(|text| Pattern::new(text).expect("no controls")).boxed();
     let list = (mailbox(), pattern.clone(), option::of(pattern.clone()), any::<[bool; 4]>()).prop_map(
         move |(reference, first, second, options)| {
             let mut list = List::new(reference, first);
@@ -239,7 +247,8 @@ fn verb() -> impl Strategy<Value = Verb<'static>> {
     prop_oneof![
         simple,
         (istring(), istring()).prop_map(|(user, word)| Verb::Login { user, password: Password(word) }),
-        (mailbox(), any::<bool>()).prop_map(|(mailbox, condstore)| Verb::Examine(Select { mailbox, condstore })),
+        (mailbox(), any::<bool>())
+            .prop_map(|(mailbox, condstore)| Verb::Examine(Select { mailbox, condstore })),
         (mailbox(), flags()).prop_map(|(mailbox, special_use)| Verb::Create { mailbox, special_use }),
         (mailbox(), flags(), option::of(date_time()))
             .prop_map(|(mailbox, flags, date)| Verb::Append(Append { mailbox, flags, date })),
@@ -251,7 +260,11 @@ fn verb() -> impl Strategy<Value = Verb<'static>> {
                 Verb::Store { uid, set, action, silent, flags, unchanged_since }
             }
         ),
-        (any::<bool>(), any_set(), mailbox()).prop_map(|(uid, set, mailbox)| Verb::Move { uid, set, mailbox }),
+        (any::<bool>(), any_set(), mailbox()).prop_map(|(uid, set, mailbox)| Verb::Move {
+            uid,
+            set,
+            mailbox
+        }),
     ]
 }
 
@@ -281,7 +294,8 @@ fn body() -> impl Strategy<Value = Body<'static>> {
     let extension = (option::of((istring(), parameters())), vec(istring(), 0..3), nstring())
         .prop_map(|(disposition, language, location)| Extension { disposition, language, location })
         .boxed();
-    let fields = (parameters(), nstring(), nstring(), istring(), number64(), nstring(), extension.clone()).boxed();
+    let fields =
+        (parameters(), nstring(), nstring(), istring(), number64(), nstring(), extension.clone()).boxed();
     let part = move |media: &'static str, subtype: &'static str, kind: PartKind<'static>| {
         move |(parameters, id, description, encoding, octets, md5, extension)| {
             let word = |text| IString::try_from(text).expect("a string");
@@ -310,7 +324,7 @@ fn body() -> impl Strategy<Value = Body<'static>> {
             },
         );
         let message = (inner, envelope(), fields.clone()).prop_map(move |(body, envelope, fields)| {
-            part("message", "rfc822", PartKind::Message { envelope, body, lines: 3 })(fields)
+            part("message", "rfc822", PartKind::Message { envelope: Box::new(envelope), body, lines: 3 })(fields)
         });
         prop_oneof![multipart, message]
     })
@@ -323,7 +337,8 @@ fn item() -> impl Strategy<Value = FetchItem<'static>> {
         Just(Source::Rfc822Text),
     ];
     prop_oneof![
-        vec(flag(), 0..3).prop_map(|list| FetchItem::Flags(Flags::new(list.into_iter().chain([Flag::Recent])))),
+        vec(flag(), 0..3)
+            .prop_map(|list| FetchItem::Flags(Flags::new(list.into_iter().chain([Flag::Recent])))),
         envelope().prop_map(|envelope| FetchItem::Envelope(Box::new(envelope))),
         date_time().prop_map(FetchItem::InternalDate),
         number64().prop_map(FetchItem::Rfc822Size),
@@ -357,38 +372,48 @@ fn code() -> impl Strategy<Value = Code<'static>> {
 
 fn status() -> impl Strategy<Value = Status<'static>> {
     let condition = prop_oneof![Just(Condition::Ok), Just(Condition::No), Just(Condition::Bad)];
-    (condition, option::of(code()), "[ -~]{0,20}")
-        .prop_map(|(condition, code, text)| Status { condition, code, text: Text::new(text.trim_start().to_owned()) })
+    (condition, option::of(code()), "[ -~]{0,20}").prop_map(|(condition, code, text)| Status {
+        condition,
+        code,
+        text: Text::new(text.trim_start().to_owned()),
+    })
 }
 
 fn data() -> impl Strategy<Value = Data<'static>> {
     let delimiter = || option::of(Just(Delimiter::SLASH));
-    let entry = (flags(), delimiter(), mailbox(), any::<bool>(), option::of(mailbox())).prop_map(
-        |(attributes, delimiter, mailbox, child_subscribed, old_name)| ListEntry {
+    let entry = (flags(), delimiter(), mailbox(), any::<bool>(), option::of(mailbox()))
+        .prop_map(|(attributes, delimiter, mailbox, child_subscribed, old_name)| ListEntry {
             attributes,
             delimiter,
             mailbox,
             child_subscribed,
             old_name,
-        },
-    )
-    .boxed();
+        })
+        .boxed();
     let namespaces = || {
         vec((mailbox(), delimiter()).prop_map(|(prefix, delimiter)| Namespace { prefix, delimiter }), 0..3)
             .prop_map(Slice::Owned)
     };
-    let esearch = (nstring(), any::<bool>(), option::of(number()), option::of(set()), option::of(any::<u32>()))
-        .prop_map(|(tag, uid, min, all, count)| Esearch { tag, uid, min, max: min, all, count, modseq: None });
-    let values = (any::<u32>(), option::of(number()), number64(), option::of(option::of(any::<u32>()))).prop_map(
-        |(messages, uid_next, size, append_limit)| {
+    let esearch =
+        (nstring(), any::<bool>(), option::of(number()), option::of(set()), option::of(any::<u32>()))
+            .prop_map(|(tag, uid, min, all, count)| Esearch {
+                tag,
+                uid,
+                min,
+                max: min,
+                all,
+                count,
+                modseq: None,
+            });
+    let values = (any::<u32>(), option::of(number()), number64(), option::of(option::of(any::<u32>())))
+        .prop_map(|(messages, uid_next, size, append_limit)| {
             let mut values = StatusValues::default();
             values.messages = Some(messages);
             values.uid_next = uid_next;
             values.size = Some(size);
             values.append_limit = append_limit;
             values
-        },
-    );
+        });
     prop_oneof![
         status().prop_map(Data::Status),
         vec(atom(), 0..4).prop_map(|words| Data::Capability(Capabilities::new(words))),

@@ -19,8 +19,7 @@ use imap_codec::types::Atom;
 
 const TEXT: &str = include_str!("../transcripts/rfc9051.imap");
 
-const BOUNDS: Bounds =
-    Bounds { line: 1 << 20, literals: 1 << 20, total: 1 << 20, discard: 1 << 20 };
+const BOUNDS: Bounds = Bounds { line: 1 << 20, literals: 1 << 20, total: 1 << 20, discard: 1 << 20 };
 
 #[derive(Clone, Debug)]
 struct Dialogue {
@@ -148,7 +147,8 @@ macro_rules! finish {
 }
 
 fn play_server(dialogue: &Dialogue) {
-    let mechanisms = ["PLAIN", "GSSAPI", "EXTERNAL", "SCRAM-SHA-256"].map(|name| Atom::new(name).expect("an atom"));
+    let mechanisms =
+        ["PLAIN", "GSSAPI", "EXTERNAL", "SCRAM-SHA-256"].map(|name| Atom::new(name).expect("an atom"));
     let mut config = ServerConfig::new(Extensions::all()).plaintext_auth().mechanisms(&mechanisms).starttls();
     if !dialogue.is_login() {
         config = config.preauth();
@@ -201,9 +201,7 @@ fn is_own(line: &[u8]) -> bool {
     match understood(line) {
         Response::Untagged(Data::Capability(_) | Data::Enabled(_)) => true,
         // Challenges are the host's; an empty one is what a server without SASL-IR says.
-        Response::Continue(text) => {
-            matches!(text.as_str(), "" | "idling") || text.as_str().contains(' ')
-        }
+        Response::Continue(text) => matches!(text.as_str(), "" | "idling") || text.as_str().contains(' '),
         Response::Untagged(Data::Status(status)) => {
             status.condition == Condition::Bye || status.code == Some(Code::Closed) || is_greeting(line)
         }
@@ -269,7 +267,10 @@ fn serve(
             let words = ["CAPABILITY completed", "ENABLE completed", "LOGOUT completed", "begin TLS"];
             if words.contains(&status.text.as_str()) {
                 own.push(tag.as_str().to_owned());
-                let at = script.lines.iter().position(|line| line.starts_with(format!("{} ", tag.as_str()).as_bytes()));
+                let at = script
+                    .lines
+                    .iter()
+                    .position(|line| line.starts_with(format!("{} ", tag.as_str()).as_bytes()));
                 if let Some(at) = at {
                     script.lines.remove(at);
                 }
@@ -358,7 +359,11 @@ fn play_client(dialogue: &Dialogue) -> bool {
             let expected = understood(&line);
             let mut octets = line.clone();
             if let Response::Tagged(tag, _) = &expected {
-                let ours = tags.iter().rev().find(|(theirs, _)| theirs == tag.as_str()).expect("an answer to a command");
+                let ours = tags
+                    .iter()
+                    .rev()
+                    .find(|(theirs, _)| theirs == tag.as_str())
+                    .expect("an answer to a command");
                 octets = [ours.1.as_bytes(), &line[tag.as_str().len()..]].concat();
             }
             octets.extend_from_slice(b"\r\n");
@@ -366,7 +371,9 @@ fn play_client(dialogue: &Dialogue) -> bool {
             let event = session.receive(Duration::ZERO, &mut input, &mut out);
             match (event, expected) {
                 (Some(Told::Data(data)), Response::Untagged(expected)) => assert_eq!(data, expected),
-                (Some(Told::Done { status, .. }), Response::Tagged(_, expected)) => assert_eq!(status, expected),
+                (Some(Told::Done { status, .. }), Response::Tagged(_, expected)) => {
+                    assert_eq!(status, expected)
+                }
                 (Some(Told::Idling), Response::Continue(_)) => {}
                 // The literal was sent with its command.
                 (Some(Told::Unknown(_)), Response::Continue(_)) => {}
@@ -389,7 +396,8 @@ fn is_in_order(dialogue: &Dialogue) -> bool {
     let tags = |lines: Vec<Vec<u8>>| -> Vec<String> {
         let words = lines.into_iter().filter_map(|line| {
             let word = line.split(|octet| *octet == b' ').next()?;
-            (line != b"DONE" && word != b"*" && word != b"+").then(|| String::from_utf8_lossy(word).into_owned())
+            (line != b"DONE" && word != b"*" && word != b"+")
+                .then(|| String::from_utf8_lossy(word).into_owned())
         });
         words.collect()
     };

@@ -62,7 +62,10 @@ fn plaintext_behind_starttls_is_never_read() {
 fn starttls_may_be_refused_or_forgotten() {
     let host = |forget| Host { forget, ..Host::with(ServerConfig::new(Extensions::rev2()).starttls()) };
     assert_eq!(host("no STARTTLS").talk("a STARTTLS\r\n"), "a NO not today\r\n");
-    assert_eq!(host("STARTTLS").talk("a STARTTLS\r\nb X\r\n"), "a NO no TLS now\r\nb BAD expected a command at octet 2\r\n");
+    assert_eq!(
+        host("STARTTLS").talk("a STARTTLS\r\nb X\r\n"),
+        "a NO no TLS now\r\nb BAD expected a command at octet 2\r\n"
+    );
 }
 
 #[test]
@@ -114,7 +117,10 @@ fn what_is_switched_off_is_unknown() {
         (Extension::Imap4Rev1, "CHECK"),
         (Extension::Imap4Rev1, "FETCH 1 RFC822"),
     ];
-    let cases = commands.iter().map(|case| (case, "")).chain(selected.iter().map(|case| (case, "s SELECT inbox\r\n")));
+    let cases = commands
+        .iter()
+        .map(|case| (case, ""))
+        .chain(selected.iter().map(|case| (case, "s SELECT inbox\r\n")));
     for ((extension, command), before) in cases {
         let ends = |extensions, expected: &str| {
             let input = format!("l LOGIN user secret\r\n{before}a {command}\r\n");
@@ -143,7 +149,8 @@ fn what_is_switched_off_is_unknown() {
 #[test]
 fn what_is_announced_is_what_is_configured() {
     let greeting = |host: &Host| host.run(&[]).1;
-    let greets = |config, expected: &str| assert_eq!(greeting(&Host::with(config)), format!("{expected}\r\n"));
+    let greets =
+        |config, expected: &str| assert_eq!(greeting(&Host::with(config)), format!("{expected}\r\n"));
     greets(ServerConfig::new(Extensions::rev1()), "* OK [CAPABILITY IMAP4rev1 LOGINDISABLED] ready");
     greets(
         ServerConfig::new(Extensions::rev1()).starttls(),
@@ -157,7 +164,10 @@ fn what_is_announced_is_what_is_configured() {
         "* PREAUTH [CAPABILITY IMAP4rev1 APPENDLIMIT=5000 QUOTA QUOTA=RES-STORAGE] ready",
     );
     let said = greeting(&host());
-    assert!(said.contains(" LITERAL+ ") && !said.contains("LITERAL-") && said.contains(" AUTH=PLAIN]"), "{said}");
+    assert!(
+        said.contains(" LITERAL+ ") && !said.contains("LITERAL-") && said.contains(" AUTH=PLAIN]"),
+        "{said}"
+    );
     // After a login neither TLS nor mechanisms are of interest.
     let said = host().talk("a LOGIN user secret\r\nb CAPABILITY\r\n");
     assert!(!said.contains("AUTH=") && said.contains("b OK"), "{said}");
@@ -166,7 +176,9 @@ fn what_is_announced_is_what_is_configured() {
 #[test]
 fn names_are_utf7_until_rev2_is_enabled() {
     assert_eq!(
-        host().talk_in("a LIST \"\" E*\r\nb ENABLE imap4rev2 X\r\nc LIST \"\" \"Entw\u{fc}%\"\r\nd SELECT &AOk-\r\n"),
+        host().talk_in(
+            "a LIST \"\" E*\r\nb ENABLE imap4rev2 X\r\nc LIST \"\" \"Entw\u{fc}%\"\r\nd SELECT &AOk-\r\n"
+        ),
         "* LIST () \"/\" Entw&APw-rfe\r\na OK LIST completed\r\n* ENABLED IMAP4rev2\r\nb OK ENABLE completed\r\n\
          * LIST () \"/\" \"Entw\u{fc}rfe\"\r\nc OK LIST completed\r\nd NO [NONEXISTENT] no such mailbox\r\n"
     );
@@ -187,7 +199,8 @@ fn expunge_is_told_during_uid_fetch_and_not_during_fetch() {
 #[test]
 fn a_literal_that_is_left_short_ends_the_session() {
     let host = Host { piece: 3, forget: "literal", ..host() };
-    let (_, said, reason) = host.run(&[b"l LOGIN user secret\r\ns SELECT inbox\r\na FETCH 1 BODY[]\r\nb NOOP\r\n"]);
+    let (_, said, reason) =
+        host.run(&[b"l LOGIN user secret\r\ns SELECT inbox\r\na FETCH 1 BODY[]\r\nb NOOP\r\n"]);
     assert!(said.ends_with("BODY[] {25}\r\nSub"), "{said}");
     assert_eq!(reason, Some(Reason::ShortLiteral));
 }
@@ -224,7 +237,10 @@ fn literals_of_commands_are_asked_for_or_come_by_themselves() {
 #[test]
 fn literal_minus_takes_small_literals_only() {
     let extensions = Extensions::rev1().with(Extension::LiteralMinus);
-    let talk = |size: usize| Host::new(extensions).talk_in(format!("a APPEND inbox {{{size}+}}\r\n{}\r\nb NOOP\r\n", "x".repeat(size)));
+    let talk = |size: usize| {
+        Host::new(extensions)
+            .talk_in(format!("a APPEND inbox {{{size}+}}\r\n{}\r\nb NOOP\r\n", "x".repeat(size)))
+    };
     assert_eq!(talk(4_096), "a OK APPEND completed\r\n* 1 EXPUNGE\r\nb OK done\r\n");
     assert_eq!(talk(4_097), "a BAD [TOOBIG] message too large\r\n* 1 EXPUNGE\r\nb OK done\r\n");
     let said = Host::new(Extensions::rev1()).talk_in("a APPEND inbox {3+}\r\nabc\r\nb NOOP\r\n");
@@ -235,7 +251,10 @@ fn literal_minus_takes_small_literals_only() {
 fn an_append_that_is_too_large_is_refused_before_it_comes() {
     let limits = Limits::default().append(10).discard(20);
     let host = Host::with(ServerConfig::new(Extensions::all()).plaintext_auth().limits(limits));
-    assert_eq!(host.talk_in("a APPEND inbox {11}\r\nb NOOP\r\n"), "a NO [TOOBIG] message too large\r\n* 1 EXPUNGE\r\nb OK done\r\n");
+    assert_eq!(
+        host.talk_in("a APPEND inbox {11}\r\nb NOOP\r\n"),
+        "a NO [TOOBIG] message too large\r\n* 1 EXPUNGE\r\nb OK done\r\n"
+    );
     assert_eq!(
         host.talk_in("a APPEND inbox {20+}\r\n12345678901234567890\r\nb NOOP\r\n"),
         "a NO [TOOBIG] message too large\r\n* 1 EXPUNGE\r\nb OK done\r\n"
@@ -244,7 +263,9 @@ fn an_append_that_is_too_large_is_refused_before_it_comes() {
     assert_eq!(host.run(&[input]).2, Some(Reason::Flood));
     // The caller's refusal costs the same.
     let input = b"l LOGIN user secret\r\na APPEND none {10+}\r\n1234567890\r\nb NOOP\r\n";
-    assert!(host.run(&[input]).1.ends_with("a NO [TRYCREATE] no such mailbox\r\n* 1 EXPUNGE\r\nb OK done\r\n"));
+    assert!(
+        host.run(&[input]).1.ends_with("a NO [TRYCREATE] no such mailbox\r\n* 1 EXPUNGE\r\nb OK done\r\n")
+    );
     let limits = Limits::default().discard(20);
     let host = Host::with(ServerConfig::new(Extensions::all()).plaintext_auth().limits(limits));
     let input = b"l LOGIN user secret\r\na APPEND none {21+}\r\n1234567890";
