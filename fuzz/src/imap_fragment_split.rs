@@ -24,7 +24,7 @@ fn fragments(config: u8, seed: u64, wire: &[u8], mut pieces: Pieces) -> Vec<Stri
     let mut reader = Fragmenter::new(sender);
     let mut choices = Choices::new(seed);
     let mut steps = Steps::for_octets(wire.len());
-    let (mut found, mut buffer, mut rest) = (Vec::new(), Vec::new(), wire);
+    let (mut found, mut buffer, mut rest): (Vec<String>, Vec<u8>, _) = (Vec::new(), Vec::new(), wire);
     loop {
         let (piece, left) = rest.split_at(pieces.next(rest.len()));
         buffer.extend_from_slice(piece);
@@ -34,7 +34,7 @@ fn fragments(config: u8, seed: u64, wire: &[u8], mut pieces: Pieces) -> Vec<Stri
             if let Some(chunk) = reader.chunk(&mut input) {
                 steps.count();
                 match found.last_mut() {
-                    Some(last) if String::starts_with(last, "chunk ") => {
+                    Some(last) if last.starts_with("chunk ") => {
                         last.push_str(&chunk.escape_ascii().to_string());
                     }
                     _ => found.push(format!("chunk {}", chunk.escape_ascii())),

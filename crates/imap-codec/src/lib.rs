@@ -110,11 +110,12 @@
 //! | limit | default | least | memory |
 //! |---|---|---|---|
 //! | [`early_command`](Limits::early_command) | 20,480 octets of a command before a login | 1,024 | as many, in the caller's buffer; three quarters more while a response of AUTHENTICATE is shown: below 32 KiB |
-//! | [`line`](Limits::line), [`literals`](Limits::literals) | 65,536 and 131,072 octets of a command after a login | 1,024, 0 | as many, in the caller's buffer; lists of a command (ID, patterns of LIST, quotas) take up to 24 times their octets more |
+//! | [`line`](Limits::line), [`literals`](Limits::literals) | 65,536 and 131,072 octets of a command after a login | 1,024, 0 | as many, in the caller's buffer; lists of a command take up to 64 KiB more |
 //! | [`append`](Limits::append) | 50 MiB | | none |
 //! | [`discard`](Limits::discard) | 64 MiB of a literal that is refused and comes anyway | | none |
 //! | [`errors`](Limits::errors) | 20 in a row | | none |
 //! | nesting of search keys, of MIME parts | 32 | | |
+//! | patterns of LIST, fields of ID, limits of SETQUOTA | 1,000, 100, 100 | | up to 64 octets each |
 //! | tags | 128 octets | | as many |
 //! | [`login_timeout`](Limits::login_timeout), [`idle_timeout`](Limits::idle_timeout), [`append_timeout`](Limits::append_timeout) | 1, 30, 5 minutes | | |
 //! | client: [`line`](ClientLimits::line), [`literals`](ClientLimits::literals) | 1 MiB and 64 KiB of a response; larger literals of FETCH go through in chunks | 1,024, 0 | as many, in the caller's buffer; what is read from them takes up to some forty times as many |

@@ -233,6 +233,19 @@ impl<'a> Cursor<'a> {
         Ok(items)
     }
 
+    /// The same, with so many items at most: what is kept of an item may be much larger than its octets.
+    pub(crate) fn short_list<T>(
+        &mut self,
+        most: usize,
+        mut item: impl FnMut(&mut Self) -> Parsed<T>,
+    ) -> Parsed<Vec<T>> {
+        let mut count = 0;
+        self.list(|cursor| {
+            count += 1;
+            if count > most { cursor.error("a shorter list") } else { item(cursor) }
+        })
+    }
+
     /// The same, for those who keep nothing, or the text.
     pub(crate) fn each(&mut self, mut item: impl FnMut(&mut Self) -> Parsed<()>) -> Parsed<()> {
         self.open()?;

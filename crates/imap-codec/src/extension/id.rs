@@ -4,10 +4,12 @@ use crate::encode::Writer;
 use crate::parse::{Cursor, Parsed};
 use crate::types::string::IString;
 
+/// How many fields are read.
+pub const MOST_FIELDS: usize = 100;
+
 /// Fields and their values: `name`, `version`, `vendor` and the like. None is `NIL`.
 ///
-/// RFC 2971 §3.3 allows 30 fields with names of 30 octets and values of 1,024; more are read, since all are bounded by
-/// the length of the command.
+/// RFC 2971 §3.3 allows 30 fields with names of 30 octets and values of 1,024; up to [`MOST_FIELDS`] of any length are read.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Id<'a> {
     /// Pairs of field and value.
@@ -25,7 +27,7 @@ impl<'a> Id<'a> {
         if cursor.nil() {
             return Ok(Self::default());
         }
-        let fields = cursor.list(|cursor| {
+        let fields = cursor.short_list(MOST_FIELDS, |cursor| {
             let name = cursor.string()?;
             cursor.space()?;
             Ok((name, cursor.nstring()?))

@@ -24,6 +24,9 @@ pub struct List<'a> {
     pub extended: bool,
 }
 
+/// How many patterns a LIST may have.
+pub const MOST_PATTERNS: usize = 1_000;
+
 /// One pattern, as nearly always, or several.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Patterns<'a> {
@@ -104,7 +107,7 @@ impl<'a> List<'a> {
         cursor.space()?;
         let patterns = if on && cursor.peek() == Some(b'(') {
             extended = true;
-            let mut list = cursor.list(|cursor| Pattern::parse(cursor, names))?.into_iter();
+            let mut list = cursor.short_list(MOST_PATTERNS, |cursor| Pattern::parse(cursor, names))?.into_iter();
             let Some(first) = list.next() else {
                 return cursor.error("a pattern");
             };

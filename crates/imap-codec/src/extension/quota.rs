@@ -34,6 +34,9 @@ pub struct QuotaRoot<'a> {
     pub roots: Vec<IString<'a>>,
 }
 
+/// How many resources SETQUOTA may name.
+pub const MOST_LIMITS: usize = 100;
+
 /// The arguments of SETQUOTA.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SetQuota<'a> {
@@ -93,7 +96,7 @@ impl<'a> SetQuota<'a> {
     pub(crate) fn parse(cursor: &mut Cursor<'a>) -> Parsed<Self> {
         let root = cursor.astring()?;
         cursor.space()?;
-        let limits = cursor.list(|cursor| {
+        let limits = cursor.short_list(MOST_LIMITS, |cursor| {
             let resource = Atom::trusted(cursor.atom("a resource")?);
             cursor.space()?;
             Ok((resource, cursor.number64()?))

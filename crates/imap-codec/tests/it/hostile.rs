@@ -157,6 +157,17 @@ fn unread_input_stays_below_its_bound() {
 }
 
 #[test]
+fn lists_of_a_command_are_short() {
+    // Each pattern is kept as a value of its own: sixty thousand of them took more than a megabyte.
+    let list = |count: usize| format!("LIST \"\" ({}a)", "a ".repeat(count - 1));
+    assert!(selected(&list(1_000)).starts_with("a OK"));
+    assert!(selected(&list(1_001)).starts_with("a BAD expected a shorter list"));
+    let id = |count: usize| format!("ID ({}\"a\" NIL)", "\"a\" NIL ".repeat(count - 1));
+    assert!(selected(&id(100)).starts_with("a OK"));
+    assert!(selected(&id(101)).starts_with("a BAD expected a shorter list"));
+}
+
+#[test]
 fn nul_is_refused_wherever_it_stands() {
     let command = "a LOGIN \"us\" {3+}\r\nabc\r\n";
     for at in 2..command.len() - 1 {
