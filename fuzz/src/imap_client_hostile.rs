@@ -3,10 +3,10 @@
 use core::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use imap_codec::ClientLimits;
 use imap_codec::client::{ClientConfig, ClientSession, Event, Reason};
 use imap_codec::command::{Append, FetchAttribute, FetchAttributes, Password, Verb};
 use imap_codec::types::{Atom, Flags, IString, Mailbox, SequenceSet};
-use imap_codec::ClientLimits;
 
 use crate::common::{Choices, Pieces, Steps, choose};
 
@@ -116,8 +116,7 @@ fn act(session: &mut ClientSession, choices: &mut Choices, out: &mut BytesMut) {
         3 => session.send(&Verb::Select(Mailbox::INBOX.into()), out),
         4 | 5 => {
             let items = FetchAttributes::new([FetchAttribute::Flags]).expect("one");
-            let fetch =
-                Verb::Fetch { uid: false, set: SequenceSet::ALL, items, changed_since: None };
+            let fetch = Verb::Fetch { uid: false, set: SequenceSet::ALL, items, changed_since: None };
             session.send(&fetch, out)
         }
         6 => session.starttls(out),

@@ -4,12 +4,12 @@ use core::num::NonZeroU32;
 use core::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use imap_codec::Limits;
 use imap_codec::command::Verb;
 use imap_codec::extension::{Extension, Extensions};
 use imap_codec::response::{Code, Data, FetchItem, Source};
 use imap_codec::server::{Event, Head, Reason, ServerConfig, ServerSession};
 use imap_codec::types::Atom;
-use imap_codec::Limits;
 
 use crate::common::{Choices, Pieces, Steps, choose};
 

@@ -4,6 +4,7 @@
 
 use super::status::StatusAttributes;
 use super::{Extension, Extensions};
+use crate::command::fetch::Upper as _;
 use crate::encode::{Names, Writer};
 use crate::parse::{Cursor, Parsed};
 use crate::types::flag::{FlagSet, Flags};
@@ -107,7 +108,8 @@ impl<'a> List<'a> {
         cursor.space()?;
         let patterns = if on && cursor.peek() == Some(b'(') {
             extended = true;
-            let mut list = cursor.short_list(MOST_PATTERNS, |cursor| Pattern::parse(cursor, names))?.into_iter();
+            let mut list =
+                cursor.short_list(MOST_PATTERNS, |cursor| Pattern::parse(cursor, names))?.into_iter();
             let Some(first) = list.next() else {
                 return cursor.error("a pattern");
             };
@@ -148,11 +150,11 @@ impl SelectOptions {
         let list = *cursor;
         cursor.each(|cursor| {
             let start = *cursor;
-            let option = match cursor.word().to_ascii_uppercase().as_slice() {
-                b"SUBSCRIBED" => &mut options.subscribed,
-                b"REMOTE" => &mut options.remote,
-                b"RECURSIVEMATCH" => &mut options.recursive_match,
-                b"SPECIAL-USE" if extensions.has(Extension::SpecialUse) => &mut options.special_use,
+            let option = match cursor.word().to_ascii_uppercase_array::<16>().as_str() {
+                "SUBSCRIBED" => &mut options.subscribed,
+                "REMOTE" => &mut options.remote,
+                "RECURSIVEMATCH" => &mut options.recursive_match,
+                "SPECIAL-USE" if extensions.has(Extension::SpecialUse) => &mut options.special_use,
                 _ => return start.error("a selection option"),
             };
             *option = true;
@@ -182,11 +184,11 @@ impl ListReturn {
         let mut returns = Self::default();
         cursor.each(|cursor| {
             let start = *cursor;
-            match cursor.word().to_ascii_uppercase().as_slice() {
-                b"SUBSCRIBED" => returns.subscribed = true,
-                b"CHILDREN" => returns.children = true,
-                b"SPECIAL-USE" if extensions.has(Extension::SpecialUse) => returns.special_use = true,
-                b"STATUS" if extensions.has(Extension::ListStatus) => {
+            match cursor.word().to_ascii_uppercase_array::<16>().as_str() {
+                "SUBSCRIBED" => returns.subscribed = true,
+                "CHILDREN" => returns.children = true,
+                "SPECIAL-USE" if extensions.has(Extension::SpecialUse) => returns.special_use = true,
+                "STATUS" if extensions.has(Extension::ListStatus) => {
                     cursor.space()?;
                     returns.status = StatusAttributes::parse(cursor, extensions)?;
                 }

@@ -324,7 +324,9 @@ fn body() -> impl Strategy<Value = Body<'static>> {
             },
         );
         let message = (inner, envelope(), fields.clone()).prop_map(move |(body, envelope, fields)| {
-            part("message", "rfc822", PartKind::Message { envelope: Box::new(envelope), body, lines: 3 })(fields)
+            part("message", "rfc822", PartKind::Message { envelope: Box::new(envelope), body, lines: 3 })(
+                fields,
+            )
         });
         prop_oneof![multipart, message]
     })
