@@ -372,28 +372,28 @@ impl<'a> Verb<'a> {
             cursor.space()?;
             Mailbox::parse(cursor, names)
         };
-        Ok(match word.as_str() {
-            "CAPABILITY" => Self::Capability,
-            "NOOP" => Self::Noop,
-            "LOGOUT" => Self::Logout,
-            "STARTTLS" => Self::StartTls,
-            "NAMESPACE" if on(Extension::Namespace) => Self::Namespace,
-            "IDLE" if on(Extension::Idle) => Self::Idle,
-            "CHECK" if rev1 => Self::Check,
-            "CLOSE" => Self::Close,
-            "UNSELECT" if on(Extension::Unselect) => Self::Unselect,
-            "EXPUNGE" => Self::Expunge,
-            "ID" if on(Extension::Id) => {
+        Ok(match word.as_bytes() {
+            b"CAPABILITY" => Self::Capability,
+            b"NOOP" => Self::Noop,
+            b"LOGOUT" => Self::Logout,
+            b"STARTTLS" => Self::StartTls,
+            b"NAMESPACE" if on(Extension::Namespace) => Self::Namespace,
+            b"IDLE" if on(Extension::Idle) => Self::Idle,
+            b"CHECK" if rev1 => Self::Check,
+            b"CLOSE" => Self::Close,
+            b"UNSELECT" if on(Extension::Unselect) => Self::Unselect,
+            b"EXPUNGE" => Self::Expunge,
+            b"ID" if on(Extension::Id) => {
                 cursor.space()?;
                 Self::Id(Id::parse(cursor)?)
             }
-            "LOGIN" => {
+            b"LOGIN" => {
                 cursor.space()?;
                 let user = cursor.astring()?;
                 cursor.space()?;
                 Self::Login { user, password: Password(cursor.astring()?) }
             }
-            "AUTHENTICATE" => {
+            b"AUTHENTICATE" => {
                 cursor.space()?;
                 let mechanism = Atom::trusted(cursor.atom("a mechanism")?);
                 let mut initial = None;
@@ -408,23 +408,23 @@ impl<'a> Verb<'a> {
                 }
                 Self::Authenticate(Authenticate { mechanism, initial })
             }
-            "ENABLE" if on(Extension::Enable) => {
+            b"ENABLE" if on(Extension::Enable) => {
                 let words = Capabilities::parse(cursor)?;
                 if words.iter().next().is_none() {
                     return cursor.error("a capability");
                 }
                 Self::Enable(words)
             }
-            word @ ("SELECT" | "EXAMINE") => {
+            word @ (b"SELECT" | b"EXAMINE") => {
                 let mailbox = mailbox(cursor)?;
                 let condstore = on(Extension::Condstore) && cursor.eat(b' ');
                 if condstore {
                     condstore::select_parameter(cursor)?;
                 }
                 let select = Select { mailbox, condstore };
-                if word == "SELECT" { Self::Select(select) } else { Self::Examine(select) }
+                if word == b"SELECT" { Self::Select(select) } else { Self::Examine(select) }
             }
-            "CREATE" => {
+            b"CREATE" => {
                 let mailbox = mailbox(cursor)?;
                 let mut special_use = Flags::default();
                 if on(Extension::CreateSpecialUse) && cursor.eat(b' ') {
@@ -432,48 +432,48 @@ impl<'a> Verb<'a> {
                 }
                 Self::Create { mailbox, special_use }
             }
-            "DELETE" => Self::Delete(mailbox(cursor)?),
-            "RENAME" => Self::Rename(mailbox(cursor)?, mailbox(cursor)?),
-            "SUBSCRIBE" => Self::Subscribe(mailbox(cursor)?),
-            "UNSUBSCRIBE" => Self::Unsubscribe(mailbox(cursor)?),
-            "LIST" => {
+            b"DELETE" => Self::Delete(mailbox(cursor)?),
+            b"RENAME" => Self::Rename(mailbox(cursor)?, mailbox(cursor)?),
+            b"SUBSCRIBE" => Self::Subscribe(mailbox(cursor)?),
+            b"UNSUBSCRIBE" => Self::Unsubscribe(mailbox(cursor)?),
+            b"LIST" => {
                 cursor.space()?;
                 Self::List(List::parse(cursor, names, extensions)?)
             }
-            "LSUB" if rev1 => {
+            b"LSUB" if rev1 => {
                 let reference = mailbox(cursor)?;
                 cursor.space()?;
                 Self::Lsub(reference, Pattern::parse(cursor, names)?)
             }
-            "STATUS" => {
+            b"STATUS" => {
                 let mailbox = mailbox(cursor)?;
                 cursor.space()?;
                 Self::Status(mailbox, StatusAttributes::parse(cursor, extensions)?)
             }
-            "APPEND" => {
+            b"APPEND" => {
                 cursor.space()?;
                 Self::Append(Append::parse(cursor, names)?)
             }
-            "GETQUOTA" if on(Extension::Quota) => {
+            b"GETQUOTA" if on(Extension::Quota) => {
                 cursor.space()?;
                 Self::GetQuota(cursor.astring()?)
             }
-            "GETQUOTAROOT" if on(Extension::Quota) => Self::GetQuotaRoot(mailbox(cursor)?),
-            "SETQUOTA" if on(Extension::QuotaSet) => {
+            b"GETQUOTAROOT" if on(Extension::Quota) => Self::GetQuotaRoot(mailbox(cursor)?),
+            b"SETQUOTA" if on(Extension::QuotaSet) => {
                 cursor.space()?;
                 Self::SetQuota(SetQuota::parse(cursor)?)
             }
-            "UID" => {
+            b"UID" => {
                 cursor.space()?;
                 let name = *cursor;
                 let word = cursor.word().to_ascii_uppercase_array::<12>();
                 cursor.space()?;
-                match word.as_str() {
-                    "EXPUNGE" if on(Extension::UidPlus) => Self::UidExpunge(parse_set(cursor, extensions)?),
+                match word.as_bytes() {
+                    b"EXPUNGE" if on(Extension::UidPlus) => Self::UidExpunge(parse_set(cursor, extensions)?),
                     word => Self::parse_messages(word, true, &name, cursor, extensions, names)?,
                 }
             }
-            word @ ("SEARCH" | "FETCH" | "STORE" | "COPY" | "MOVE") => {
+            word @ (b"SEARCH" | b"FETCH" | b"STORE" | b"COPY" | b"MOVE") => {
                 cursor.space()?;
                 Self::parse_messages(word, false, &start, cursor, extensions, names)?
             }
@@ -483,7 +483,7 @@ impl<'a> Verb<'a> {
 
     /// What there is with and without UID.
     fn parse_messages(
-        word: &str,
+        word: &[u8],
         uid: bool,
         start: &Cursor<'a>,
         cursor: &mut Cursor<'a>,
@@ -492,15 +492,15 @@ impl<'a> Verb<'a> {
     ) -> Parsed<Self> {
         let condstore = extensions.has(Extension::Condstore);
         match word {
-            "SEARCH" => return Ok(Self::Search { uid, search: Search::parse(cursor, extensions)? }),
-            "FETCH" | "STORE" | "COPY" => {}
-            "MOVE" if extensions.has(Extension::Move) => {}
+            b"SEARCH" => return Ok(Self::Search { uid, search: Search::parse(cursor, extensions)? }),
+            b"FETCH" | b"STORE" | b"COPY" => {}
+            b"MOVE" if extensions.has(Extension::Move) => {}
             _ => return start.error("a command"),
         }
         let set = parse_set(cursor, extensions)?;
         cursor.space()?;
         Ok(match word {
-            "FETCH" => {
+            b"FETCH" => {
                 let items = FetchAttributes::parse(cursor, extensions)?;
                 let mut changed_since = None;
                 if condstore && cursor.eat(b' ') {
@@ -508,7 +508,7 @@ impl<'a> Verb<'a> {
                 }
                 Self::Fetch { uid, set, items, changed_since }
             }
-            "STORE" => {
+            b"STORE" => {
                 let mut unchanged_since = None;
                 if condstore && cursor.peek() == Some(b'(') {
                     unchanged_since = Some(condstore::modifier(cursor, b"UNCHANGEDSINCE")?);
@@ -536,7 +536,7 @@ impl<'a> Verb<'a> {
             }
             _ => {
                 let mailbox = Mailbox::parse(cursor, names)?;
-                if word == "COPY" {
+                if word == b"COPY" {
                     Self::Copy { uid, set, mailbox }
                 } else {
                     Self::Move { uid, set, mailbox }

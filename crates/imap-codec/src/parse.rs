@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use memchr::memchr2;
 
 use crate::error::ParseError;
-use crate::types::string::{IString, is_astring_char, is_atom_char};
+use crate::types::string::{IString, is_astring_char, is_atom_char, is_quotable};
 
 pub(crate) type Parsed<T> = Result<T, ParseError>;
 
@@ -159,6 +159,15 @@ impl<'a> Cursor<'a> {
     fn quoted(&mut self) -> Parsed<IString<'a>> {
         let start = *self;
         self.at += 1;
+        // Nearly all of them are short, ASCII and without escapes: one look at each octet.
+        let rest = self.rest();
+        let plain = rest.iter().position(|octet| matches!(octet, b'"' | b'\\') || !is_quotable(*octet));
+        if let Some(end) = plain
+            && rest[end] == b'"'
+        {
+            self.at += end + 1;
+            return Ok(IString::trusted(Cow::Borrowed(&rest[..end])));
+        }
         let mut owned: Option<Vec<u8>> = None;
         loop {
             let rest = self.rest();

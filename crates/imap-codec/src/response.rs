@@ -20,7 +20,7 @@ use crate::extension::list_extended::ListEntry;
 use crate::extension::namespace::Namespaces;
 use crate::extension::quota::{Quota, QuotaRoot};
 use crate::extension::status::StatusValues;
-use crate::parse::{Cursor, Parsed, ascii};
+use crate::parse::{Cursor, Parsed};
 use crate::types::flag::{FlagSet, Flags};
 use crate::types::mailbox::Mailbox;
 use crate::types::string::{Text, is_astring_char};
@@ -102,13 +102,13 @@ impl Condition {
         }
     }
 
-    fn from_word(word: &str) -> Option<Self> {
+    fn from_word(word: &[u8]) -> Option<Self> {
         Some(match word {
-            "OK" => Self::Ok,
-            "NO" => Self::No,
-            "BAD" => Self::Bad,
-            "BYE" => Self::Bye,
-            "PREAUTH" => Self::PreAuth,
+            b"OK" => Self::Ok,
+            b"NO" => Self::No,
+            b"BAD" => Self::Bad,
+            b"BYE" => Self::Bye,
+            b"PREAUTH" => Self::PreAuth,
             _ => return None,
         })
     }
@@ -240,7 +240,7 @@ impl<'a> Response<'a> {
         }
         let tag = crate::command::parse_tag(&mut cursor)?;
         let start = cursor;
-        match Condition::from_word(cursor.word().to_ascii_uppercase_array::<8>().as_str()) {
+        match Condition::from_word(cursor.word().to_ascii_uppercase_array::<8>().as_bytes()) {
             Some(condition @ (Condition::Ok | Condition::No | Condition::Bad))
                 if matches!(cursor.peek(), Some(b' ') | None) =>
             {
@@ -279,31 +279,31 @@ impl<'a> Data<'a> {
             return Self::parse_numbered(cursor);
         }
         let word = cursor.word().to_ascii_uppercase_array::<12>();
-        if let Some(condition) = Condition::from_word(word.as_str()) {
+        if let Some(condition) = Condition::from_word(word.as_bytes()) {
             return match cursor.peek() {
                 None | Some(b' ') => Ok(Self::Status(Status::parse(condition, cursor))),
                 _ => start.error("a response"),
             };
         }
-        match word.as_str() {
-            "CAPABILITY" => return Ok(Self::Capability(Capabilities::parse(cursor)?)),
-            "ENABLED" => return Ok(Self::Enabled(Capabilities::parse(cursor)?)),
-            "NAMESPACE" => return Ok(Self::Namespace(Namespaces::parse(cursor, names)?)),
-            "ESEARCH" => return Ok(Self::Esearch(Esearch::parse(cursor)?)),
-            "SEARCH" => return Self::parse_search(cursor),
+        match word.as_bytes() {
+            b"CAPABILITY" => return Ok(Self::Capability(Capabilities::parse(cursor)?)),
+            b"ENABLED" => return Ok(Self::Enabled(Capabilities::parse(cursor)?)),
+            b"NAMESPACE" => return Ok(Self::Namespace(Namespaces::parse(cursor, names)?)),
+            b"ESEARCH" => return Ok(Self::Esearch(Esearch::parse(cursor)?)),
+            b"SEARCH" => return Self::parse_search(cursor),
             _ => {}
         }
         if !cursor.eat(b' ') {
             return start.error("a response");
         }
-        Ok(match word.as_str() {
-            "ID" => Self::Id(Id::parse(cursor)?),
-            "LIST" => Self::List(ListEntry::parse(cursor, names)?),
-            "LSUB" => Self::Lsub(ListEntry::parse(cursor, names)?),
-            "FLAGS" => Self::Flags(Flags::parse(cursor, FlagSet::All)?),
-            "QUOTA" => Self::Quota(Quota::parse(cursor)?),
-            "QUOTAROOT" => Self::QuotaRoot(QuotaRoot::parse(cursor, names)?),
-            "STATUS" => {
+        Ok(match word.as_bytes() {
+            b"ID" => Self::Id(Id::parse(cursor)?),
+            b"LIST" => Self::List(ListEntry::parse(cursor, names)?),
+            b"LSUB" => Self::Lsub(ListEntry::parse(cursor, names)?),
+            b"FLAGS" => Self::Flags(Flags::parse(cursor, FlagSet::All)?),
+            b"QUOTA" => Self::Quota(Quota::parse(cursor)?),
+            b"QUOTAROOT" => Self::QuotaRoot(QuotaRoot::parse(cursor, names)?),
+            b"STATUS" => {
                 let mailbox = Mailbox::parse(cursor, names)?;
                 cursor.space()?;
                 Self::MailboxStatus(mailbox, StatusValues::parse(cursor)?)
@@ -317,17 +317,17 @@ impl<'a> Data<'a> {
         let number = cursor.number()?;
         cursor.space()?;
         let word = cursor.word().to_ascii_uppercase_array::<8>();
-        match word.as_str() {
-            "EXISTS" => return Ok(Self::Exists(number)),
-            "RECENT" => return Ok(Self::Recent(number)),
+        match word.as_bytes() {
+            b"EXISTS" => return Ok(Self::Exists(number)),
+            b"RECENT" => return Ok(Self::Recent(number)),
             _ => {}
         }
         let Some(number) = NonZeroU32::new(number) else {
             return start.error("a number above zero");
         };
-        match word.as_str() {
-            "EXPUNGE" => Ok(Self::Expunge(number)),
-            "FETCH" => {
+        match word.as_bytes() {
+            b"EXPUNGE" => Ok(Self::Expunge(number)),
+            b"FETCH" => {
                 cursor.space()?;
                 Ok(Self::Fetch(Fetch::parse(number, cursor)?))
             }
@@ -444,6 +444,6 @@ pub(crate) fn is_text(line: &[u8]) -> bool {
         return false;
     };
     let word = words.next().unwrap_or_default();
-    let condition = word.is_ascii() && Condition::from_word(&ascii(word).to_ascii_uppercase()).is_some();
+    let condition = Condition::from_word(word.to_ascii_uppercase_array::<8>().as_bytes()).is_some();
     !tag.is_empty() && condition
 }

@@ -100,8 +100,8 @@ impl<'a> FetchAttributes<'a> {
             return Ok(Self(Cow::Borrowed(&list[1..list.len() - 1])));
         }
         let mut ahead = *cursor;
-        let words: &[u8] = match ahead.word().to_ascii_uppercase_array::<4>().as_slice() {
-            b"ALL\0" => b"FLAGS INTERNALDATE RFC822.SIZE ENVELOPE",
+        let words: &[u8] = match ahead.word().to_ascii_uppercase_array::<4>().as_bytes() {
+            b"ALL" => b"FLAGS INTERNALDATE RFC822.SIZE ENVELOPE",
             b"FAST" => b"FLAGS INTERNALDATE RFC822.SIZE",
             b"FULL" => b"FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODY",
             _ => b"",
@@ -138,29 +138,29 @@ impl<'a> FetchAttribute<'a> {
         let rev1 = extensions.has(Extension::Imap4Rev1);
         let rev2 = extensions.has(Extension::Imap4Rev2);
         let start = *cursor;
-        let item = match cursor.word().to_ascii_uppercase_array::<16>().as_str() {
-            "FLAGS" => Self::Flags,
-            "UID" => Self::Uid,
-            "ENVELOPE" => Self::Envelope,
-            "INTERNALDATE" => Self::InternalDate,
-            "RFC822.SIZE" => Self::Rfc822Size,
-            "RFC822" if rev1 => Self::Rfc822,
-            "RFC822.HEADER" if rev1 => Self::Rfc822Header,
-            "RFC822.TEXT" if rev1 => Self::Rfc822Text,
-            "BODYSTRUCTURE" => Self::BodyStructure,
-            "MODSEQ" if extensions.has(Extension::Condstore) => Self::ModSeq,
-            "BODY" if cursor.peek() != Some(b'[') => Self::Body,
-            word @ ("BODY" | "BODY.PEEK") => Self::Section {
-                peek: word != "BODY",
+        let item = match cursor.word().to_ascii_uppercase_array::<16>().as_bytes() {
+            b"FLAGS" => Self::Flags,
+            b"UID" => Self::Uid,
+            b"ENVELOPE" => Self::Envelope,
+            b"INTERNALDATE" => Self::InternalDate,
+            b"RFC822.SIZE" => Self::Rfc822Size,
+            b"RFC822" if rev1 => Self::Rfc822,
+            b"RFC822.HEADER" if rev1 => Self::Rfc822Header,
+            b"RFC822.TEXT" if rev1 => Self::Rfc822Text,
+            b"BODYSTRUCTURE" => Self::BodyStructure,
+            b"MODSEQ" if extensions.has(Extension::Condstore) => Self::ModSeq,
+            b"BODY" if cursor.peek() != Some(b'[') => Self::Body,
+            word @ (b"BODY" | b"BODY.PEEK") => Self::Section {
+                peek: word != b"BODY",
                 section: Section::parse(cursor)?,
                 partial: Partial::parse(cursor)?,
             },
-            word @ ("BINARY" | "BINARY.PEEK") if rev2 => Self::Binary {
-                peek: word != "BINARY",
+            word @ (b"BINARY" | b"BINARY.PEEK") if rev2 => Self::Binary {
+                peek: word != b"BINARY",
                 path: PartPath::parse_binary(cursor)?,
                 partial: Partial::parse(cursor)?,
             },
-            "BINARY.SIZE" if rev2 => Self::BinarySize(PartPath::parse_binary(cursor)?),
+            b"BINARY.SIZE" if rev2 => Self::BinarySize(PartPath::parse_binary(cursor)?),
             _ => return start.error("an item to fetch"),
         };
         Ok(item)
@@ -203,31 +203,26 @@ impl<'a> FetchAttribute<'a> {
 
 /// A word in upper case without an allocation; one that is too long is no word that we know.
 pub(crate) trait Upper {
-    /// Filled up with NUL.
     fn to_ascii_uppercase_array<const N: usize>(&self) -> Word<N>;
 }
 
 /// A short word in upper case.
-pub(crate) struct Word<const N: usize>([u8; N]);
+pub(crate) struct Word<const N: usize>([u8; N], usize);
 
 impl Upper for [u8] {
     fn to_ascii_uppercase_array<const N: usize>(&self) -> Word<N> {
         let mut word = [0; N];
-        if let Some(place) = word.get_mut(..self.len()) {
-            place.copy_from_slice(self);
-            place.make_ascii_uppercase();
-        }
-        Word(word)
+        let Some(place) = word.get_mut(..self.len()) else {
+            return Word(word, 0);
+        };
+        place.copy_from_slice(self);
+        place.make_ascii_uppercase();
+        Word(word, self.len())
     }
 }
 
 impl<const N: usize> Word<N> {
-    pub(crate) const fn as_slice(&self) -> &[u8] {
-        &self.0
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        let end = self.0.iter().position(|octet| *octet == 0).unwrap_or(N);
-        crate::parse::ascii(&self.0[..end])
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0[..self.1]
     }
 }

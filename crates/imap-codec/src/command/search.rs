@@ -267,21 +267,21 @@ impl Context {
         }
         let rev1 = self.extensions.has(Extension::Imap4Rev1);
         let word = cursor.word().to_ascii_uppercase_array::<12>();
-        Ok(match word.as_str() {
-            "ALL" => SearchKey::All,
-            "ANSWERED" => SearchKey::Answered,
-            "DELETED" => SearchKey::Deleted,
-            "DRAFT" => SearchKey::Draft,
-            "FLAGGED" => SearchKey::Flagged,
-            "NEW" if rev1 => SearchKey::New,
-            "OLD" if rev1 => SearchKey::Old,
-            "RECENT" if rev1 => SearchKey::Recent,
-            "SEEN" => SearchKey::Seen,
-            "UNANSWERED" => SearchKey::Unanswered,
-            "UNDELETED" => SearchKey::Undeleted,
-            "UNDRAFT" => SearchKey::Undraft,
-            "UNFLAGGED" => SearchKey::Unflagged,
-            "UNSEEN" => SearchKey::Unseen,
+        Ok(match word.as_bytes() {
+            b"ALL" => SearchKey::All,
+            b"ANSWERED" => SearchKey::Answered,
+            b"DELETED" => SearchKey::Deleted,
+            b"DRAFT" => SearchKey::Draft,
+            b"FLAGGED" => SearchKey::Flagged,
+            b"NEW" if rev1 => SearchKey::New,
+            b"OLD" if rev1 => SearchKey::Old,
+            b"RECENT" if rev1 => SearchKey::Recent,
+            b"SEEN" => SearchKey::Seen,
+            b"UNANSWERED" => SearchKey::Unanswered,
+            b"UNDELETED" => SearchKey::Undeleted,
+            b"UNDRAFT" => SearchKey::Undraft,
+            b"UNFLAGGED" => SearchKey::Unflagged,
+            b"UNSEEN" => SearchKey::Unseen,
             name => {
                 if name.is_empty() {
                     return start.error("a search key");
@@ -290,40 +290,40 @@ impl Context {
                     return start.error("a search key");
                 }
                 match name {
-                    "BCC" => SearchKey::Bcc(cursor.astring()?),
-                    "BODY" => SearchKey::Body(cursor.astring()?),
-                    "CC" => SearchKey::Cc(cursor.astring()?),
-                    "FROM" => SearchKey::From(cursor.astring()?),
-                    "SUBJECT" => SearchKey::Subject(cursor.astring()?),
-                    "TEXT" => SearchKey::Text(cursor.astring()?),
-                    "TO" => SearchKey::To(cursor.astring()?),
-                    "HEADER" => {
+                    b"BCC" => SearchKey::Bcc(cursor.astring()?),
+                    b"BODY" => SearchKey::Body(cursor.astring()?),
+                    b"CC" => SearchKey::Cc(cursor.astring()?),
+                    b"FROM" => SearchKey::From(cursor.astring()?),
+                    b"SUBJECT" => SearchKey::Subject(cursor.astring()?),
+                    b"TEXT" => SearchKey::Text(cursor.astring()?),
+                    b"TO" => SearchKey::To(cursor.astring()?),
+                    b"HEADER" => {
                         let name = cursor.astring()?;
                         cursor.space()?;
                         SearchKey::Header(name, cursor.astring()?)
                     }
-                    "KEYWORD" => SearchKey::Keyword(keyword(cursor)?),
-                    "UNKEYWORD" => SearchKey::Unkeyword(keyword(cursor)?),
-                    "BEFORE" => SearchKey::Before(Date::parse(cursor)?),
-                    "ON" => SearchKey::On(Date::parse(cursor)?),
-                    "SINCE" => SearchKey::Since(Date::parse(cursor)?),
-                    "SENTBEFORE" => SearchKey::SentBefore(Date::parse(cursor)?),
-                    "SENTON" => SearchKey::SentOn(Date::parse(cursor)?),
-                    "SENTSINCE" => SearchKey::SentSince(Date::parse(cursor)?),
-                    "LARGER" => SearchKey::Larger(cursor.number64()?),
-                    "SMALLER" => SearchKey::Smaller(cursor.number64()?),
-                    "UID" => {
+                    b"KEYWORD" => SearchKey::Keyword(keyword(cursor)?),
+                    b"UNKEYWORD" => SearchKey::Unkeyword(keyword(cursor)?),
+                    b"BEFORE" => SearchKey::Before(Date::parse(cursor)?),
+                    b"ON" => SearchKey::On(Date::parse(cursor)?),
+                    b"SINCE" => SearchKey::Since(Date::parse(cursor)?),
+                    b"SENTBEFORE" => SearchKey::SentBefore(Date::parse(cursor)?),
+                    b"SENTON" => SearchKey::SentOn(Date::parse(cursor)?),
+                    b"SENTSINCE" => SearchKey::SentSince(Date::parse(cursor)?),
+                    b"LARGER" => SearchKey::Larger(cursor.number64()?),
+                    b"SMALLER" => SearchKey::Smaller(cursor.number64()?),
+                    b"UID" => {
                         let set = SequenceSet::parse(cursor)?;
                         if set.is_saved() && !self.extensions.has(Extension::SearchRes) {
                             return start.error("a set of numbers");
                         }
                         SearchKey::Uid(set)
                     }
-                    "MODSEQ" if self.extensions.has(Extension::Condstore) => {
+                    b"MODSEQ" if self.extensions.has(Extension::Condstore) => {
                         SearchKey::ModSeq(ModSeqKey::parse(cursor)?)
                     }
-                    "NOT" => SearchKey::Not(self.one(cursor)?),
-                    "OR" => {
+                    b"NOT" => SearchKey::Not(self.one(cursor)?),
+                    b"OR" => {
                         let one = self.one(cursor)?;
                         cursor.space()?;
                         SearchKey::Or(one, self.one(cursor)?)

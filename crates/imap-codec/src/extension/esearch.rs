@@ -33,12 +33,12 @@ impl ReturnOptions {
         let mut options = Self::default();
         cursor.each(|cursor| {
             let start = *cursor;
-            let option = match cursor.word().to_ascii_uppercase_array::<16>().as_str() {
-                "MIN" => &mut options.min,
-                "MAX" => &mut options.max,
-                "ALL" => &mut options.all,
-                "COUNT" => &mut options.count,
-                "SAVE" if extensions.has(Extension::SearchRes) => &mut options.save,
+            let option = match cursor.word().to_ascii_uppercase_array::<16>().as_bytes() {
+                b"MIN" => &mut options.min,
+                b"MAX" => &mut options.max,
+                b"ALL" => &mut options.all,
+                b"COUNT" => &mut options.count,
+                b"SAVE" if extensions.has(Extension::SearchRes) => &mut options.save,
                 _ => return start.error("a return option"),
             };
             *option = true;
@@ -89,7 +89,7 @@ impl<'a> Esearch<'a> {
         while cursor.eat(b' ') {
             let word = cursor.word();
             let name = word.to_ascii_uppercase_array::<16>();
-            if name.as_str() == "UID" {
+            if name.as_bytes() == b"UID" {
                 found.uid = true;
                 continue;
             }
@@ -97,12 +97,12 @@ impl<'a> Esearch<'a> {
                 return cursor.error("the name of a search result");
             }
             cursor.space()?;
-            match name.as_str() {
-                "MIN" => found.min = Some(cursor.nz_number()?),
-                "MAX" => found.max = Some(cursor.nz_number()?),
-                "COUNT" => found.count = Some(cursor.number()?),
-                "MODSEQ" => found.modseq = Some(cursor.number64()?),
-                "ALL" => {
+            match name.as_bytes() {
+                b"MIN" => found.min = Some(cursor.nz_number()?),
+                b"MAX" => found.max = Some(cursor.nz_number()?),
+                b"COUNT" => found.count = Some(cursor.number()?),
+                b"MODSEQ" => found.modseq = Some(cursor.number64()?),
+                b"ALL" => {
                     let start = *cursor;
                     let set = SequenceSet::parse(cursor)?;
                     if set.is_saved() {

@@ -150,11 +150,11 @@ impl SelectOptions {
         let list = *cursor;
         cursor.each(|cursor| {
             let start = *cursor;
-            let option = match cursor.word().to_ascii_uppercase_array::<16>().as_str() {
-                "SUBSCRIBED" => &mut options.subscribed,
-                "REMOTE" => &mut options.remote,
-                "RECURSIVEMATCH" => &mut options.recursive_match,
-                "SPECIAL-USE" if extensions.has(Extension::SpecialUse) => &mut options.special_use,
+            let option = match cursor.word().to_ascii_uppercase_array::<16>().as_bytes() {
+                b"SUBSCRIBED" => &mut options.subscribed,
+                b"REMOTE" => &mut options.remote,
+                b"RECURSIVEMATCH" => &mut options.recursive_match,
+                b"SPECIAL-USE" if extensions.has(Extension::SpecialUse) => &mut options.special_use,
                 _ => return start.error("a selection option"),
             };
             *option = true;
@@ -184,11 +184,11 @@ impl ListReturn {
         let mut returns = Self::default();
         cursor.each(|cursor| {
             let start = *cursor;
-            match cursor.word().to_ascii_uppercase_array::<16>().as_str() {
-                "SUBSCRIBED" => returns.subscribed = true,
-                "CHILDREN" => returns.children = true,
-                "SPECIAL-USE" if extensions.has(Extension::SpecialUse) => returns.special_use = true,
-                "STATUS" if extensions.has(Extension::ListStatus) => {
+            match cursor.word().to_ascii_uppercase_array::<16>().as_bytes() {
+                b"SUBSCRIBED" => returns.subscribed = true,
+                b"CHILDREN" => returns.children = true,
+                b"SPECIAL-USE" if extensions.has(Extension::SpecialUse) => returns.special_use = true,
+                b"STATUS" if extensions.has(Extension::ListStatus) => {
                     cursor.space()?;
                     returns.status = StatusAttributes::parse(cursor, extensions)?;
                 }

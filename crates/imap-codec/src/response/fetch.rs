@@ -148,12 +148,12 @@ impl<'a> Source<'a> {
     /// `None` if the item is of another kind; the cursor may then be anywhere.
     fn parse(cursor: &mut Cursor<'a>) -> Parsed<Option<Self>> {
         let word = cursor.word().to_ascii_uppercase_array::<16>();
-        Ok(Some(match word.as_str() {
-            "BODY" if cursor.peek() == Some(b'[') => Self::Body(Section::parse(cursor)?, origin(cursor)?),
-            "BINARY" => Self::Binary(PartPath::parse_binary(cursor)?, origin(cursor)?),
-            "RFC822" => Self::Rfc822,
-            "RFC822.HEADER" => Self::Rfc822Header,
-            "RFC822.TEXT" => Self::Rfc822Text,
+        Ok(Some(match word.as_bytes() {
+            b"BODY" if cursor.peek() == Some(b'[') => Self::Body(Section::parse(cursor)?, origin(cursor)?),
+            b"BINARY" => Self::Binary(PartPath::parse_binary(cursor)?, origin(cursor)?),
+            b"RFC822" => Self::Rfc822,
+            b"RFC822.HEADER" => Self::Rfc822Header,
+            b"RFC822.TEXT" => Self::Rfc822Text,
             _ => return Ok(None),
         }))
     }
@@ -205,7 +205,7 @@ impl<'a> FetchItem<'a> {
         }
         *cursor = start;
         let word = cursor.word().to_ascii_uppercase_array::<16>();
-        if word.as_str() == "BINARY.SIZE" {
+        if word.as_bytes() == b"BINARY.SIZE" {
             let path = PartPath::parse_binary(cursor)?;
             cursor.space()?;
             return Ok(Self::BinarySize(path, cursor.number()?));
@@ -213,15 +213,15 @@ impl<'a> FetchItem<'a> {
         if !cursor.eat(b' ') {
             return start.error("an item of a message");
         }
-        Ok(match word.as_str() {
-            "FLAGS" => Self::Flags(Flags::parse(cursor, FlagSet::All)?),
-            "UID" => Self::Uid(cursor.nz_number()?),
-            "ENVELOPE" => Self::Envelope(Box::new(Envelope::parse(cursor)?)),
-            "INTERNALDATE" => Self::InternalDate(DateTime::parse(cursor)?),
-            "RFC822.SIZE" => Self::Rfc822Size(cursor.number64()?),
-            "BODY" => Self::Body(Body::parse(cursor)?),
-            "BODYSTRUCTURE" => Self::BodyStructure(Body::parse(cursor)?),
-            "MODSEQ" => {
+        Ok(match word.as_bytes() {
+            b"FLAGS" => Self::Flags(Flags::parse(cursor, FlagSet::All)?),
+            b"UID" => Self::Uid(cursor.nz_number()?),
+            b"ENVELOPE" => Self::Envelope(Box::new(Envelope::parse(cursor)?)),
+            b"INTERNALDATE" => Self::InternalDate(DateTime::parse(cursor)?),
+            b"RFC822.SIZE" => Self::Rfc822Size(cursor.number64()?),
+            b"BODY" => Self::Body(Body::parse(cursor)?),
+            b"BODYSTRUCTURE" => Self::BodyStructure(Body::parse(cursor)?),
+            b"MODSEQ" => {
                 cursor.open()?;
                 let modseq = cursor.number64()?;
                 cursor.close()?;
