@@ -712,7 +712,21 @@ fn parse_set<'a>(cursor: &mut Cursor<'a>, extensions: Extensions) -> Parsed<Sequ
     Ok(set)
 }
 
-/// Base64 as SASL has it; `=` alone is an empty response.
+/// Base64 as SASL has it; `=` alone is an empty response. What was in `into` goes, and so does what was decoded of text
+/// that is not base64.
 pub(crate) fn decode_base64(text: &[u8], into: &mut Vec<u8>) -> bool {
-    STANDARD.decode_vec(if text == b"=" { b"" } else { text }, into).is_ok()
+    wipe(into);
+    let decoded = STANDARD.decode_vec(if text == b"=" { b"" } else { text }, into).is_ok();
+    if !decoded {
+        wipe(into);
+    }
+    decoded
+}
+
+/// Overwrites a secret.
+pub(crate) fn wipe(octets: &mut Vec<u8>) {
+    octets.fill(0);
+    // Or else the compiler may leave out a write to what nobody reads again.
+    core::hint::black_box(&mut *octets);
+    octets.clear();
 }

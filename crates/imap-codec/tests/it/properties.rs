@@ -519,3 +519,31 @@ proptest! {
         let _ = Response::parse(&octets, Names::Utf8);
     }
 }
+
+#[test]
+fn strings_go_out_in_the_form_that_carries_them() {
+    let login = |user: &'static [u8]| {
+        let user = IString::new(user).expect("no NUL");
+        let verb = Verb::Login { password: Password(user.clone()), user };
+        let mut out = BytesMut::new();
+        Command { tag: Tag::new("a").unwrap(), verb }.encode(Wire::default(), &mut out);
+        String::from_utf8_lossy(&out).into_owned()
+    };
+    assert_eq!(login(b"ann"), "a LOGIN ann ann\r\n");
+    // Some readers take the bare word for the absence of a string.
+    assert_eq!(login(b"nil"), "a LOGIN \"nil\" \"nil\"\r\n");
+    assert_eq!(login(b"a\"b"), "a LOGIN \"a\\\"b\" \"a\\\"b\"\r\n");
+    assert_eq!(login(b""), "a LOGIN \"\" \"\"\r\n");
+    assert_eq!(login(b"\xff"), "a LOGIN {1}\r\n\u{fffd} {1}\r\n\u{fffd}\r\n");
+    let binary = |octets: &'static [u8]| {
+        let source = Source::Binary(PartPath::new("1").unwrap(), Some(5));
+        let items = vec![FetchItem::Binary(source, Some(Cow::Borrowed(octets)))];
+        let fetch = Fetch { number: NonZeroU32::MIN, items: items.into() };
+        let mut out = BytesMut::new();
+        Response::Untagged(Data::Fetch(fetch)).encode(Names::Utf7, &mut out);
+        String::from_utf8_lossy(&out).into_owned()
+    };
+    // Only literal8 may have NUL.
+    assert_eq!(binary(b"a\0"), "* 1 FETCH (BINARY[1]<5> ~{2}\r\na\0)\r\n");
+    assert_eq!(binary(b"ab"), "* 1 FETCH (BINARY[1]<5> \"ab\")\r\n");
+}

@@ -42,6 +42,14 @@ fn logins() {
 }
 
 #[test]
+fn nothing_of_a_login_that_failed_is_in_the_next_one() {
+    // What had been decoded of a response that is not base64 stood in front of the next response, if both came at once.
+    let input = b"a1 AUTHENTICATE PLAIN bW9yZQ\r\na2 AUTHENTICATE PLAIN AHVzZXIAc2VjcmV0\r\n";
+    let said = host().talk(input);
+    assert!(said.starts_with("a1 BAD not base64\r\na2 OK "), "{said}");
+}
+
+#[test]
 fn starttls_forgets_and_goes_on() {
     let config = ServerConfig::new(Extensions::rev2()).starttls();
     transcript!("starttls", Host::with(config.clone()));
