@@ -161,6 +161,8 @@ pub(super) struct Core {
     swallowing: Option<Reply<'static>>,
     /// The caller has refused the payload of APPEND that was announced.
     append_refused: bool,
+    /// A literal of the command came without being asked for, and without the extension for it.
+    unasked: bool,
     /// Octets missing of a literal of ours.
     literal: Option<u64>,
     rev2: bool,
@@ -210,6 +212,7 @@ impl ServerSession {
             pending: None,
             swallowing: None,
             append_refused: false,
+            unasked: false,
             literal: None,
             rev2: false,
             condstore: false,
@@ -457,6 +460,7 @@ impl ServerSession {
         }
         if literal.fits && (allowed || literal.size <= MINUS) {
             // What may not come so is read as what it is, and the command is refused when it is whole.
+            core.unasked |= !allowed;
             if !literal.non_sync {
                 out.extend_from_slice(GO_ON);
             }
@@ -472,6 +476,10 @@ impl ServerSession {
     fn whole<'i>(&mut self, message: &'i [u8], bare_lf: bool, out: &mut BytesMut) -> Turn<'i> {
         let core = &mut self.core;
         core.remember_tag(message);
+        if core::mem::take(&mut core.unasked) {
+            core.bad("a literal came without being asked for".into(), out);
+            return Turn::Done;
+        }
         if bare_lf {
             core.bad("a line ends in CR LF".into(), out);
             return Turn::Done;
@@ -742,6 +750,7 @@ impl Core {
             _ => {
                 self.restart_deadline(now);
                 self.first = false;
+                self.unasked = false;
                 if let Some(reply) = self.swallowing.take() {
                     self.bad(reply, out);
                 }

@@ -251,6 +251,13 @@ fn literal_minus_takes_small_literals_only() {
     };
     assert_eq!(talk(4_096), "a OK APPEND completed\r\n* 1 EXPUNGE\r\nb OK done\r\n");
     assert_eq!(talk(4_097), "a BAD [TOOBIG] message too large\r\n* 1 EXPUNGE\r\nb OK done\r\n");
+    // Without any of them no literal may come by itself, however small.
+    let said = Host::new(Extensions::rev1())
+        .talk("a LOGIN {4+}\r\nuser {6}\r\nsecret\r\nb LOGIN {4}\r\nuser secret\r\n");
+    assert!(
+        said.starts_with("+ go on\r\na BAD a literal came without being asked for\r\n+ go on\r\nb OK"),
+        "{said}"
+    );
     let said = Host::new(Extensions::rev1()).talk_in("a APPEND inbox {3+}\r\nabc\r\nb NOOP\r\n");
     assert_eq!(said, "a BAD [TOOBIG] message too large\r\n* 1 EXPUNGE\r\nb OK done\r\n");
 }
