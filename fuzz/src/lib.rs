@@ -1,6 +1,13 @@
 //! The fuzz targets, one module each, without libFuzzer: `run` takes any octets and panics where a property fails.
 
 pub mod common;
+pub mod imap_client_hostile;
+pub mod imap_command_roundtrip;
+pub mod imap_fragment_split;
+pub mod imap_response_roundtrip;
+pub mod imap_sequence_set;
+pub mod imap_server_split;
+pub mod imap_utf7_roundtrip;
 pub mod mailstore_crash;
 pub mod mailstore_journal_recovery;
 pub mod mx_lookup_answers;
@@ -43,6 +50,55 @@ pub enum Side {
 
 /// All targets.
 pub const TARGETS: &[Target] = &[
+    Target {
+        name: "imap_client_hostile",
+        run: imap_client_hostile::run,
+        seeds: "imap-codec",
+        side: Side::Server,
+        choices: 3,
+    },
+    Target {
+        name: "imap_command_roundtrip",
+        run: imap_command_roundtrip::run,
+        seeds: "imap-codec",
+        side: Side::ClientLines,
+        choices: 0,
+    },
+    Target {
+        name: "imap_fragment_split",
+        run: imap_fragment_split::run,
+        seeds: "imap-codec",
+        side: Side::Client,
+        choices: 3,
+    },
+    Target {
+        name: "imap_response_roundtrip",
+        run: imap_response_roundtrip::run,
+        seeds: "imap-codec",
+        side: Side::Server,
+        choices: 0,
+    },
+    Target {
+        name: "imap_sequence_set",
+        run: imap_sequence_set::run,
+        seeds: "imap-codec",
+        side: Side::ClientLines,
+        choices: 0,
+    },
+    Target {
+        name: "imap_server_split",
+        run: imap_server_split::run,
+        seeds: "imap-codec",
+        side: Side::Client,
+        choices: 3,
+    },
+    Target {
+        name: "imap_utf7_roundtrip",
+        run: imap_utf7_roundtrip::run,
+        seeds: "imap-codec",
+        side: Side::ClientLines,
+        choices: 0,
+    },
     Target {
         name: "mailstore_crash",
         run: mailstore_crash::run,

@@ -1,0 +1,443 @@
+//! The dialogues printed in RFC 9051, played by both roles.
+//!
+//! A server is fed what the client says there, its host answers what the server says there, and what goes out has to mean
+//! the same. A client sends the commands, is fed the responses, and has to say and to understand the same. Tags, and
+//! the words of what a session answers by itself, are its own.
+
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use bytes::{Buf, BytesMut};
+use imap_codec::client::{ClientConfig, ClientSession, Event as Told};
+use imap_codec::command::{Command, Verb};
+use imap_codec::encode::Names;
+use imap_codec::extension::Extensions;
+use imap_codec::fragment::{Bounds, Fragment, Fragmenter, Sender};
+use imap_codec::response::{Code, Condition, Data, Reply, Response, Status};
+use imap_codec::server::{Event, ServerConfig, ServerSession};
+use imap_codec::types::Atom;
+
+const TEXT: &str = include_str!("../transcripts/rfc9051.imap");
+
+const BOUNDS: Bounds = Bounds { line: 1 << 20, literals: 1 << 20, total: 1 << 20, discard: 1 << 20 };
+
+#[derive(Clone, Debug)]
+struct Dialogue {
+    section: String,
+    /// Lines that the client or the server says, in turn.
+    turns: Vec<(bool, Vec<u8>)>,
+}
+
+fn dialogues() -> Vec<Dialogue> {
+    let mut all: Vec<Dialogue> = Vec::new();
+    for line in TEXT.lines() {
+        if let Some(section) = line.strip_prefix("# §") {
+            all.push(Dialogue { section: section.to_owned(), turns: Vec::new() });
+        }
+        let (client, said) = match (line.strip_prefix("C:"), line.strip_prefix("S:")) {
+            (Some(said), _) => (true, said),
+            (_, Some(said)) => (false, said),
+            _ => continue,
+        };
+        let turns = &mut all.last_mut().expect("a section").turns;
+        if turns.last().is_none_or(|(last, _)| *last != client) {
+            turns.push((client, Vec::new()));
+        }
+        let lines = &mut turns.last_mut().expect("one at least").1;
+        lines.extend_from_slice(said.strip_prefix(' ').unwrap_or(said).as_bytes());
+        lines.extend_from_slice(b"\r\n");
+    }
+    all
+}
+
+/// Whole messages; what stands in a literal is part of them.
+fn messages(octets: &[u8], sender: Sender) -> Vec<Vec<u8>> {
+    let (mut reader, mut input, mut all) = (Fragmenter::new(sender), octets, Vec::new());
+    while let Some(fragment) = reader.next(&mut input, &BOUNDS, false) {
+        if let Fragment::Whole { message, .. } = fragment {
+            all.push(message.to_vec());
+        }
+    }
+    assert!(input.is_empty(), "{}", octets.escape_ascii());
+    all
+}
+
+/// The example writes names in UTF-8, which a client of IMAP4rev2 has enabled before.
+fn understood(message: &[u8]) -> Response<'_> {
+    let response = Response::parse(message, Names::Utf8);
+    response.unwrap_or_else(|error| panic!("{error}: {}", message.escape_ascii()))
+}
+
+impl Dialogue {
+    fn is_login(&self) -> bool {
+        let said = self.said(true).to_ascii_uppercase();
+        let text = String::from_utf8_lossy(&said);
+        [" LOGIN ", " AUTHENTICATE ", " STARTTLS"].iter().any(|word| text.contains(word))
+    }
+
+    fn said(&self, by_client: bool) -> Vec<u8> {
+        self.turns.iter().filter(|(client, _)| *client == by_client).flat_map(|turn| turn.1.clone()).collect()
+    }
+
+    /// Whether the first command needs a mailbox that is selected.
+    fn needs_mailbox(&self) -> bool {
+        let said = self.said(true);
+        let text = String::from_utf8_lossy(&said).to_ascii_uppercase();
+        let words = ["FETCH", "STORE", "COPY", "MOVE", "SEARCH", "EXPUNGE", "CLOSE", "UNSELECT", "UID"];
+        let selects = text.split_once(" SELECT ").map_or(text.as_str(), |(before, _)| before);
+        text.starts_with("A143 SELECT") // it closes the mailbox before
+            || selects.lines().any(|line| line.split(' ').nth(1).is_some_and(|word| words.contains(&word)))
+    }
+}
+
+/// What a response means, as far as it is not the session's own choice of words.
+fn meaning(message: &[u8], own: &[String]) -> String {
+    match understood(message) {
+        Response::Continue(_) => "+".into(),
+        Response::Tagged(tag, status) if own.iter().any(|each| each == tag.as_str()) => {
+            format!("{} {:?}", tag.as_str(), status.condition)
+        }
+        Response::Tagged(tag, mut status) => {
+            // After a login ours tells the capabilities.
+            if matches!(status.code, Some(Code::Capability(_))) {
+                status.code = None;
+            }
+            format!("{} {status:?}", tag.as_str())
+        }
+        Response::Untagged(Data::Capability(_)) => "* CAPABILITY".into(),
+        Response::Untagged(Data::Enabled(_)) => "* ENABLED".into(),
+        Response::Untagged(Data::Status(Status { condition: Condition::Bye, .. })) => "* BYE".into(),
+        Response::Untagged(Data::Status(Status { code: Some(Code::Closed), .. })) => "* CLOSED".into(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Plays the host: says what the server of the example says.
+struct Script {
+    lines: VecDeque<Vec<u8>>,
+}
+
+impl Script {
+    /// Data up to the end of the command.
+    fn data(&mut self) -> Vec<Vec<u8>> {
+        let mut data = Vec::new();
+        while self.lines.front().is_some_and(|line| line.starts_with(b"* ")) {
+            data.push(self.lines.pop_front().expect("looked at just now"));
+        }
+        data
+    }
+
+    fn status(&mut self) -> Vec<u8> {
+        self.lines.pop_front().unwrap_or_else(|| b"x OK".to_vec())
+    }
+}
+
+macro_rules! finish {
+    ($answer:expr, $status:expr, $out:expr) => {{
+        let status = $status;
+        let Response::Tagged(_, Status { condition, code, text }) = understood(&status) else {
+            panic!("not the end of a command: {}", status.escape_ascii());
+        };
+        let reply = Reply { code, text };
+        match condition {
+            Condition::Ok => $answer.ok(reply, $out),
+            _ => $answer.no(reply, $out),
+        }
+    }};
+}
+
+fn play_server(dialogue: &Dialogue) {
+    let mechanisms =
+        ["PLAIN", "GSSAPI", "EXTERNAL", "SCRAM-SHA-256"].map(|name| Atom::new(name).expect("an atom"));
+    let mut config = ServerConfig::new(Extensions::all()).plaintext_auth().mechanisms(&mechanisms).starttls();
+    if !dialogue.is_login() {
+        config = config.preauth();
+    }
+    let (mut out, mut all, mut input) = (BytesMut::new(), Vec::new(), BytesMut::new());
+    let mut session = ServerSession::new(config, Duration::ZERO, &mut out);
+    let mut own = Vec::new();
+    // What belongs to the example is the answer to its commands: not the greeting, nor the SELECT that goes before.
+    let mut script = Script { lines: VecDeque::new() };
+    if dialogue.needs_mailbox() {
+        let mut select = &b"zz SELECT before\r\n"[..];
+        serve(&mut session, &mut select, &mut out, &mut script, &mut own);
+    }
+    // Names in UTF-8, as the examples have them.
+    let mut enable = &b"zy ENABLE IMAP4rev2\r\n"[..];
+    serve(&mut session, &mut enable, &mut out, &mut script, &mut own);
+    out.clear();
+    let expected = messages(&dialogue.said(false), Sender::Server);
+    script.lines = expected.iter().filter(|line| !is_own(line)).cloned().collect();
+    for (client, lines) in &dialogue.turns {
+        if session.is_idling() {
+            for data in script.data() {
+                let Response::Untagged(data) = understood(&data) else { panic!("no data") };
+                session.idling().expect("in IDLE").untagged(&data, &mut out);
+            }
+        }
+        if !client {
+            all.extend_from_slice(&out.split());
+            continue;
+        }
+        input.extend_from_slice(lines);
+        let mut unread = &input[..];
+        serve(&mut session, &mut unread, &mut out, &mut script, &mut own);
+        let used = input.len() - unread.len();
+        input.advance(used);
+        if session.wants_tls() {
+            session.handle_tls_started(Duration::ZERO);
+        }
+    }
+    all.extend_from_slice(&out);
+    let said: Vec<String> = messages(&all, Sender::Server).iter().map(|line| meaning(line, &own)).collect();
+    // A greeting, and what an example says between its commands, went with the next command.
+    let expected = expected.iter().filter(|line| !is_greeting(line));
+    let expected: Vec<String> = expected.map(|line| meaning(line, &own)).collect();
+    assert_eq!(said, expected, "§{}", dialogue.section);
+}
+
+/// What a session says by itself.
+fn is_own(line: &[u8]) -> bool {
+    match understood(line) {
+        Response::Untagged(Data::Capability(_) | Data::Enabled(_)) => true,
+        // Challenges are the host's; an empty one is what a server without SASL-IR says.
+        Response::Continue(text) => matches!(text.as_str(), "" | "idling") || text.as_str().contains(' '),
+        Response::Untagged(Data::Status(status)) => {
+            status.condition == Condition::Bye || status.code == Some(Code::Closed) || is_greeting(line)
+        }
+        _ => false,
+    }
+}
+
+fn is_greeting(line: &[u8]) -> bool {
+    match understood(line) {
+        Response::Untagged(Data::Status(status)) => {
+            matches!(status.code, Some(Code::Capability(_))) || status.text.as_str().contains("server ready")
+        }
+        _ => false,
+    }
+}
+
+fn serve(
+    session: &mut ServerSession,
+    input: &mut &[u8],
+    out: &mut BytesMut,
+    script: &mut Script,
+    own: &mut Vec<String>,
+) {
+    let before = out.len();
+    while let Some(event) = session.receive(Duration::ZERO, input, out) {
+        match event {
+            Event::Command(_, mut answer) | Event::AppendEnd(mut answer) | Event::IdleEnd(mut answer) => {
+                for data in script.data() {
+                    let Response::Untagged(data) = understood(&data) else { panic!("no data") };
+                    assert!(answer.untagged(&data, out), "{data:?}");
+                }
+                finish!(answer, script.status(), out);
+            }
+            Event::Authenticate(login) if login.initial().is_none() => login.challenge(b"", out),
+            Event::Authenticate(login) => match script.lines.front() {
+                Some(line) if line.starts_with(b"+ ") => {
+                    login.challenge(b"challenge", out);
+                    script.lines.pop_front();
+                }
+                _ => finish!(login, script.status(), out),
+            },
+            Event::LoginResponse(login) => match script.lines.front() {
+                Some(line) if line.starts_with(b"+ ") => {
+                    login.challenge(b"challenge", out);
+                    script.lines.pop_front();
+                }
+                _ => finish!(login, script.status(), out),
+            },
+            Event::StartTls(tls) => {
+                tls.accept(out);
+                script.lines.pop_front();
+            }
+            Event::Append(append) => append.accept(out),
+            Event::Idle(idle) => idle.accept(out),
+            Event::Chunk(_) => {}
+            other => panic!("an event that this test does not know: {other:?}"),
+        }
+    }
+    // What the session has answered by itself: it chose the words, and the script has them no more.
+    let said = out[before..].to_vec();
+    for line in messages(&said, Sender::Server) {
+        if let Response::Tagged(tag, status) = understood(&line) {
+            let words = ["CAPABILITY completed", "ENABLE completed", "LOGOUT completed", "begin TLS"];
+            if words.contains(&status.text.as_str()) {
+                own.push(tag.as_str().to_owned());
+                let at = script
+                    .lines
+                    .iter()
+                    .position(|line| line.starts_with(format!("{} ", tag.as_str()).as_bytes()));
+                if let Some(at) = at {
+                    script.lines.remove(at);
+                }
+            }
+        }
+    }
+}
+
+/// A client that has come to where the example begins.
+fn client_before(dialogue: &Dialogue) -> (ClientSession, BytesMut) {
+    let words = "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID CONDSTORE QUOTA AUTH=PLAIN AUTH=GSSAPI AUTH=EXTERNAL AUTH=SCRAM-SHA-256";
+    let state = if dialogue.is_login() { "OK" } else { "PREAUTH" };
+    let mut out = BytesMut::new();
+    let config = ClientConfig::new().plaintext_auth();
+    let mut session = ClientSession::new(config, Duration::ZERO, &mut out);
+    let say = |session: &mut ClientSession, text: String| {
+        let mut input = text.as_bytes();
+        let mut scratch = BytesMut::new();
+        while session.receive(Duration::ZERO, &mut input, &mut scratch).is_some() {}
+    };
+    say(&mut session, format!("* {state} [CAPABILITY {words}] hello\r\n"));
+    if !dialogue.is_login() {
+        let mut tag = 0;
+        let mut run = |session: &mut ClientSession, verb: Verb<'_>, untagged: &str| {
+            tag += 1;
+            session.send(&verb, &mut BytesMut::new()).expect("may be sent");
+            say(session, format!("{untagged}a{tag} OK done\r\n"));
+        };
+        let enable = Command::parse(b"x ENABLE IMAP4rev2", Extensions::all(), Names::Utf8).expect("valid");
+        run(&mut session, enable.verb, "* ENABLED IMAP4rev2\r\n");
+        if dialogue.needs_mailbox() {
+            let before = imap_codec::types::Mailbox::new("before").expect("a name");
+            run(&mut session, Verb::Select(before.into()), "");
+        }
+    }
+    (session, out)
+}
+
+/// Only whole commands of one line without logins: what `send` takes, and IDLE.
+fn play_client(dialogue: &Dialogue) -> bool {
+    let waits = |line: &[u8]| line.ends_with(b"}") && !line.ends_with(b"+}");
+    if dialogue.said(true).split(|octet| *octet == b'\r').any(waits) {
+        return false;
+    }
+    let commands = messages(&dialogue.said(true), Sender::Client);
+    let parse = |line: &'_ [u8]| -> Option<Command<'static>> {
+        let line: &'static [u8] = line.to_vec().leak();
+        Command::parse(line, Extensions::all(), Names::Utf8).ok()
+    };
+    let plain = |command: &Option<Command<'_>>| {
+        command.as_ref().is_some_and(|command| {
+            !matches!(command.verb, Verb::Append(_) | Verb::Authenticate(_) | Verb::StartTls)
+        })
+    };
+    if !commands.iter().all(|line| line == b"DONE" || plain(&parse(line))) {
+        return false;
+    }
+    let (mut session, mut out) = client_before(dialogue);
+    let mut tags: Vec<(String, String)> = Vec::new();
+    for (client, lines) in &dialogue.turns {
+        if *client {
+            for line in messages(lines, Sender::Client) {
+                if line == b"DONE" {
+                    session.idle_done(&mut out);
+                    assert_eq!(&out.split()[..], b"DONE\r\n", "§{}", dialogue.section);
+                    continue;
+                }
+                let command = parse(&line).expect("looked at before");
+                let id = match &command.verb {
+                    Verb::Idle => session.idle(&mut out),
+                    verb => session.send(verb, &mut out),
+                };
+                // Commands in parallel that a server may take in any order are not sent in parallel.
+                let Ok(id) = id else { return false };
+                tags.push((command.tag.as_str().to_owned(), id.to_string()));
+                let sent = messages(&out.split(), Sender::Client).remove(0);
+                let sent = parse(&sent).expect("what is sent is a command");
+                assert_eq!(sent.verb, command.verb, "§{}", dialogue.section);
+            }
+            continue;
+        }
+        for line in messages(lines, Sender::Server) {
+            if is_greeting(&line) {
+                continue;
+            }
+            let expected = understood(&line);
+            let mut octets = line.clone();
+            if let Response::Tagged(tag, _) = &expected {
+                let ours = tags
+                    .iter()
+                    .rev()
+                    .find(|(theirs, _)| theirs == tag.as_str())
+                    .expect("an answer to a command");
+                octets = [ours.1.as_bytes(), &line[tag.as_str().len()..]].concat();
+            }
+            octets.extend_from_slice(b"\r\n");
+            let mut input = &octets[..];
+            let event = session.receive(Duration::ZERO, &mut input, &mut out);
+            match (event, expected) {
+                (Some(Told::Data(data)), Response::Untagged(expected)) => assert_eq!(data, expected),
+                (Some(Told::Done { status, .. }), Response::Tagged(_, expected)) => {
+                    assert_eq!(status, expected)
+                }
+                (Some(Told::Idling), Response::Continue(_)) => {}
+                // The literal was sent with its command.
+                (Some(Told::Unknown(_)), Response::Continue(_)) => {}
+                (event, expected) => panic!("§{}: {event:?} for {expected:?}", dialogue.section),
+            }
+            // Behind a login the capabilities are asked for.
+            let mut nothing = &b""[..];
+            while session.receive(Duration::ZERO, &mut nothing, &mut out).is_some() {}
+            if !out.is_empty() {
+                out.clear();
+                return true;
+            }
+        }
+    }
+    true
+}
+
+/// Whether our server can give the answers in the order in which the example has them: one command at a time.
+fn is_in_order(dialogue: &Dialogue) -> bool {
+    let tags = |lines: Vec<Vec<u8>>| -> Vec<String> {
+        let words = lines.into_iter().filter_map(|line| {
+            let word = line.split(|octet| *octet == b' ').next()?;
+            (line != b"DONE" && word != b"*" && word != b"+")
+                .then(|| String::from_utf8_lossy(word).into_owned())
+        });
+        words.collect()
+    };
+    let asked = tags(messages(&dialogue.said(true), Sender::Client));
+    let answered = tags(messages(&dialogue.said(false), Sender::Server));
+    let mut asked = asked.into_iter();
+    answered.iter().all(|tag| asked.any(|each| each == *tag))
+}
+
+#[test]
+fn servers_play_the_dialogues_of_rfc_9051() {
+    let mut played = 0;
+    for dialogue in dialogues() {
+        let both = dialogue.turns.iter().any(|turn| turn.0) && dialogue.turns.iter().any(|turn| !turn.0);
+        if both && is_in_order(&dialogue) {
+            play_server(&dialogue);
+            played += 1;
+        }
+    }
+    assert_eq!(played, 105);
+}
+
+#[test]
+fn clients_play_the_dialogues_of_rfc_9051() {
+    let played = dialogues().iter().filter(|dialogue| play_client(dialogue)).count();
+    assert_eq!(played, 112);
+}
+
+#[test]
+fn responses_of_rfc_9051_are_read_and_written_back() {
+    let mut read = 0;
+    for dialogue in dialogues() {
+        for line in messages(&dialogue.said(false), Sender::Server) {
+            let response = understood(&line);
+            let mut out = BytesMut::new();
+            response.encode(Names::Utf8, &mut out);
+            let again = messages(&out, Sender::Server);
+            assert_eq!(understood(&again[0]), response);
+            read += 1;
+        }
+    }
+    assert_eq!(read, 469);
+}
