@@ -691,20 +691,23 @@ impl Oracle {
             if missing.is_empty() {
                 continue;
             }
-            // Nobody is told when there is no sender, or when the report could not be delivered either: a host says so.
-            let excused = match &sent.from {
-                Some(from) => take_one(&mut lost, from),
+            // Nobody is told when there is no sender, or when the report could not be delivered either: a host says so, unless
+            // it has stopped before it could.
+            let untold = match &sent.from {
+                Some(from) if take_one(&mut lost, from) => 0,
+                Some(_) => missing.len(),
                 None => {
                     let mut known = BTreeSet::new();
-                    missing.iter().all(|addresses| {
+                    let mut told = |addresses: &BTreeSet<String>| {
                         addresses.iter().any(|to| known.contains(to))
                             || addresses.iter().any(|to| take_one(&mut lost, to) && known.insert(to.clone()))
-                    })
+                    };
+                    missing.iter().filter(|addresses| !told(addresses)).count()
                 }
             };
-            if !excused && unsaid >= missing.len() {
-                unsaid -= missing.len();
-            } else if !excused {
+            if unsaid >= untold {
+                unsaid -= untold;
+            } else {
                 let from = sent.from.as_deref().unwrap_or("<>");
                 let id = sent.id.as_deref().unwrap_or("?");
                 wrong.push(format!(

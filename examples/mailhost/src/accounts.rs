@@ -1,6 +1,7 @@
 //! Accounts and aliases: records in the store, held in memory as well.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::sync::RwLock;
 
 use bytes::Bytes;
@@ -119,6 +120,9 @@ pub enum ChangeError {
     /// The hash of a password is none that this version makes.
     #[error("the hash of the password cannot be read")]
     BadPassword,
+    /// The store cannot be read.
+    #[error("the accounts cannot be read: {0}")]
+    Unreadable(#[from] io::Error),
     /// The store could not keep it.
     #[error("the change could not be stored: {0}")]
     Store(#[from] mailstore::Failure),
@@ -156,12 +160,12 @@ impl Accounts {
         domains: Vec<Domain<'static>>,
     ) -> Result<Self, ChangeError> {
         let mut directory = Directory::default();
-        for (_, value) in store.table(ACCOUNTS).await {
+        for (_, value) in store.table(ACCOUNTS).await? {
             let account: Account = serde_json::from_slice(&value)?;
             let inbox = store.find(AccountId(account.id), INBOX).await;
             directory.set_account(account, inbox);
         }
-        let aliases = store.table(ALIASES).await;
+        let aliases = store.table(ALIASES).await?;
         let secret = load_secret(&store).await?;
         let (directory_lock, changing) = (RwLock::default(), Mutex::new(()));
         let mut this = Self { store, hostname, domains, directory: directory_lock, secret, changing };
@@ -484,7 +488,7 @@ fn is_role(key: &str) -> bool {
 
 /// Reads the secret, or makes one: it stays the same over restarts, since the answers that follow from it have to.
 async fn load_secret(store: &Store) -> Result<ServerSecret, ChangeError> {
-    if let Some((_, value)) = store.table(SECRET).await.first() {
+    if let Some((_, value)) = store.table(SECRET).await?.first() {
         return value.as_ref().try_into().map(ServerSecret::new).map_err(|_| ChangeError::BadSecret);
     }
     let mut random = [0; 32];

@@ -115,6 +115,9 @@ pub enum RelayError {
     /// TLS cannot be set up.
     #[error("TLS for other hosts cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
+    /// The store cannot be read.
+    #[error("the queue cannot be read: {0}")]
+    Unreadable(#[from] io::Error),
     /// No random numbers.
     #[error("no random numbers: {0}")]
     Random(io::Error),
@@ -138,7 +141,7 @@ impl Relay {
             .map_err(bad_name)?
             .schedule(schedule)
             .limits(limits);
-        let records = store.table(QUEUE).await;
+        let records = store.table(QUEUE).await?;
         let (queue, damage) = Queue::restore(queue_config, seed, store.system().unix_now(), records);
         for damage in damage {
             error!(key = ?damage.key, error = %damage.error, "a record of the queue cannot be read");
@@ -493,7 +496,7 @@ fn intents(changes: Vec<Change>) -> Vec<Intent> {
 
 /// The queue's seed: the same at every start, so that jitter does not jump, and secret.
 async fn seed(store: &Store) -> Result<u64, RelayError> {
-    let records = store.table(SEED).await;
+    let records = store.table(SEED).await?;
     if let Some(octets) = records.first().and_then(|(_, value)| value.first_chunk()) {
         return Ok(u64::from_be_bytes(*octets));
     }

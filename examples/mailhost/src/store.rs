@@ -210,10 +210,9 @@ impl Store {
     }
 
     /// So many records of a table, from a key on.
-    pub async fn records(&self, table: u16, from: Bytes, limit: usize) -> Page {
-        let Some(records) = self.ask(|reply| Request::Records(table, from, limit, reply)).await else {
-            return Page::default();
-        };
+    pub async fn records(&self, table: u16, from: Bytes, limit: usize) -> io::Result<Page> {
+        let records = self.ask(|reply| Request::Records(table, from, limit, reply)).await;
+        let records = records.ok_or_else(|| io::Error::other("the store has ended"))?;
         let next = records.next.clone();
         let pieces = |stretch: &Stretch| stretch.locate(0..stretch.size()).collect::<Vec<_>>();
         let counted: Vec<_> =
@@ -223,23 +222,27 @@ impl Store {
         let value = |(key, pieces): (Bytes, Vec<Piece>)| (key, joined(read.by_ref().take(pieces.len())));
         let found = counted.into_iter().map(value).collect();
         let _ = self.0.requests.send(Request::Release(records.into()));
-        Page { records: found, next }
+        Ok(Page { records: found, next })
     }
 
-    /// All records of a table that can be read; the others are logged.
-    pub async fn table(&self, table: u16) -> Vec<(Bytes, Bytes)> {
+    /// All records of a table, but for those that are damaged, which are logged. A disk that does not give them is an error:
+    /// what is not read now is not lost, and must not be taken for it.
+    pub async fn table(&self, table: u16) -> io::Result<Vec<(Bytes, Bytes)>> {
         let (mut all, mut from) = (Vec::new(), Some(Bytes::new()));
         while let Some(key) = from {
-            let page = self.records(table, key, PAGE).await;
+            let page = self.records(table, key, PAGE).await?;
             for (key, value) in page.records {
                 match value {
                     Ok(value) => all.push((key, value)),
-                    Err(error) => tracing::error!(table, ?key, %error, "a record cannot be read"),
+                    Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                        tracing::error!(table, ?key, %error, "a record is damaged");
+                    }
+                    Err(error) => return Err(error),
                 }
             }
             from = page.next;
         }
-        all
+        Ok(all)
     }
 
     fn hold(&self, located: Located) -> Held {

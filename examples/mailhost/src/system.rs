@@ -188,9 +188,10 @@ impl Disk for mailstore::os::Disk {
     }
 
     fn read(&self, pieces: Vec<Piece>) -> Pending<'static, Vec<io::Result<Bytes>>> {
-        let disk = self.clone();
+        let (disk, count) = (self.clone(), pieces.len());
         let work = task::spawn_blocking(move || pieces.iter().map(|piece| disk.read_piece(piece)).collect());
-        Box::pin(async move { work.await.unwrap_or_default() })
+        let panicked = move |_| (0..count).map(|_| Err(io::Error::other("reading has panicked"))).collect();
+        Box::pin(async move { work.await.unwrap_or_else(panicked) })
     }
 }
 
