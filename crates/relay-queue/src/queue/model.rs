@@ -501,7 +501,7 @@ impl World {
 
     /// What tells this state from others.
     fn key(&self) -> u128 {
-        let mut out = Key_::default();
+        let mut out = Print::default();
         let (queue, now) = (&self.queue, self.now);
         let number = |id: MessageId| self.place(id).map_or(-1, |at| at as i64);
         let rel = |at: Time| at.saturating_sub(now).clamp(-HORIZON, HORIZON);
@@ -513,7 +513,7 @@ impl World {
             out.put(recipient.fate.map_or(-1, |fate| fate as i64));
         }
         out.put(i64::from(queue.next_id >= queue.ceiling));
-        let slot = |slot: &Slot, out: &mut Key_| {
+        let slot = |slot: &Slot, out: &mut Print| {
             out.put(match slot.state {
                 State::Waiting => 0,
                 State::Ready => 1,
@@ -635,7 +635,7 @@ impl World {
             }
         }
         self.questions.iter().for_each(|name| out.text(name));
-        let record = |key: &[u8], value: &[u8], out: &mut Key_| match Key::decode(key) {
+        let record = |key: &[u8], value: &[u8], out: &mut Print| match Key::decode(key) {
             Some(Key::Message(id)) => {
                 let head = decode_head(value).expect("our own");
                 out.put(number(id));
@@ -669,7 +669,7 @@ impl World {
         out.finish()
     }
 
-    fn facts(&self, facts: &[Fact], out: &mut Key_) {
+    fn facts(&self, facts: &[Fact], out: &mut Print) {
         for fact in facts {
             match fact {
                 Fact::Delivered { message, recipient, .. } => {
@@ -692,9 +692,9 @@ fn who(message: MessageId, to: &[crate::envelope::Recipient], world: &World) -> 
 }
 
 /// Two hashes side by side, since a collision would hide a state.
-struct Key_([DefaultHasher; 2]);
+struct Print([DefaultHasher; 2]);
 
-impl Default for Key_ {
+impl Default for Print {
     fn default() -> Self {
         let mut salted = DefaultHasher::new();
         salted.write_u64(0x706f_7374);
@@ -702,7 +702,7 @@ impl Default for Key_ {
     }
 }
 
-impl Key_ {
+impl Print {
     fn put(&mut self, number: i64) {
         self.0.iter_mut().for_each(|hasher| hasher.write_i64(number));
     }
