@@ -234,8 +234,7 @@ impl Queue {
         while let Some(id) = self.window.parked.awake(self.now) {
             self.stir(id);
         }
-        let (messages, octets) = self.config.limits.resident;
-        if self.messages.len() > messages || self.window.octets > octets {
+        if self.is_over() {
             self.make_room(false);
         }
     }
@@ -307,6 +306,7 @@ impl Queue {
         }
         self.window.parked.shift(by);
         self.window.rest = Time::MIN;
+        self.window.tight = [None; 2];
         self.domains.values_mut().for_each(|domain| domain.shift(by));
         self.sites.values_mut().for_each(|site| site.shift(by));
         self.attempts.values_mut().for_each(|attempt| attempt.lease -= by);

@@ -202,6 +202,7 @@ impl Queue {
         let message = self.messages.get_mut(&id).expect("a message with a commit is kept");
         message.saving = false;
         message.freed = self.now;
+        self.window.tight = [None; 2];
         if message.warning == Warning::Saving {
             message.warning = Warning::Told;
         }

@@ -4,7 +4,6 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::message::{Last, Name};
-use super::window::can_leave;
 use super::{Bytes, Queue, RecordError};
 use crate::envelope::MessageId;
 use crate::limits::Config;
@@ -166,8 +165,8 @@ impl Queue {
             self.save_later(id);
         }
         self.refresh(id);
-        if !self.has_room() && self.messages.get(&id).is_some_and(can_leave) {
-            self.park(id);
+        if !self.has_room() && self.messages.get(&id).is_some_and(|message| self.can_leave(message)) {
+            self.park(id, false);
         }
     }
 }

@@ -308,6 +308,7 @@ impl Queue {
         };
         let limits = &self.config.limits;
         site.failures = site.failures.saturating_add(1);
+        self.window.tight = [None; 2];
         let doubled = limits.pause.saturating_mul(1 << (site.failures - 1).min(20));
         site.closed_until = self.now + doubled.min(limits.longest_pause);
         site.answer = Some(answer.clone());

@@ -58,8 +58,8 @@ pub(super) struct Window {
     pub(super) rest: Time,
     pub(super) loading: usize,
     loads: u32,
-    /// When nothing was found that could leave.
-    tight: Option<Time>,
+    /// When nothing was found that could leave: to be within the bounds, or for others.
+    pub(super) tight: [Option<Time>; 2],
     pub(super) names: BTreeMap<u32, Name>,
     pub(super) last_name: u32,
     /// What has come back behind its lease, for when its message is here again.
@@ -354,16 +354,16 @@ impl Queue {
     /// Sends messages out of the window: those first that have nothing to do here for longest, then the last ones of those
     /// that crowd it. For `others`, it takes nothing from a domain that has one here only.
     pub(super) fn make_room(&mut self, others: bool) {
-        if self.window.tight == Some(self.now) && !others {
+        if self.window.tight[usize::from(others)] == Some(self.now) {
             return;
         }
-        let (most, octets) = self.config.limits.resident;
+        let most = self.config.limits.resident.0;
         let count = (most / 16).clamp(1, self.messages.len().max(1));
         let (mut idle, mut crowds) = (Vec::new(), BTreeMap::<Name, Vec<MessageId>>::new());
-        for (id, message) in self.messages.iter().filter(|(_, message)| can_leave(message)) {
-            let ready = message.slots.iter().filter(|slot| slot.state == State::Ready);
+        for (id, message) in self.messages.iter().filter(|(_, message)| self.can_leave(message)) {
+            let mut ready = message.slots.iter().filter(|slot| slot.state == State::Ready);
             let opens = ready.clone().map(|slot| self.closed(slot)).min().unwrap_or(NEVER);
-            match ready.clone().next() {
+            match ready.next() {
                 Some(slot) if opens <= self.now => {
                     crowds.entry(slot.domain.clone()).or_default().push(*id);
                 }
@@ -371,25 +371,43 @@ impl Queue {
             }
         }
         idle.sort_unstable();
-        let mut leaving: Vec<_> = idle.into_iter().map(|(_, id)| id).take(count).collect();
+        let mut left = 0;
+        for (_, id) in idle {
+            if left >= count || !(others || self.is_over()) {
+                break;
+            }
+            self.park(id, others);
+            left += 1;
+        }
         let mut heap: BinaryHeap<_> = crowds.iter().map(|(name, ids)| (ids.len(), name.clone())).collect();
-        while leaving.len() < count
+        while left < count
             && let Some((size, name)) = heap.pop()
             && (size > 1 || !others)
         {
-            leaving.extend(crowds.get_mut(&name).and_then(Vec::pop));
-            heap.push((size - 1, name));
-            if size == 1 {
-                heap.pop();
-            }
-        }
-        self.window.tight = leaving.is_empty().then_some(self.now);
-        for id in leaving {
-            if self.messages.len() + self.window.loading < most && self.window.octets < octets && !others {
+            let id = crowds.get_mut(&name).and_then(Vec::pop).expect("as many as were counted");
+            // What is due comes in again where there is room: for itself it must not make any, or it would go in and out.
+            if !others && !(self.is_over() && self.is_full_without(id)) {
                 break;
             }
-            self.park(id);
+            self.park(id, others);
+            left += 1;
+            if size > 1 {
+                heap.push((size - 1, name));
+            }
         }
+        self.window.tight[usize::from(others)] = (left == 0).then_some(self.now);
+    }
+
+    /// Whether there is more in the window than there should be.
+    pub(super) fn is_over(&self) -> bool {
+        let (messages, octets) = self.config.limits.resident;
+        self.messages.len() > messages || self.window.octets > octets
+    }
+
+    fn is_full_without(&self, id: MessageId) -> bool {
+        let (messages, octets) = self.config.limits.resident;
+        let rest = self.window.octets - weight(&self.messages[&id]);
+        self.messages.len() - 1 + self.window.loading >= messages || rest >= octets
     }
 
     /// Until when the site of a ready recipient is left alone.
@@ -398,8 +416,9 @@ impl Queue {
         site.map_or(self.now, |site| site.closed_until.max(self.now))
     }
 
-    /// Sends a message out of the window. All that it is, is on stable storage.
-    pub(super) fn park(&mut self, id: MessageId) {
+    /// Sends a message out of the window. All that it is, is on stable storage. If it has to go for others, and has several
+    /// domains, it comes back after a while only, or it would crowd them out again.
+    pub(super) fn park(&mut self, id: MessageId, others: bool) {
         let message = &self.messages[&id];
         let open = |slot: &&Slot| matches!(slot.state, State::Ready | State::Waiting);
         let first = message.slots.iter().find(open);
@@ -422,7 +441,7 @@ impl Queue {
             Some(first) if alike && first.next == deadline => self.domains[&first.domain].number,
             Some(_) if !ready.is_empty() => {
                 let opens = ready.iter().map(|at| self.closed(&message.slots[*at])).min();
-                let opens = opens.filter(|at| *at > self.now).unwrap_or(self.now + AGAIN);
+                let opens = opens.filter(|at| *at > self.now).unwrap_or(self.now + if others { AGAIN } else { 0 });
                 wake = deadline.min(opens);
                 SEVERAL
             }
@@ -448,24 +467,29 @@ impl Queue {
         }
     }
 
+    /// Whether nothing of a message is only here.
+    pub(super) fn can_leave(&self, message: &Message) -> bool {
+        let settled =
+            |slot: &Slot| slot.is_settled() && slot.wish.is_none() && !matches!(slot.state, State::Trying(_));
+        let live = |slot: &Slot| matches!(slot.state, State::Ready | State::Waiting);
+        let expiry = self.config.schedule.expiry(message.accepted);
+        // Its grace counts from then, and is in no record.
+        let graced = message.freed > expiry.max(self.awake) && message.slots.iter().any(live);
+        message.active
+            && !graced
+            && !message.saving
+            && !message.listed
+            && message.stalled.is_none()
+            && message.facts.is_empty()
+            && matches!(message.warning, Warning::None | Warning::Told)
+            && message.slots.iter().all(settled)
+    }
+
     fn leave_number(&mut self, number: u32) {
         if let Some(name) = self.window.names.get(&number).cloned() {
             self.leave_domain(&name);
         }
     }
-}
-
-/// Whether nothing of a message is only here.
-pub(super) fn can_leave(message: &Message) -> bool {
-    let settled =
-        |slot: &Slot| slot.is_settled() && slot.wish.is_none() && !matches!(slot.state, State::Trying(_));
-    message.active
-        && !message.saving
-        && !message.listed
-        && message.stalled.is_none()
-        && message.facts.is_empty()
-        && matches!(message.warning, Warning::None | Warning::Told)
-        && message.slots.iter().all(settled)
 }
 
 /// The octets of a message, about: what never changes while it is here.

@@ -113,7 +113,10 @@ fn a_load_that_is_lost_is_asked_for_again_and_comes_too_late_then() {
     let mut world = World::new(narrow(1), |_, _, _| Manner::Defers);
     fill(&mut world, "x@b.test", 2);
     world.run(START + 299);
-    world.now = START + 310;
+    // Held, it gives way to the other.
+    let here = world.queue.list().next().expect("one is in the window").id();
+    world.queue.handle_order(at(START + 299), Which::Message(here), Order::Hold);
+    world.settle();
     let next = |queue: &mut Queue, now| loop {
         match queue.poll(at(now)) {
             Some(Event::Load(load)) => return Some(load),
@@ -145,7 +148,8 @@ fn what_is_delivered_behind_its_lease_counts_outside_the_window_too() {
     fill(&mut world, "x@b.test", 1);
     world.run(START + 2 * HOUR + 5);
     fill(&mut world, "x@c.test", 1);
-    world.run(START + 3 * HOUR + 60);
+    // It comes in when the attempt for the second has not come back either.
+    world.run(START + 4 * HOUR + 60);
     assert_eq!(world.queue.len(), 1, "only the second is left");
     world.run(START + 9 * HOUR);
     assert!(world.queue.is_empty() && world.delivered.values().all(|count| *count == 1));
