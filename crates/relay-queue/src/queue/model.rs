@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use super::commit::Kind;
 use super::message::{Slot, State, Warning};
-use super::parked::Place;
+use super::parked::{Entry, Place};
 use super::site::Routing;
 use super::{Attempt, Commit, Event, Fact, Load, Order, Queue, Route, Told, since_epoch};
 use crate::envelope::{Address, BodyHandle, Envelope, MessageId};
@@ -196,10 +196,13 @@ impl World {
         match step {
             Step::Failed(_) | Step::Restart(_) | Step::Load(_, false) => true,
             Step::Outcome(_, _, goes) => goes != Goes::On,
-            // An attempt is lost.
+            // An attempt is lost, or a load.
             Step::Tick => {
                 let wakes = self.queue.poll_timeout().map_or(0, seconds);
+                let loading =
+                    |(_, entry): (_, &Entry)| matches!(entry.at, Place::Loading(_)) && entry.wake <= wakes;
                 self.queue.attempts.values().any(|open| open.lease <= wakes)
+                    || self.queue.window.parked.iter().any(loading)
             }
             _ => false,
         }
@@ -291,6 +294,8 @@ impl World {
                 // One that comes back behind its lease comes at once, or never.
                 let open = &self.queue.attempts;
                 self.attempts.retain(|attempt| open.contains_key(&attempt.number()));
+                let queue = &self.queue;
+                self.loads.retain(|load| queue.is_awaited(load));
                 self.slept |= step == Step::Sleep;
                 self.now = match (step, self.pace) {
                     (Step::Sleep, _) => self.now + 1_000,
@@ -321,7 +326,7 @@ impl World {
         }
         while self.pace == Pace::Prompt && self.poll() {}
         // In a window of one, it waits for another that nothing can be done about.
-        let busy = self.queue.messages.values().any(|message| !super::window::can_leave(message));
+        let busy = self.queue.messages.values().any(|message| !self.queue.can_leave(message));
         for at in (0..self.ids.len()).filter(|_| self.resident == 1 && (busy || !self.loads.is_empty())) {
             if self.queue.window.parked.get(self.ids[at]).is_some() {
                 self.since[at] = self.now;
@@ -570,7 +575,9 @@ impl World {
         }
         out.put(-2);
         out.put(rel(window.rest).max(0));
-        self.loads.iter().for_each(|load| out.put(number(load.message())));
+        for load in &self.loads {
+            out.put(number(load.message()) | i64::from(queue.is_awaited(load)) << 2);
+        }
         out.put(-2);
         queue.to_save.iter().for_each(|id| out.put(number(*id)));
         out.put(-2);
@@ -748,8 +755,15 @@ fn explore(mail: &'static [Mail], pace: Pace, faults: Option<u8>, resident: usiz
                 from.push((state, step));
                 ahead.push_back((number, next));
             }
-            let plain =
-                matches!(step, Step::Accept | Step::Poll | Step::Tick | Step::Durable(_) | Step::Route(_, 2));
+            let plain = matches!(
+                step,
+                Step::Accept
+                    | Step::Poll
+                    | Step::Tick
+                    | Step::Durable(_)
+                    | Step::Route(_, 2)
+                    | Step::Load(_, true)
+            );
             if plain || matches!(step, Step::Outcome(_, [DEFERRED, DEFERRED], Goes::On)) {
                 unlucky.push((number, state));
             }
@@ -821,8 +835,18 @@ fn every_state_of_one_recipient_with_a_driver_that_is_slow() {
 }
 
 #[test]
-fn every_state_of_two_messages_in_a_window_of_one() {
+fn every_state_of_two_messages_that_take_turns_in_a_window_of_one() {
+    say("one each, a window of one, any faults", explore(APART, Pace::Prompt, None, 1));
+    say("one each to the same, a window of one, any faults", explore(ALIKE, Pace::Prompt, None, 1));
+}
+
+#[test]
+fn every_state_of_a_message_to_two_destinations_beside_one_in_a_window_of_one() {
     say("two destinations and one, a window of one, one fault", explore(SPREAD, Pace::Prompt, Some(1), 1));
+}
+
+#[test]
+fn every_state_of_a_message_to_two_recipients_beside_one_in_a_window_of_one() {
     say("two recipients and one, a window of one, one fault", explore(TOGETHER, Pace::Prompt, Some(1), 1));
 }
 
@@ -834,6 +858,8 @@ fn every_state_of_two_messages_with_any_number_of_faults() {
 
 const SPREAD: &[Mail] = &[(true, &["a@x.test", "b@y.test"]), (false, &["c@x.test"])];
 const TOGETHER: &[Mail] = &[(true, &["a@x.test", "b@x.test"]), (false, &["c@y.test"])];
+const APART: &[Mail] = &[(true, &["a@x.test"]), (false, &["c@y.test"])];
+const ALIKE: &[Mail] = &[(true, &["a@x.test"]), (false, &["c@x.test"])];
 const START: Time = 1_000_000;
 const EXPIRE: Time = 2;
 const HORIZON: Time = 6;

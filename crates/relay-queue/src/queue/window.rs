@@ -146,12 +146,15 @@ impl Queue {
     }
 
     fn loaded(&mut self, load: &Load) -> Option<Entry> {
-        let entry = *self.window.parked.get(load.message)?;
         // Otherwise it was given up for lost, and is asked for again: what was read may be old by now.
-        (entry.at == Place::Loading(load.number)).then(|| {
+        self.is_awaited(load).then(|| {
             self.window.loading -= 1;
-            entry
+            *self.window.parked.get(load.message).expect("it is waited for")
         })
+    }
+
+    pub(super) fn is_awaited(&self, load: &Load) -> bool {
+        self.window.parked.get(load.message).is_some_and(|entry| entry.at == Place::Loading(load.number))
     }
 
     fn decode<V: AsRef<[u8]>>(
@@ -441,7 +444,8 @@ impl Queue {
             Some(first) if alike && first.next == deadline => self.domains[&first.domain].number,
             Some(_) if !ready.is_empty() => {
                 let opens = ready.iter().map(|at| self.closed(&message.slots[*at])).min();
-                let opens = opens.filter(|at| *at > self.now).unwrap_or(self.now + if others { AGAIN } else { 0 });
+                let opens =
+                    opens.filter(|at| *at > self.now).unwrap_or(self.now + if others { AGAIN } else { 0 });
                 wake = deadline.min(opens);
                 SEVERAL
             }
