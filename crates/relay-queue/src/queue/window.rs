@@ -389,7 +389,7 @@ impl Queue {
         {
             let id = crowds.get_mut(&name).and_then(Vec::pop).expect("as many as were counted");
             // What is due comes in again where there is room: for itself it must not make any, or it would go in and out.
-            if !others && !(self.is_over() && self.is_full_without(id)) {
+            if !(others || self.is_over() && self.is_full_without(id)) {
                 break;
             }
             self.park(id, others);

@@ -176,10 +176,13 @@ impl World {
 
     /// Does what can be done now.
     pub(crate) fn settle(&mut self) {
+        let mut turns = 0;
         while !self.crashed {
             if self.checked {
                 self.queue.check();
             }
+            turns += 1;
+            assert!(turns < 100_000, "it goes round and round at one moment");
             let Some(event) = self.queue.poll(at(self.now)) else {
                 break;
             };
