@@ -202,3 +202,21 @@ fn a_queue_works_while_its_records_are_still_read() {
     assert!(world.queue.is_empty());
     assert!(world.delivered.len() == ids.len() && world.delivered.values().all(|count| *count == 1));
 }
+
+#[test]
+fn the_last_attempt_after_a_disk_that_was_full_is_not_lost_to_another_message() {
+    let manner = |_: &str, _: &str, now| if now > START + HOUR { Manner::Takes } else { Manner::Defers };
+    let mut world = World::new(narrow(1), manner);
+    world.fails = Box::new(|commit| commit > 1);
+    fill(&mut world, "x@b.test", 1);
+    world.run(START + 40 * HOUR);
+    world.fails = Box::new(|_| false);
+    let site = |domain: &str, now| Route::Site { site: domain.to_owned(), until: at(now + 60) };
+    world.routes = Box::new(move |domain, now| (domain != "b.test").then(|| site(domain, now)));
+    world.run(START + 40 * HOUR + 90);
+    fill(&mut world, "x@a.test", 1);
+    world.run(START + 40 * HOUR + 120);
+    world.queue.handle_route(at(world.now), "b.test", site("b.test", world.now));
+    world.run(START + 50 * HOUR);
+    assert_eq!((world.delivered.len(), world.reported.len()), (2, 0));
+}
