@@ -27,6 +27,9 @@ pub enum Refusal {
     /// More than 10,000.
     #[error("too many recipients in one message")]
     TooManyRecipients,
+    /// Its first record has not been read yet: see [`Queue::restoring`](crate::Queue::restoring).
+    #[error("the queue is being read")]
+    Restoring,
     /// The queue holds as many recipients as its [limit](crate::Limits::recipients) allows.
     #[error("the queue is full")]
     Full,

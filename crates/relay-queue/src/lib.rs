@@ -8,7 +8,8 @@
 //!  accept(now, Envelope) ─────────▶ ┌───────┐ ──▶ Commit   records, a report, a body to let go   ──▶ handle_durable, handle_failed
 //!  handle_order(now, which, order)▶ │       │ ──▶ Resolve  a domain                              ──▶ handle_route
 //!                      poll(now) ─▶ │ Queue │ ──▶ Attempt  a connection and its first delivery   ──▶ next_delivery, handle_outcome
-//!                poll_timeout() ◀── │       │ ──▶ Fact     for the log
+//!                poll_timeout() ◀── │       │ ──▶ Load     keys of records, in a bounded window  ──▶ handle_loaded, handle_not_loaded
+//!                                    │       │ ──▶ Fact     for the log
 //!                                   └───────┘ ◀── restore(records)
 //! ```
 //!
@@ -124,6 +125,7 @@
 //! | limit | default | least | memory |
 //! |---|---|---|---|
 //! | [`recipients`](Limits::recipients) | 1,000,000 in all; 10,000 of one message | | see below |
+//! | [`resident`](Limits::resident) | no bound: all messages are in the window | 1 message, 1 octet | see below |
 //! | [`transaction`](Limits::transaction) | 100 recipients | 1 | about 60 octets each in the attempt |
 //! | [`attempts`](Limits::attempts) | 200 connections | 1 | about 300 octets each |
 //! | [`window`](Limits::window) | 2 to 20 connections to a site | 1 | |
@@ -137,11 +139,15 @@
 //! | answers | 512 octets of text, 255 of host name | | shared by those who got the same |
 //! | records | 11 octets of key, under 64 KiB of value, 32 recipients in each | | while a commit is with the driver |
 //!
-//! **The whole queue is in memory**, without bodies: about 370 octets for a message with its sender and 180 for each recipient
-//! with its address, while each waits (counted in the allocator: 550 for a message to one, 18,202 for a message to a hundred);
-//! a sixth more while they are tried. Answers are shared by those who got the same. A million messages are 550 MB: who expects that
-//! many sets [`recipients`](Limits::recipients) to what the machine has. What a step costs grows with the recipients of its
-//! message, not with the queue.
+//! **The whole queue is in memory**, without bodies, unless it is bounded: about 370 octets for a message with its sender and
+//! 180 for each recipient with its address, while each waits (counted in the allocator: 550 for a message to one, 18,202 for a
+//! message to a hundred); a sixth more while they are tried. Answers are shared by those who got the same. What a step costs grows
+//! with the recipients of its message, not with the queue.
+//!
+//! With [`resident`](Limits::resident), no more than so many messages are in memory whole. Of each other one there is an entry of 64 octets at
+//! most, whatever the message is like; when it is due, [`Event::Load`] asks for its records by their keys. One destination does not
+//! keep others out: its messages wait in a line of their own, and lines take turns. The window should hold some times as many
+//! messages as there may be attempts. [`Queue::ids`] names all messages, and [`Queue::load`] fetches one for an order or a view.
 //!
 //! # Standards
 //!

@@ -39,6 +39,7 @@ impl Config {
 /// Bounds on what a queue holds, and on what it asks of its driver at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    pub(crate) resident: (usize, usize),
     pub(crate) recipients: usize,
     pub(crate) transaction: usize,
     pub(crate) attempts: usize,
@@ -59,9 +60,22 @@ impl Limits {
     /// How many recipients may be queued in all; a message beyond is [refused](crate::error::Refusal::Full). Reports are
     /// taken beyond it.
     ///
-    /// Default 1,000,000. The whole queue is in memory, though no body is: see the [front page](crate) for the octets.
+    /// Default 1,000,000. Without a bound on the [window](Self::resident) they are all in memory, though no body is: see the
+    /// [front page](crate) for the octets.
     pub const fn recipients(mut self, count: usize) -> Self {
         self.recipients = count;
+        self
+    }
+
+    /// How many messages are in memory whole, and about how many octets they may have; one at least. Of each message beyond,
+    /// there is a small entry, and its records are [asked for](crate::Event::Load) when it is due.
+    ///
+    /// Default no bound: every message is in the window, and no record is asked for. An entry is 32 octets, at most 64 with all
+    /// that holds it. What is being accepted, tried or made durable is in memory beyond this bound if need be, and so is one
+    /// message that came in when there were octets left; so the window should have room for more messages than there may be
+    /// [`attempts`](Self::attempts).
+    pub const fn resident(mut self, messages: usize, octets: usize) -> Self {
+        self.resident = (if messages == 0 { 1 } else { messages }, if octets == 0 { 1 } else { octets });
         self
     }
 
@@ -166,6 +180,7 @@ impl Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            resident: (usize::MAX, usize::MAX),
             recipients: 1_000_000,
             transaction: 100,
             attempts: 200,

@@ -8,8 +8,10 @@ pub(crate) mod message;
 #[cfg(test)]
 mod model;
 mod operator;
+mod parked;
 mod restore;
 mod site;
+mod window;
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -23,8 +25,11 @@ pub use self::fact::{Fact, Told};
 use self::message::{Last, Message, Name, Slot, State, Warning};
 pub use self::operator::{Order, RecipientView, Standing, View, Which};
 pub use self::restore::Damage;
+use self::restore::Restoring;
 pub use self::site::Route;
 use self::site::{Domain, Site};
+pub use self::window::Load;
+use self::window::Window;
 use crate::dsn::Report;
 use crate::envelope::{BodyHandle, MessageId};
 use crate::error::RecordError;
@@ -67,6 +72,9 @@ pub enum Event {
     Commit(Commit),
     /// Find the site of this domain, and call [`Queue::handle_route`] with the same name.
     Resolve(String),
+    /// Read the records of a message, and call [`Queue::handle_loaded`]. It comes only where the [window](Limits::resident)
+    /// is bounded.
+    Load(Load),
     /// Open a connection and deliver.
     Attempt(Attempt),
     /// Something worth logging. It is durable where that matters.
@@ -107,6 +115,9 @@ pub struct Queue {
     next_commit: u64,
     next_attempt: u64,
     messages: BTreeMap<MessageId, Message>,
+    window: Window,
+    /// Records that are still being read.
+    restoring: Option<Box<Restoring>>,
     recipients: usize,
     domains: BTreeMap<Name, Domain>,
     sites: BTreeMap<Name, Site>,
@@ -153,6 +164,8 @@ impl Queue {
             next_commit: 0,
             next_attempt: 1,
             messages: BTreeMap::new(),
+            window: Window::default(),
+            restoring: None,
             recipients: 0,
             domains: BTreeMap::new(),
             sites: BTreeMap::new(),
@@ -175,6 +188,9 @@ impl Queue {
     /// restart. See the front page for clocks that jump.
     pub fn poll(&mut self, now: Duration) -> Option<Event> {
         self.handle_timeout(now);
+        if !self.is_numbered() {
+            return None;
+        }
         if let Some(fact) = self.facts.pop_front() {
             return Some(Event::Fact(fact));
         }
@@ -183,6 +199,9 @@ impl Queue {
         }
         if let Some(domain) = self.next_question() {
             return Some(Event::Resolve(domain.to_string()));
+        }
+        if let Some(load) = self.next_load() {
+            return Some(Event::Load(load));
         }
         // A question without recipients, or a commit without changes, may have left facts behind.
         self.next_attempt().map(Event::Attempt).or_else(|| self.facts.pop_front().map(Event::Fact))
@@ -212,25 +231,41 @@ impl Queue {
                 Timer::Attempt(id) => self.lost(id),
             }
         }
+        while let Some(id) = self.window.parked.awake(self.now) {
+            self.stir(id);
+        }
+        if self.is_over() {
+            self.make_room(false);
+        }
     }
 
     /// When to poll again at the latest; not in the future if there is something to do now.
     pub fn poll_timeout(&self) -> Option<Duration> {
+        if !self.is_numbered() {
+            return None;
+        }
         let busy = !self.facts.is_empty()
             || !self.to_save.is_empty()
             || (!self.to_ask.is_empty() && self.asked < self.config.limits.resolves)
-            || (!self.open_sites.is_empty() && self.attempts.len() < self.config.limits.attempts);
-        if busy { Some(self.now) } else { self.timers.first().map(|(at, _)| *at) }.map(since_epoch)
+            || (!self.open_sites.is_empty() && self.attempts.len() < self.config.limits.attempts)
+            || self.can_load();
+        if busy {
+            return Some(since_epoch(self.now));
+        }
+        let rest = (!self.window.lines.is_empty()).then_some(self.window.rest);
+        let rest = rest.filter(|at| *at > self.now && *at < Time::MAX);
+        let timer = self.timers.first().map(|(at, _)| *at);
+        timer.into_iter().chain(self.window.parked.wakes()).chain(rest).min().map(since_epoch)
     }
 
     /// How many messages there are, those included that are not durable yet.
     pub fn len(&self) -> usize {
-        self.messages.len()
+        self.messages.len() + self.parked()
     }
 
     /// Whether there is no message.
     pub fn is_empty(&self) -> bool {
-        self.messages.is_empty()
+        self.len() == 0
     }
 
     /// How many recipients there are, those included that are done while others of their message are not.
@@ -265,9 +300,13 @@ impl Queue {
         self.awake -= by;
         for message in self.messages.values_mut() {
             message.accepted -= by;
+            message.freed -= by;
             [&mut message.stalled, &mut message.deadline].into_iter().flatten().for_each(|at| *at -= by);
             message.slots.iter_mut().for_each(|slot| slot.next -= by);
         }
+        self.window.parked.shift(by);
+        self.window.rest = Time::MIN;
+        self.window.tight = [None; 2];
         self.domains.values_mut().for_each(|domain| domain.shift(by));
         self.sites.values_mut().for_each(|site| site.shift(by));
         self.attempts.values_mut().for_each(|attempt| attempt.lease -= by);
@@ -293,10 +332,7 @@ impl Queue {
         };
         let ripe: Vec<_> = (0..message.slots.len()).filter(|at| ripe(&message.slots[*at])).collect();
         for at in ripe {
-            let slot = &mut self.messages.get_mut(&id).expect("it was there").slots[at];
-            if slot.state == State::Waiting {
-                // Its grace begins now, if a commit has kept it from being due before.
-                slot.next = now;
+            if self.messages[&id].slots[at].state == State::Waiting {
                 self.make_ready(id, at);
             } else {
                 self.unready(id, at);
@@ -350,7 +386,8 @@ impl Queue {
     }
 
     fn grace(&self, message: &Message) -> Grace {
-        let from = self.config.schedule.expiry(message.accepted).max(self.awake);
+        // Nothing could be done about it while its commit failed.
+        let from = self.config.schedule.expiry(message.accepted).max(self.awake).max(message.freed);
         Grace { from, grace: self.config.limits.grace }
     }
 

@@ -110,6 +110,8 @@ pub(crate) fn head(id: MessageId, message: &Message, now: Time) -> Change {
     Change::Put { key: Key::Message(id).encode(), value: out.freeze() }
 }
 
+#[cfg_attr(test, derive(Clone))]
+#[derive(Debug)]
 /// A message whose recipients are still to come: how many, and when it was written.
 pub(crate) struct Head {
     pub(crate) message: Message,
@@ -158,6 +160,7 @@ fn read_head(mut octets: &[u8]) -> Option<Head> {
         saving: false,
         listed: false,
         stalled: None,
+        freed: Time::MIN / 2,
         deadline: None,
         facts: Vec::new(),
     };
@@ -212,6 +215,8 @@ pub(crate) fn part(id: MessageId, number: usize, slots: &[Slot], now: Time) -> C
     Change::Put { key: Key::Part(id, number as u16).encode(), value: out.freeze() }
 }
 
+#[cfg_attr(test, derive(Clone))]
+#[derive(Debug)]
 pub(crate) struct Part {
     pub(crate) slots: Vec<Slot>,
     pub(crate) written: Time,
@@ -374,6 +379,6 @@ mod tests {
     #[test]
     fn an_index_is_about_two_hundred_octets_a_recipient() {
         assert!(size_of::<Slot>() <= 128, "{}", size_of::<Slot>());
-        assert!(size_of::<Message>() <= 208, "{}", size_of::<Message>());
+        assert!(size_of::<Message>() <= 216, "{}", size_of::<Message>());
     }
 }

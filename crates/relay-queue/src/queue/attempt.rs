@@ -260,18 +260,28 @@ impl Queue {
             let Some(Outcome::Delivered(answer)) = outcome else {
                 continue;
             };
-            let Some(slot) = self.messages.get(&id).and_then(|message| message.slots.get(*at)) else {
-                continue;
-            };
-            match slot.state {
-                _ if slot.address != recipient.address => continue,
-                State::Ready => self.unready(id, *at),
-                State::Waiting | State::Held => {}
-                _ => continue,
+            if self.window.parked.get(id).is_some() {
+                let late = (*at, recipient.address.clone(), answer);
+                self.window.late.entry(id).or_default().push(late);
+                self.recall(id);
+            } else {
+                self.take_late_one(id, *at, &recipient.address, answer);
             }
-            self.delivered(id, *at, answer);
         }
         self.refresh(id);
+    }
+
+    pub(super) fn take_late_one(&mut self, id: MessageId, at: usize, address: &Address, answer: Answer) {
+        let slot = self.messages.get(&id).and_then(|message| message.slots.get(at));
+        let Some(slot) = slot.filter(|slot| slot.address == *address) else {
+            return;
+        };
+        match slot.state {
+            State::Ready => self.unready(id, at),
+            State::Waiting | State::Held => {}
+            _ => return,
+        }
+        self.delivered(id, at, answer);
     }
 
     fn delivered(&mut self, id: MessageId, at: usize, answer: Answer) {

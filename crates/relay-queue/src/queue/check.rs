@@ -1,8 +1,9 @@
 //! What holds between any two calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::message::{Name, State, Warning};
+use super::parked::{NEVER, Place, SEVERAL};
 use super::site::Routing;
 use super::{Queue, Timer, enter};
 
@@ -53,6 +54,35 @@ impl Queue {
                 }
             }
         }
+        let mut octets = 0;
+        self.messages.values().for_each(|message| octets += super::window::weight(message));
+        assert_eq!(self.window.octets, octets, "octets");
+        let (mut loading, mut urgent, mut lines) = (0, BTreeSet::new(), BTreeMap::<Name, BTreeSet<_>>::new());
+        for (id, entry) in self.window.parked.iter() {
+            recipients += usize::from(entry.recipients);
+            assert!(!self.messages.contains_key(&id), "in the window and outside");
+            let name = self.window.names.get(&entry.domain);
+            assert!(name.is_some() || entry.domain == SEVERAL, "a domain without a name");
+            name.into_iter().for_each(|name| *in_domains.entry(name.clone()).or_default() += 1);
+            match entry.at {
+                Place::Waiting => assert!(entry.wake != NEVER || entry.domain == SEVERAL, "never woken"),
+                Place::Line => {
+                    assert!(entry.wake != NEVER, "never woken in its line");
+                    lines.entry(name.expect("a line is of a domain").clone()).or_default().insert(id);
+                }
+                Place::Urgent => drop(urgent.insert(id)),
+                Place::Loading(_) => {
+                    assert!(entry.wake != NEVER, "waited for without end");
+                    loading += 1;
+                }
+                Place::Unreadable => {}
+            }
+        }
+        assert_eq!(
+            (&lines, &urgent, loading),
+            (&self.window.lines, &self.window.urgent, self.window.loading)
+        );
+        assert!(self.window.late.keys().all(|id| self.window.parked.get(*id).is_some()), "late for nobody");
         assert_eq!(self.recipients, recipients, "recipients");
         for (name, domain) in &self.domains {
             assert_eq!(domain.ready, at_domains.remove(name).unwrap_or_default(), "ready in {name}");
@@ -82,7 +112,8 @@ impl Queue {
             let timer = site.timer.is_some_and(|at| self.timers.contains(&(at, Timer::Site(name.clone()))));
             assert_eq!(site.timer.is_some(), timer, "a site's deadline is a timer");
             let cared = timer || site.open > 0 || self.open_sites.contains(name);
-            assert!(cared, "stranded at the site {name}");
+            let remembered = site.failures > 0 && site.ready.is_empty();
+            assert!(cared || remembered, "stranded at the site {name}");
         }
         assert!(at_sites.is_empty());
         assert!(

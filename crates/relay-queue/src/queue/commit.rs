@@ -4,11 +4,13 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 
 use super::message::{Message, Slot, State, Warning};
+use super::window::weight;
 use super::{Commit, CommitId, Fact, Queue};
 use crate::dsn::{self, Report, compose};
 use crate::envelope::{BodyHandle, Envelope, MessageId};
 use crate::error::Refusal;
 use crate::record::{self, Change, Key, PART};
+use crate::schedule::Time;
 
 /// A commit that is with the driver.
 #[cfg_attr(test, derive(Clone))]
@@ -46,8 +48,14 @@ impl Queue {
 
     fn take(&mut self, now: Duration, envelope: Envelope) -> Result<Commit, Refusal> {
         envelope.check()?;
+        if !self.is_numbered() {
+            return Err(Refusal::Restoring);
+        }
         self.observe(now);
         let id = MessageId(self.next_id);
+        if let Some(restoring) = &mut self.restoring {
+            restoring.given.get_or_insert(id.0);
+        }
         self.next_id += 1;
         let Envelope { from, to, body, size, tag, id: envelope_id } = envelope;
         let mut known = BTreeSet::new();
@@ -85,6 +93,7 @@ impl Queue {
             saving: true,
             listed: false,
             stalled: None,
+            freed: Time::MIN / 2,
             deadline: None,
             facts: Vec::new(),
         };
@@ -94,6 +103,7 @@ impl Queue {
         changes.push(record::head(id, &message, self.now));
         let parts = message.slots.chunks(PART).enumerate();
         changes.extend(parts.map(|(number, slots)| record::part(id, number, slots, self.now)));
+        self.window.octets += weight(&message);
         self.messages.insert(id, message);
         let facts = vec![Fact::Accepted { message: id }];
         Ok(self.commit(id, changes, facts, Kind::Accept { ceiling }, None, None))
@@ -191,6 +201,8 @@ impl Queue {
         };
         let message = self.messages.get_mut(&id).expect("a message with a commit is kept");
         message.saving = false;
+        message.freed = self.now;
+        self.window.tight = [None; 2];
         if message.warning == Warning::Saving {
             message.warning = Warning::Told;
         }
@@ -253,6 +265,7 @@ impl Queue {
         if let Some(at) = message.deadline {
             self.timers.remove(&(at, super::Timer::Message(id)));
         }
+        self.window.octets -= weight(&message);
         self.recipients -= message.slots.len();
         for slot in &message.slots {
             self.leave_domain(&slot.domain);

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use super::Order;
 use crate::envelope::{Address, BodyHandle, MessageId};
+use crate::error::RecordError;
 use crate::outcome::Answer;
 
 /// Something worth logging.
@@ -75,6 +76,13 @@ pub enum Fact {
         /// Its body, which the commit has released.
         body: BodyHandle,
     },
+    /// Its records cannot be read. They are left where they are, and read again after a restart.
+    Unreadable {
+        /// Which.
+        message: MessageId,
+        /// What is wrong with them.
+        error: RecordError,
+    },
     /// The clock was set back, and all that waits was moved with it.
     ClockSetBack {
         /// By how much.
@@ -119,6 +127,9 @@ impl fmt::Display for Fact {
             }
             Self::Lost { site } => write!(f, "an attempt to {site} did not come to an end"),
             Self::Finished { message, .. } => write!(f, "{message}: done"),
+            Self::Unreadable { message, error } => {
+                write!(f, "{message}: its records cannot be read: {error}")
+            }
             Self::ClockSetBack { by } => write!(f, "the clock was set back by {} s", by.as_secs()),
         }
     }

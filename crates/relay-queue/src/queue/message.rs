@@ -30,6 +30,8 @@ pub(crate) struct Message {
     pub(crate) listed: bool,
     /// A commit has failed; when to ask for it again.
     pub(crate) stalled: Option<Time>,
+    /// When its last commit became durable, since the start.
+    pub(crate) freed: Time,
     /// What its timer is set to.
     pub(crate) deadline: Option<Time>,
     /// Told once the commit that makes them true is durable.

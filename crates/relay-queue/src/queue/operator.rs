@@ -106,12 +106,12 @@ pub struct RecipientView<'a> {
 }
 
 impl Queue {
-    /// All messages, the oldest first.
+    /// All messages in the [window](crate::Limits::resident), the oldest first. Those outside are named by [`Self::ids`].
     pub fn list(&self) -> impl Iterator<Item = View<'_>> {
         self.messages.iter().map(|(id, message)| View { queue: self, id: *id, message })
     }
 
-    /// One message.
+    /// One message, if it is in the window; see [`Self::load`].
     pub fn show(&self, id: MessageId) -> Option<View<'_>> {
         self.messages.get(&id).map(|message| View { queue: self, id, message })
     }
@@ -120,6 +120,9 @@ impl Queue {
     ///
     /// What is under way cannot be called back: for it, the order is carried out when the attempt has failed. If a crash
     /// comes before, the order is forgotten.
+    ///
+    /// Where the [window](crate::Limits::resident) is bounded, it reaches what is in the window: for the others, go through
+    /// [`Self::ids`], and [load](Self::load) each before its order.
     pub fn handle_order(&mut self, now: Duration, which: Which<'_>, order: Order) -> usize {
         self.observe(now);
         let ids = match which {

@@ -29,69 +29,117 @@ impl Queue {
         now: Duration,
         records: impl IntoIterator<Item = (K, V)>,
     ) -> (Self, Vec<Damage>) {
+        let mut queue = Self::restoring(config, seed, now);
+        for (key, value) in records {
+            queue.handle_record(key.as_ref(), value.as_ref());
+        }
+        let damage = queue.handle_restored();
+        (queue, damage)
+    }
+
+    /// A queue that is at work while its records are still being read: each is handed in with [`Self::handle_record`], and
+    /// [`Self::handle_restored`] says that there are no more.
+    ///
+    /// By rising keys, one message is pieced together at a time. No message is taken and nothing is done before the first
+    /// record is there, which tells the identifiers that may be given out.
+    pub fn restoring(config: Config, seed: u64, now: Duration) -> Self {
         let mut queue = Self::new(config, seed);
         queue.observe(now);
         queue.awake = queue.now;
-        let (mut heads, mut parts) =
-            (BTreeMap::<MessageId, Head>::new(), BTreeMap::<(MessageId, u16), Part>::new());
-        let (mut names, mut answers) = (BTreeSet::<Name>::new(), BTreeSet::<Last>::new());
-        let mut damage = Vec::new();
-        let mut highest = 0;
-        for (key, value) in records {
-            let (key, value) = (key.as_ref(), value.as_ref());
-            let read = match Key::decode(key) {
-                None => Err(RecordError::Key),
-                Some(Key::Ceiling) => decode_ceiling(value).map(|ceiling| queue.ceiling = ceiling.min(MOST)),
-                Some(Key::Message(id)) => {
-                    highest = highest.max(id.0);
-                    decode_head(value).map(|head| drop(heads.insert(id, head)))
-                }
-                Some(Key::Part(id, number)) => {
-                    highest = highest.max(id.0);
-                    let name = |domain: &str| match names.get(domain) {
-                        Some(known) => Name::clone(known),
-                        None => {
-                            let name = Name::from(domain);
-                            names.insert(name.clone());
-                            name
-                        }
-                    };
-                    let share = |last: Last| match answers.get(&last) {
-                        Some(known) => known.clone(),
-                        None => {
-                            answers.insert(last.clone());
-                            last
-                        }
-                    };
-                    let part = decode_part(value, name, share);
-                    part.map(|part| drop(parts.insert((id, number), part)))
-                }
-            };
-            if let Err(error) = read {
-                damage.push(Damage { key: Bytes::copy_from_slice(key), error });
-            }
+        queue.restoring = Some(Box::default());
+        queue
+    }
+
+    /// Takes a record. What is wrong with it is told at the end.
+    pub fn handle_record(&mut self, key: &[u8], value: &[u8]) {
+        let Some(mut restoring) = self.restoring.take() else {
+            return;
+        };
+        if let Err(error) = self.read_record(&mut restoring, key, value) {
+            restoring.damage.push(Damage { key: Bytes::copy_from_slice(key), error });
         }
-        queue.next_id = queue.ceiling.max(highest.min(MOST) + 1);
-        for (id, head) in heads {
-            let mine = parts.range((id, 0)..=(id, u16::MAX)).map(|(key, _)| *key).collect::<Vec<_>>();
-            let mine =
-                mine.into_iter().filter_map(|key| Some((key, parts.remove(&key)?))).collect::<Vec<_>>();
-            let numbered =
-                mine.iter().enumerate().all(|(number, ((_, part), _))| usize::from(*part) == number);
-            let full = mine.iter().rev().skip(1).all(|(_, part)| part.slots.len() == PART);
-            let count = mine.iter().map(|(_, part)| part.slots.len()).sum::<usize>();
-            if id.0 > MOST || !numbered || !full || count != head.recipients {
-                damage.push(Damage { key: Key::Message(id).encode(), error: RecordError::Orphan });
-                for ((_, number), _) in mine {
-                    damage.push(Damage { key: Key::Part(id, number).encode(), error: RecordError::Orphan });
-                }
-                continue;
+        self.restoring = Some(restoring);
+    }
+
+    /// There are no more records. What could not be read is told; a message of which a part cannot be read is left out whole,
+    /// and so are its other records.
+    pub fn handle_restored(&mut self) -> Vec<Damage> {
+        let Some(restoring) = self.restoring.take() else {
+            return Vec::new();
+        };
+        let Restoring { heads, parts, highest, mut damage, .. } = *restoring;
+        self.next_id = self.next_id.max(self.ceiling).max(highest.min(MOST) + 1);
+        let heads = heads.into_keys().map(|id| Key::Message(id).encode());
+        let parts = parts.into_keys().map(|(id, number)| Key::Part(id, number).encode());
+        damage.extend(heads.chain(parts).map(|key| Damage { key, error: RecordError::Orphan }));
+        damage
+    }
+
+    /// Whether identifiers may be given out.
+    pub(super) fn is_numbered(&self) -> bool {
+        self.restoring.as_ref().is_none_or(|restoring| restoring.numbered)
+    }
+
+    fn read_record(
+        &mut self,
+        restoring: &mut Restoring,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<(), RecordError> {
+        let id = match Key::decode(key).ok_or(RecordError::Key)? {
+            Key::Ceiling => {
+                let ceiling = decode_ceiling(value)?.min(MOST);
+                self.ceiling = self.ceiling.max(ceiling);
+                self.next_id = self.next_id.max(self.ceiling);
+                restoring.numbered = true;
+                return Ok(());
             }
-            queue.readmit(id, head, mine.into_iter().map(|(_, part)| part).collect());
+            Key::Message(id) => {
+                let id = restoring.see(id, self)?;
+                restoring.heads.insert(id, decode_head(value)?);
+                id
+            }
+            Key::Part(id, number) => {
+                let id = restoring.see(id, self)?;
+                let Restoring { names, answers, .. } = restoring;
+                let name = |domain: &str| match names.get(domain) {
+                    Some(known) => Name::clone(known),
+                    None => {
+                        let name = Name::from(domain);
+                        names.insert(name.clone());
+                        name
+                    }
+                };
+                let share = |last: Last| match answers.get(&last) {
+                    Some(known) => known.clone(),
+                    None => {
+                        answers.insert(last.clone());
+                        last
+                    }
+                };
+                let part = decode_part(value, name, share)?;
+                restoring.parts.insert((id, number), part);
+                if restoring.names.len().max(restoring.answers.len()) > SHARED {
+                    restoring.names.clear();
+                    restoring.answers.clear();
+                }
+                id
+            }
+        };
+        let Some(recipients) = restoring.heads.get(&id).map(|head| head.recipients) else {
+            return Ok(());
+        };
+        let mine = || restoring.parts.range((id, 0)..=(id, u16::MAX));
+        let count = mine().map(|(_, part)| part.slots.len()).sum::<usize>();
+        let numbered = mine().enumerate().all(|(number, ((_, part), _))| usize::from(*part) == number);
+        let full = mine().rev().skip(1).all(|(_, part)| part.slots.len() == PART);
+        if count == recipients && numbered && full {
+            let head = restoring.heads.remove(&id).expect("it was there");
+            let numbers: Vec<_> = mine().map(|(key, _)| *key).collect();
+            let parts = numbers.iter().filter_map(|key| restoring.parts.remove(key)).collect();
+            self.readmit(id, head, parts);
         }
-        let alone = parts.into_keys().map(|(id, number)| Key::Part(id, number).encode());
-        damage.extend(alone.map(|key| Damage { key, error: RecordError::Orphan }));
-        (queue, damage)
+        Ok(())
     }
 
     fn readmit(&mut self, id: MessageId, head: Head, parts: Vec<Part>) {
@@ -111,13 +159,47 @@ impl Queue {
         }
         let over = message.is_over();
         self.recipients += message.slots.len();
+        self.window.octets += super::window::weight(&message);
         self.messages.insert(id, message);
         if over {
             self.save_later(id);
         }
         self.refresh(id);
+        if !self.has_room() && self.messages.get(&id).is_some_and(|message| self.can_leave(message)) {
+            self.park(id, false);
+        }
     }
 }
 
+/// Records that were read, and of which something is missing.
+#[cfg_attr(test, derive(Clone))]
+#[derive(Debug, Default)]
+pub(super) struct Restoring {
+    /// It is known which identifiers may be given out.
+    numbered: bool,
+    heads: BTreeMap<MessageId, Head>,
+    parts: BTreeMap<(MessageId, u16), Part>,
+    highest: u64,
+    /// The first identifier that was given out meanwhile.
+    pub(super) given: Option<u64>,
+    names: BTreeSet<Name>,
+    answers: BTreeSet<Last>,
+    damage: Vec<Damage>,
+}
+
+impl Restoring {
+    fn see(&mut self, id: MessageId, queue: &Queue) -> Result<MessageId, RecordError> {
+        self.highest = self.highest.max(id.0);
+        let known = queue.messages.contains_key(&id) || queue.window.parked.get(id).is_some();
+        // What this life has accepted is known already, and perhaps gone again.
+        if id.0 > MOST || known || self.given.is_some_and(|first| id.0 >= first) {
+            return Err(RecordError::Orphan);
+        }
+        Ok(id)
+    }
+}
+
+/// How many names and answers are kept to be shared.
+const SHARED: usize = 1_000;
 /// Beyond this, identifiers would run out.
 const MOST: u64 = u64::MAX / 2;

@@ -38,8 +38,10 @@ pub(super) struct Domain {
     pub(super) routing: Routing,
     /// What is due and has no site yet.
     pub(super) ready: BTreeMap<(Time, MessageId), u32>,
-    /// How many recipients are in it.
+    /// How many recipients are in it, and messages outside the window that wait for it.
     pub(super) recipients: usize,
+    /// What messages outside the window call it.
+    pub(super) number: u32,
 }
 
 #[cfg_attr(test, derive(Clone))]
@@ -173,6 +175,7 @@ impl Queue {
             self.timers.remove(&(deadline, Timer::Domain(name.clone())));
         }
         domain.routing = routing;
+        self.window.rest = Time::MIN;
         let waiting: BTreeSet<MessageId> = domain.ready.keys().map(|(_, id)| *id).collect();
         for &id in &waiting {
             for at in self.ready_among(id, |slot| slot.site.is_none() && slot.domain == *name) {
@@ -255,6 +258,7 @@ impl Queue {
 
     /// Thinks again whether a site may have an attempt.
     pub(super) fn touch_site(&mut self, name: &Name) {
+        self.window.rest = Time::MIN;
         let Some(site) = self.sites.get_mut(name) else {
             return;
         };
@@ -263,7 +267,8 @@ impl Queue {
         if self.now < site.closed_until {
             timer = Some(site.closed_until);
         } else if site.ready.is_empty() {
-            if site.open == 0 {
+            let remembered = site.failures > 0 && !self.window.lines.is_empty();
+            if site.open == 0 && !remembered {
                 if let Some(at) = site.timer {
                     self.timers.remove(&(at, Timer::Site(name.clone())));
                 }
@@ -303,6 +308,7 @@ impl Queue {
         };
         let limits = &self.config.limits;
         site.failures = site.failures.saturating_add(1);
+        self.window.tight = [None; 2];
         let doubled = limits.pause.saturating_mul(1 << (site.failures - 1).min(20));
         site.closed_until = self.now + doubled.min(limits.longest_pause);
         site.answer = Some(answer.clone());
@@ -367,7 +373,16 @@ impl Queue {
             return name;
         }
         let name: Name = Arc::from(domain);
-        self.domains.insert(name.clone(), Domain { recipients: 1, ..Domain::default() });
+        // Numbers come round after four thousand million domains, and those in use are stepped over.
+        loop {
+            self.window.last_name = self.window.last_name.wrapping_add(1).max(1);
+            if !self.window.names.contains_key(&self.window.last_name) {
+                break;
+            }
+        }
+        let number = self.window.last_name;
+        self.window.names.insert(number, name.clone());
+        self.domains.insert(name.clone(), Domain { recipients: 1, number, ..Domain::default() });
         name
     }
 
@@ -382,8 +397,8 @@ impl Queue {
         let gone = self.domains.get(name).is_some_and(|domain| {
             domain.recipients == 0 && !matches!(domain.routing, Routing::Asked { .. } | Routing::Listed)
         });
-        if gone {
-            self.domains.remove(name);
+        if gone && let Some(domain) = self.domains.remove(name) {
+            self.window.names.remove(&domain.number);
         }
     }
 }

@@ -7,4 +7,5 @@ mod random;
 mod reports;
 mod schedule;
 mod sites;
+mod window;
 mod world;

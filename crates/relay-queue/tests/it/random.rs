@@ -32,6 +32,12 @@ impl Chance {
 fn world(chance: &Chance) -> World {
     let limits =
         Limits::default().attempts(1 + chance.below(8) as usize).resolves(1 + chance.below(4) as usize);
+    let limits = match chance.below(4) {
+        0 => limits.resident(1, usize::MAX),
+        1 => limits.resident(4, usize::MAX),
+        2 => limits.resident(usize::MAX, 2_000),
+        _ => limits,
+    };
     let limits = limits.transaction(1 + chance.below(4) as usize).reuse(1 + chance.below(4) as u32);
     let schedule = Schedule::default().jitter(chance.below(41) as u8);
     let manners = chance.clone();
@@ -110,7 +116,7 @@ fn play(seed: u64, steps: u64) {
             }
             21 => world.latency = chance.below(900),
             _ => {
-                let all: Vec<_> = world.queue.list().map(|view| view.id()).collect();
+                let all: Vec<_> = world.queue.ids(None).collect();
                 let id =
                     all.get(chance.below(all.len().max(1) as u64) as usize).copied().unwrap_or(MessageId(0));
                 let to = address(&format!("u{}@d{}.test", chance.below(20), chance.below(6)));
@@ -132,6 +138,7 @@ fn play(seed: u64, steps: u64) {
                     });
                     dropped.extend(gone.cloned().collect::<Vec<_>>());
                 }
+                world.fetch(|_| chance.below(3) == 0);
                 world.queue.handle_order(at(world.now), which, order);
             }
         }
@@ -147,6 +154,7 @@ fn play(seed: u64, steps: u64) {
     world.fails = Box::new(|_| false);
     world.crash_at = None;
     for _ in 0..3 {
+        world.fetch(|_| true);
         world.queue.handle_order(at(world.now), Which::All, Order::Release);
         world.run(world.now + 40 * HOUR);
     }
@@ -164,7 +172,7 @@ fn play(seed: u64, steps: u64) {
 /// Whether an order for a destination may reach a recipient.
 fn chosen(world: &World, which: &Which<'_>, id: MessageId, to: &str) -> bool {
     let Which::Destination(name) = which else { return false };
-    let there = world.queue.show(id).is_some();
+    let there = world.queue.ids(None).any(|known| known == id);
     there && (to.ends_with(&format!("@{name}")) || !name.ends_with(".test"))
 }
 

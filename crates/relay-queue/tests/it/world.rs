@@ -54,6 +54,7 @@ pub(crate) struct World {
     pub(crate) latency: u64,
     pub(crate) running: BTreeMap<(u64, u64), Attempt>,
     pub(crate) commits: u64,
+    pub(crate) loads: u64,
     /// The commit at which the machine stops, and whether it is durable by then.
     pub(crate) crash_at: Option<(u64, bool)>,
     pub(crate) crashed: bool,
@@ -102,6 +103,7 @@ impl World {
             latency: 0,
             running: BTreeMap::new(),
             commits: 0,
+            loads: 0,
             crash_at: None,
             crashed: false,
             fails: Box::new(|_| false),
@@ -174,10 +176,13 @@ impl World {
 
     /// Does what can be done now.
     pub(crate) fn settle(&mut self) {
+        let mut turns = 0;
         while !self.crashed {
             if self.checked {
                 self.queue.check();
             }
+            turns += 1;
+            assert!(turns < 100_000, "it goes round and round at one moment");
             let Some(event) = self.queue.poll(at(self.now)) else {
                 break;
             };
@@ -187,6 +192,11 @@ impl World {
                     if let Some(route) = (self.routes)(&domain, self.now) {
                         self.queue.handle_route(at(self.now), &domain, route);
                     }
+                }
+                Event::Load(load) => {
+                    let values: Vec<_> = load.keys().iter().map(|key| self.disk.get(key).cloned()).collect();
+                    self.loads += 1;
+                    self.queue.handle_loaded(at(self.now), load, values);
                 }
                 Event::Attempt(attempt) => {
                     self.seen.push((self.now, Seen::Connection(attempt.site().to_owned())));
@@ -291,6 +301,17 @@ impl World {
         !self.crashed
     }
 
+    /// Brings messages into the window, as for an operator.
+    pub(crate) fn fetch(&mut self, mut which: impl FnMut(MessageId) -> bool) {
+        let ids: Vec<_> = self.queue.ids(None).filter(|id| which(*id)).collect();
+        for id in ids {
+            if let Some(load) = self.queue.load(at(self.now), id) {
+                let values: Vec<_> = load.keys().iter().map(|key| self.disk.get(key).cloned()).collect();
+                self.queue.handle_loaded(at(self.now), load, values);
+            }
+        }
+    }
+
     /// The machine stops, and starts again with what is on its disk.
     pub(crate) fn restart(&mut self) {
         self.running.clear();
@@ -327,6 +348,8 @@ impl World {
         for (key, count) in &self.reported {
             assert_eq!(*count, 1, "reported more than once: {key:?}");
         }
+        let here = |id| self.queue.show(id).is_some();
+        let parked: BTreeSet<_> = self.queue.ids(None).filter(|id| !here(*id)).collect();
         for key in &self.accepted {
             let queued = self.queue.show(key.0).is_some_and(|message| {
                 message
@@ -334,7 +357,11 @@ impl World {
                     .any(|to| to.address.as_str() == key.1 && to.standing.to_string() != "given up")
             });
             let told = self.reported.contains_key(key);
-            let known = queued || told || self.delivered.contains_key(key) || may_vanish(key.0, &key.1);
+            let known = queued
+                || parked.contains(&key.0)
+                || told
+                || self.delivered.contains_key(key)
+                || may_vanish(key.0, &key.1);
             assert!(known, "lost: {key:?}");
         }
     }
