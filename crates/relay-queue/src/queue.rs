@@ -72,7 +72,7 @@ pub enum Event {
     Commit(Commit),
     /// Find the site of this domain, and call [`Queue::handle_route`] with the same name.
     Resolve(String),
-    /// Read the records of a message, and call [`Queue::handle_loaded`]. It comes only where the [window](Limits::resident)
+    /// Read the records of a message, and call [`Queue::handle_loaded`]. It comes only where the [window](crate::Limits::resident)
     /// is bounded.
     Load(Load),
     /// Open a connection and deliver.
