@@ -186,7 +186,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
-    use std::task::Poll;
+    use tokio::task::JoinSet;
 
     use super::*;
     use crate::system::Machine;
@@ -210,28 +210,17 @@ mod tests {
     /// All begin before the first one ends, as after a restart of the host.
     #[tokio::test]
     async fn twenty_people_behind_one_address_get_in_at_once() {
-        let authenticator = Authenticator::new(Arc::new(Machine)).unwrap();
+        let authenticator = Arc::new(Authenticator::new(Arc::new(Machine)).unwrap());
         let stored = PasswordHash::new(&password("right")).unwrap();
-        let names: Vec<String> = (0..20).map(|number| format!("user{number}")).collect();
-        let logins =
-            names.iter().map(|name| authenticator.login(PEER, name, Some(stored.clone()), password("right")));
-        let ended = all(logins.collect()).await;
+        let mut logins = JoinSet::new();
+        for number in 0..20 {
+            let (authenticator, stored) = (Arc::clone(&authenticator), stored.clone());
+            logins.spawn(async move {
+                authenticator.login(PEER, &format!("user{number}"), Some(stored), password("right")).await
+            });
+        }
+        let ended = logins.join_all().await;
         assert!(ended.iter().all(|login| *login == Login::Accepted), "{ended:?}");
-    }
-
-    /// Drives all of them in turn, to the end.
-    async fn all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
-        let mut open: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
-        std::future::poll_fn(|cx| {
-            for (future, output) in open.iter_mut().filter(|(_, output)| output.is_none()) {
-                if let Poll::Ready(value) = future.as_mut().poll(cx) {
-                    *output = Some(value);
-                }
-            }
-            if open.iter().all(|(_, output)| output.is_some()) { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-        open.into_iter().filter_map(|(_, output)| output).collect()
     }
 
     #[tokio::test]

@@ -60,12 +60,11 @@ pub struct Held {
 }
 
 /// Records of a table, and the first key behind them. A value that is damaged is an error.
-#[derive(Debug, Default)]
-pub struct Page {
+struct Page {
     /// Keys and values, by rising key.
-    pub records: Vec<(Bytes, io::Result<Bytes>)>,
+    records: Vec<(Bytes, io::Result<Bytes>)>,
     /// Where the next page begins; `None` if this is the last one.
-    pub next: Option<Bytes>,
+    next: Option<Bytes>,
 }
 
 /// How a store is opened.
@@ -117,7 +116,6 @@ enum Request {
     Find(AccountId, String, oneshot::Sender<Option<MailboxId>>),
     Mailboxes(Option<AccountId>, oneshot::Sender<Vec<MailboxId>>),
     Held(u16, Bytes, oneshot::Sender<Option<Located>>),
-    Record(u16, Bytes, oneshot::Sender<Option<Located>>),
     Records(u16, Bytes, usize, oneshot::Sender<Records>),
     BeginBody(oneshot::Sender<Option<Upload>>),
     Discard(Upload),
@@ -197,20 +195,11 @@ impl Store {
     /// The body that a record holds.
     pub async fn held(&self, table: u16, key: Bytes) -> Option<Held> {
         let located = self.ask(|reply| Request::Held(table, key, reply)).await??;
-        Some(self.hold(located))
-    }
-
-    /// The value of a record.
-    pub async fn record(&self, table: u16, key: Bytes) -> io::Result<Option<Bytes>> {
-        let Some(located) = self.ask(|reply| Request::Record(table, key, reply)).await.flatten() else {
-            return Ok(None);
-        };
-        let held = self.hold(located);
-        held.read(0, held.size()).await.map(Some)
+        Some(Held { stretch: located.stretch, pin: Some(located.into()), store: self.clone() })
     }
 
     /// So many records of a table, from a key on.
-    pub async fn records(&self, table: u16, from: Bytes, limit: usize) -> io::Result<Page> {
+    async fn records(&self, table: u16, from: Bytes, limit: usize) -> io::Result<Page> {
         let records = self.ask(|reply| Request::Records(table, from, limit, reply)).await;
         let records = records.ok_or_else(|| io::Error::other("the store has ended"))?;
         let next = records.next.clone();
@@ -243,10 +232,6 @@ impl Store {
             from = page.next;
         }
         Ok(all)
-    }
-
-    fn hold(&self, located: Located) -> Held {
-        Held { stretch: located.stretch, pin: Some(located.into()), store: self.clone() }
     }
 
     /// How much has been done since the start.
@@ -567,11 +552,6 @@ impl Writer {
             }
             Request::Held(table, key, reply) => {
                 if let Err(Some(located)) = reply.send(self.store.held(table, &key)) {
-                    self.store.release(located);
-                }
-            }
-            Request::Record(table, key, reply) => {
-                if let Err(Some(located)) = reply.send(self.store.record(table, &key)) {
                     self.store.release(located);
                 }
             }

@@ -65,7 +65,7 @@ impl Offer {
         let mechanism = Mechanism::parse(mechanism.as_bytes())?;
         let mechanism = self.mechanisms().find(|offered| *offered == mechanism)?;
         let mut random = [0; 18];
-        getrandom::fill(&mut random).ok()?;
+        host.store.system().fill_random(&mut random).ok()?;
         let session = ServerSession::new(mechanism, self.0.clone(), Nonce::new(random));
         Some(Exchange { host, peer, session, begun: false, attempt: None, account: None, unavailable: false })
     }
