@@ -437,6 +437,7 @@ mod tests {
             "x@[IPv6:2001:db8::1]",
             "x@[tag:content]",
             "under_score@my_host.test",
+            "Mixed.Case@Example.TEST",
             "!#$%&'*+-/=?^_`{|}~@x",
         ] {
             let mailbox = Mailbox::parse(address).expect(address);
@@ -463,6 +464,7 @@ mod tests {
             ("a@[127.0.0.256]", 2),
             ("a@[IPv6:1:2]", 2),
             ("a@[x", 2),
+            ("a@#123", 2),
             ("a\r\n@b", 1),
             ("\"a\r\"@b", 2),
             ("\u{e9}@b", 0),
@@ -482,6 +484,8 @@ mod tests {
     #[test]
     fn paths_may_carry_a_source_route_that_is_ignored() {
         let (path, used) = ForwardPath::parse(b"<@a,@b.c:user@d> X").expect("valid");
+        assert_eq!((path.as_str(), used), ("user@d", 16));
+        let (path, used) = ReversePath::parse(b"<@a,@b.c:user@d> X").expect("valid");
         assert_eq!((path.as_str(), used), ("user@d", 16));
         assert!(ForwardPath::parse(b"<@a,b:user@d>").is_err());
         assert!(ForwardPath::parse(b"<@a>").is_err());

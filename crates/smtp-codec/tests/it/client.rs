@@ -251,6 +251,27 @@ fn parameters_go_only_to_servers_that_announced_them() {
 }
 
 #[test]
+fn keywords_of_ehlo_have_no_case() {
+    let step = Step::Mail(envelope(&["b@h"]).size(9).body(Body::EightBitMime), b"x".to_vec());
+    let mut client = Client::new(here(), &[step]);
+    client.talk("220 h\r\n");
+    let group = "MAIL FROM:<a@client.test> SIZE=9 BODY=8BITMIME\r\nRCPT TO:<b@h>\r\nDATA\r\n";
+    assert_eq!(client.talk("250-h\r\n250-Size 1000\r\n250-8bitMIME\r\n250 pipelining\r\n"), group);
+}
+
+#[test]
+fn replies_without_text_are_taken() {
+    let script = [mail(&["b@h"], "x\r\n"), Step::Quit];
+    for end in ["\r\n", " \r\n"] {
+        let server =
+            ["220", "250", "250", "250", "354", "250", "221"].map(|code| format!("{code}{end}")).concat();
+        let seen = seen(&script, &server);
+        assert_eq!(events(&seen), ["recipient 0 250", "message written", "taken 250"]);
+        assert_eq!(seen.2, Some(Reason::Quit));
+    }
+}
+
+#[test]
 fn a_group_is_no_longer_than_the_limit_and_goes_on_with_the_replies() {
     let names: Vec<_> = (0..1_000).map(|number| format!("user{number}@host.test")).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();

@@ -97,7 +97,7 @@ fn only_what_is_wired_is_announced() {
         let reply = server.talk(HELLO);
         reply.lines().skip(1).map(|line| line[4..].to_owned()).collect::<Vec<_>>()
     };
-    let always = ["PIPELINING", "SIZE 65536", "8BITMIME", "ENHANCEDSTATUSCODES"];
+    let always = ["PIPELINING", "SIZE 65536", "8BITMIME", "ENHANCEDSTATUSCODES", "HELP"];
     let with = |more: &[&str]| {
         let mut list: Vec<_> = always.iter().map(|line| (*line).to_owned()).collect();
         list.splice(3..3, more.iter().map(|line| (*line).to_owned()));
@@ -111,6 +111,35 @@ fn only_what_is_wired_is_announced() {
     assert_eq!(list(host().mechanisms(&auth).implicit_tls()), with(&["AUTH PLAIN LOGIN"]));
     assert_eq!(list(host().mechanisms(&auth).plaintext_auth()), with(&["AUTH PLAIN LOGIN"]));
     assert_eq!(list(host().starttls().plaintext_auth()), with(&["STARTTLS"]));
+}
+
+#[test]
+fn rset_and_ehlo_forget_the_transaction_and_a_bad_ehlo_does_not() {
+    let envelope = "EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n";
+    for (command, code, then) in [
+        ("RSET", 250, [503, 503, 250, 554]),
+        ("EHLO c", 250, [503, 503, 250, 554]),
+        ("HELO c", 250, [503, 503, 250, 554]),
+        ("EHLO a..b", 501, [250, 354, 0, 0]),
+        ("EHLO", 501, [250, 354, 0, 0]),
+        ("NOOP", 250, [250, 354, 0, 0]),
+        ("MAIL FROM:a@b", 501, [250, 354, 0, 0]),
+        ("RCPT TO:c@d", 501, [250, 354, 0, 0]),
+    ] {
+        let mut server = Server::new(host());
+        server.talk(envelope.as_bytes());
+        assert_eq!(codes(&server.talk(format!("{command}\r\n").as_bytes())), [code], "{command}");
+        for (next, code) in ["RCPT TO:<x@d>", "DATA", "MAIL FROM:<e@f>", "DATA"].into_iter().zip(then) {
+            if code != 0 {
+                assert_eq!(
+                    codes(&server.talk(format!("{next}\r\n").as_bytes())),
+                    [code],
+                    "{next} behind {command}"
+                );
+            }
+        }
+        assert_eq!(server.session.closed(), None);
+    }
 }
 
 #[test]
