@@ -181,6 +181,8 @@ pub(super) struct Core {
     /// [`Event::Ready`] is to come.
     ready: bool,
     names: Names,
+    /// A mailbox has been asked for, so it is too late for ENABLE.
+    asked_mailbox: bool,
     /// The rest of a command whose next literal waits for a continuation, and how long the next pieces are.
     rest: BytesMut,
     pieces: VecDeque<usize>,
@@ -262,6 +264,7 @@ impl ClientSession {
             known: false,
             ready: false,
             names: Names::Utf7,
+            asked_mailbox: false,
             rest: BytesMut::new(),
             pieces: VecDeque::new(),
             upload: Upload::None,
@@ -589,7 +592,8 @@ impl Core {
         if self.reason.is_some() || self.bye {
             return Err(SendError::Closed);
         }
-        if !self.state.allows(verb) {
+        // RFC 9051 §6.3.1: no ENABLE once a mailbox has been selected.
+        if !self.state.allows(verb) || self.asked_mailbox && kind == Kind::Enable {
             return Err(SendError::State);
         }
         let busy = self.ready
@@ -635,6 +639,7 @@ impl Core {
     fn transmit(&mut self, kind: Kind, command: BytesMut, out: &mut BytesMut) -> CommandId {
         self.last = self.last.wrapping_add(1);
         self.queue.push_back((self.last, kind));
+        self.asked_mailbox |= kind == Kind::Select;
         self.restart = true;
         let (mut reader, mut input, mut sent) = (Fragmenter::new(Sender::Client), &command[..], 0);
         let bounds = Bounds { line: usize::MAX, literals: usize::MAX, total: usize::MAX, discard: 0 };
