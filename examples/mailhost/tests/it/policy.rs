@@ -228,6 +228,25 @@ fn the_host_has_a_postmaster_an_abuse_desk_and_its_own_name() {
 }
 
 #[test]
+fn odd_fields_are_no_reason_to_refuse() {
+    let site = Site::with_accounts(PLAINTEXT, &["anna"]);
+    let host = site.start();
+    let many: String = (0..2_000).map(|number| format!("\tuser{number}@far.test,\r\n")).collect();
+    let headers = [
+        // RFC 5321 §3.3: Resent- fields that do not match.
+        "Resent-To: x@far.test\r\nResent-To: y@far.test\r\nResent-Cc: z@far.test\r\nResent-Sender: q\r\n",
+        // RFC 5321 §3.7.2: trace fields of other kinds of mail, or of none.
+        "Received: 12 blue (BITNET) FROM uucp!relay AT noon\r\nReturn-Path: not <a> path\r\nReceived:\r\n",
+        // RFC 5321 §4.5.3.1.8: more recipients than an envelope may have.
+        &format!("To: {many}\tlast@far.test\r\n"),
+    ];
+    for header in headers {
+        smtp(&host).deliver(&[ANNA], format!("{header}Subject: odd\r\n\r\ntext\r\n"));
+    }
+    assert_eq!(count(&host, ANNA), headers.len());
+}
+
+#[test]
 fn a_maildrop_is_open_in_one_session_at_a_time() {
     let site = Site::with_accounts(PLAINTEXT, &["anna", "ben"]);
     let host = site.start();
