@@ -427,6 +427,7 @@ const MAX_LABEL: usize = 63;
 mod tests {
     use super::*;
 
+    // Ledger: 5321-2.4-1, 5321-2.4-2
     #[test]
     fn addresses_keep_the_way_they_were_written() {
         for address in [
@@ -446,6 +447,7 @@ mod tests {
         }
     }
 
+    // Ledger: 5321-4.1.1-1, 5321-4.1.2-3, 5321-F.4-1
     #[test]
     fn what_is_not_an_address_is_refused_with_the_place() {
         for (address, offset) in [
@@ -475,12 +477,15 @@ mod tests {
         assert!(Mailbox::parse(&format!("a@{}", "b.".repeat(150) + "c")).is_err());
     }
 
+    // Ledger: 5321-4.1.2-2
     #[test]
     fn quotes_are_notation_not_part_of_the_name() {
         let mailbox = Mailbox::parse(r#""a\ \"b"@c"#).expect("valid");
         assert_eq!(mailbox.local_part_unquoted(), "a \"b");
     }
 
+    // Ledger: 5321-3.3-2, 5321-3.6.1-1, 5321-4.1.1.3-1, 5321-4.1.1.3-2, 5321-4.1.2-1, 5321-6.1-6, 5321-6.1-7
+    // Ledger: 5321-C-1, 5321-F.2-1
     #[test]
     fn paths_may_carry_a_source_route_that_is_ignored() {
         let (path, used) = ForwardPath::parse(b"<@a,@b.c:user@d> X").expect("valid");
@@ -491,6 +496,7 @@ mod tests {
         assert!(ForwardPath::parse(b"<@a>").is_err());
     }
 
+    // Ledger: 5321-2.3.5-4
     #[test]
     fn postmaster_needs_no_domain() {
         assert_eq!(ForwardPath::parse(b"<postMaster>"), Ok((ForwardPath::Postmaster, 12)));

@@ -9,8 +9,8 @@ use imap_codec::encode::Names;
 use imap_codec::error::SendError;
 use imap_codec::extension::list_extended::List;
 use imap_codec::extension::{Capabilities, Extensions};
-use imap_codec::response::{Code, Data, FetchItem, Response};
-use imap_codec::server::Event;
+use imap_codec::response::{Code, Data, Fetch, FetchItem, Response};
+use imap_codec::server::{Event, ServerConfig};
 use imap_codec::types::{Atom, Flag, Flags, Mailbox};
 
 use crate::{Host, number};
@@ -41,6 +41,8 @@ fn hears(session: &mut ClientSession, text: &str) -> String {
     String::from_utf8(out.to_vec()).expect("ASCII")
 }
 
+// Ledger: 3501-6.1.1-1, 3501-6.1.1-2, 5161-3.1-1, 5161-3.1-2, 5161-3.1-4, 5161-3.1-6, 5161-3.1-7, 5161-4-1
+// Ledger: 9051-6.1.1-1, 9051-6.1.1-2, 9051-6.3.1-1, 9051-6.3.1-2, 9051-6.3.1-4, 9051-6.3.1-6, 9051-6.3.1-7
 #[test]
 fn enable_takes_what_can_be_enabled_and_changes_no_capabilities() {
     let said = host().talk_in(
@@ -53,6 +55,7 @@ fn enable_takes_what_can_be_enabled_and_changes_no_capabilities() {
     assert_eq!(lines[6..], ["* ENABLED", "d OK ENABLE completed"]);
 }
 
+// Ledger: 5161-3.1-5, 9051-6.3.1-5
 #[test]
 fn a_client_enables_before_it_selects_and_not_after() {
     let enable = Verb::Enable(Capabilities::new([Atom::new("CONDSTORE").unwrap()]));
@@ -68,6 +71,7 @@ fn a_client_enables_before_it_selects_and_not_after() {
     assert_eq!(session.send(&enable, &mut out), Err(SendError::State), "once is enough");
 }
 
+// Ledger: 3501-4.3-2, 7888-5-1, 7888-5-2, 9051-4.3-3, 9051-4.3-4, 9051-4.3-5
 #[test]
 fn under_literal_minus_a_client_waits_with_more_than_4096_octets() {
     let append = Append { mailbox: Mailbox::INBOX, flags: Flags::default(), date: None };
@@ -93,6 +97,7 @@ fn under_literal_minus_a_client_waits_with_more_than_4096_octets() {
     assert_eq!(hears(&mut session, "+ \r\n"), "\r\n");
 }
 
+// Ledger: 5258-3-6, 5258-3.1-5, 9051-6.3.9-7, 9051-6.3.9.1-5
 #[test]
 fn a_client_sends_no_option_of_list_that_is_not_announced_or_stands_alone() {
     let list = |line: &'static str| match command(line).verb {
@@ -116,6 +121,8 @@ fn a_client_sends_no_option_of_list_that_is_not_announced_or_stands_alone() {
     assert!(sends("IMAP4rev2", alone).is_err());
 }
 
+// Ledger: 5258-3-7, 5258-3-8, 5258-3.1-6, 7162-3.2.3-5, 7162-3.2.5-1, 7162-3.2.6-1, 7162-3.2.6-2, 7162-3.2.6-4
+// Ledger: 9051-6.3.9-8, 9051-6.3.9-9, 9051-6.3.9.1-6, 9051-6.4.4-1
 #[test]
 fn options_that_a_server_does_not_know_are_bad_and_those_said_twice_are_one() {
     for bad in [
@@ -126,6 +133,11 @@ fn options_that_a_server_does_not_know_are_bad_and_those_said_twice_are_one() {
         "LIST (REMOTE RECURSIVEMATCH) \"\" *",
         "SEARCH RETURN (FOO) ALL",
         "SELECT inbox (FOO)",
+        // QRESYNC is not here, so nobody can have enabled it.
+        "SELECT inbox (QRESYNC (67890007 20050715194045000))",
+        "UID FETCH 1 (FLAGS) (VANISHED)",
+        "UID FETCH 1 (FLAGS) (CHANGEDSINCE 12345 VANISHED)",
+        "FETCH 1 (FLAGS) (CHANGEDSINCE 12345 VANISHED)",
     ] {
         let said = host().talk_in(format!("s SELECT inbox\r\na {bad}\r\n"));
         assert!(said.lines().last().is_some_and(|line| line.starts_with("a BAD ")), "{bad}: {said}");
@@ -139,6 +151,7 @@ fn options_that_a_server_does_not_know_are_bad_and_those_said_twice_are_one() {
     }
 }
 
+// Ledger: 3501-9-3, 4731-4-1, 5161-4-1, 5182-3-1, 6851-5-1, 7162-7-1, 9051-9-3, 9208-7-1
 #[test]
 fn keywords_have_no_case() {
     for line in [
@@ -184,6 +197,7 @@ fn keywords_have_no_case() {
     }
 }
 
+// Ledger: 9208-3.1.2-1, 9208-3.1.2-3
 #[test]
 fn quotas_and_mod_sequences_have_63_bits() {
     for (number, fits) in [("0", true), ("9223372036854775807", true), ("9223372036854775808", false)] {
@@ -207,6 +221,8 @@ fn quotas_and_mod_sequences_have_63_bits() {
     }
 }
 
+// Ledger: 3501-7.2.1-7, 3501-7.4.2-6, 3501-9-5, 3501-9-13, 5258-3-13, 7162-7-2, 9051-7.1-6, 9051-7.2.2-7
+// Ledger: 9051-7.3.1-6, 9051-7.5.2-9, 9051-9-5, 9051-9-12
 #[test]
 fn what_a_client_does_not_know_in_a_response_is_read_over() {
     let structure = |line: &str| match response(line) {
@@ -240,21 +256,72 @@ fn what_a_client_does_not_know_in_a_response_is_read_over() {
     assert!(words.contains("IMAP4rev1"));
 }
 
+// Ledger: 3501-9-7, 3501-9-8, 9051-9-7, 9051-9-8
 #[test]
 fn body_has_none_of_what_bodystructure_adds() {
-    let part = "(\"TEXT\" \"PLAIN\" NIL NIL NIL \"7BIT\" 5 1 \"md5\" (\"inline\" NIL) \"de\" \"here\")";
-    for body in [part.to_owned(), format!("({part}{part} \"MIXED\" (\"boundary\" \"x\") NIL \"de\")")] {
-        let line = format!("* 1 FETCH (BODYSTRUCTURE {body})");
+    let part =
+        "(\"TEXT\" \"PLAIN\" NIL NIL NIL \"7BIT\" 5 1 \"md5\" (\"inline\" (\"x\" \"y\")) \"de\" \"here\")";
+    let short = "(\"TEXT\" \"PLAIN\" NIL NIL NIL \"7BIT\" 5 1)";
+    for (whole, plain) in [
+        (part.to_owned(), short.to_owned()),
+        (
+            format!(
+                "({part}{part} \"MIXED\" (\"boundary\" \"x\") (\"inline\" NIL) (\"de\" \"en\") \"here\")"
+            ),
+            format!("({short}{short} \"MIXED\")"),
+        ),
+    ] {
+        let line = format!("* 1 FETCH (BODYSTRUCTURE {whole})");
         let Response::Untagged(Data::Fetch(fetch)) = response(&line) else { panic!("{line}") };
         let Some(FetchItem::BodyStructure(structure)) = fetch.items.iter().next() else { panic!("{line}") };
-        let mut out = BytesMut::new();
-        let items = [FetchItem::Body(structure.clone())];
-        Response::Untagged(Data::Fetch(imap_codec::response::Fetch::new(number(1), &items)))
-            .encode(Names::Utf7, &mut out);
-        let said = String::from_utf8_lossy(&out);
-        assert!(!["md5", "inline", "de\"", "boundary"].iter().any(|word| said.contains(word)), "{said}");
-        assert!(said.contains("\"7BIT\" 5 1)"), "{said}");
+        let said = |item: FetchItem<'_>| {
+            let (items, mut out) = ([item], BytesMut::new());
+            Response::Untagged(Data::Fetch(Fetch::new(number(1), &items))).encode(Names::Utf7, &mut out);
+            String::from_utf8_lossy(&out).into_owned()
+        };
+        // In this order, and nothing behind it.
+        assert_eq!(said(FetchItem::BodyStructure(structure.clone())), format!("{line}\r\n"));
+        assert_eq!(said(FetchItem::Body(structure.clone())), format!("* 1 FETCH (BODY {plain})\r\n"));
     }
+}
+
+#[test]
+fn mime_needs_a_part() {
+    for section in ["MIME", "1.MIME", "1.2.MIME", "HEADER.MIME", "MIME.1"] {
+        let line = format!("a FETCH 1 BODY[{section}]");
+        let read = Command::parse(line.as_bytes(), Extensions::all(), Names::Utf7).is_ok();
+        assert_eq!(read, section.starts_with('1'), "{section}");
+    }
+}
+
+#[test]
+fn tags_may_be_used_again() {
+    assert_eq!(host().talk("a X\r\na X\r\n").matches("a BAD ").count(), 2);
+    let said = host().talk_in("a NOOP\r\na NOOP\r\n");
+    assert_eq!(said.matches("a OK done\r\n").count(), 2, "{said}");
+}
+
+#[test]
+fn starttls_is_bad_where_tls_is_on_from_the_first_octet() {
+    let config = ServerConfig::new(Extensions::rev2()).starttls().implicit_tls();
+    assert_eq!(Host::with(config).talk("a STARTTLS\r\n"), "a BAD no STARTTLS here\r\n");
+}
+
+#[test]
+fn what_a_client_may_not_say_yet_it_does_not() {
+    let mut out = BytesMut::new();
+    let mut session = ClientSession::new(ClientConfig::new(), Duration::ZERO, &mut out);
+    let select = Verb::Select(Mailbox::INBOX.into());
+    assert_eq!(session.send(&Verb::Noop, &mut out), Err(SendError::State), "before the greeting");
+    hears(&mut session, "* OK [CAPABILITY IMAP4rev1 STARTTLS] hello\r\n");
+    assert_eq!(session.send(&select, &mut out), Err(SendError::State), "before a login");
+    session.starttls(&mut out).expect("may be sent");
+    assert_eq!(session.send(&Verb::Noop, &mut out), Err(SendError::Busy), "before the answer to STARTTLS");
+    hears(&mut session, "a1 OK go\r\n");
+    assert_eq!(session.send(&Verb::Noop, &mut out), Err(SendError::State), "before TLS");
+    session.handle_tls_started(Duration::ZERO);
+    hears(&mut session, "* CAPABILITY IMAP4rev1\r\n");
+    assert_eq!(&out[..], b"a1 STARTTLS\r\n");
 }
 
 #[test]
@@ -302,6 +369,7 @@ fn a_mechanism_that_takes_no_initial_response_can_say_so() {
     assert_eq!(&out[..], b"a BAD no initial response here\r\n");
 }
 
+// Ledger: 3501-9-1, 3501-9-15, 9051-9-1, 9051-9-14
 #[test]
 fn inbox_is_inbox_in_any_case() {
     for name in ["INBOX", "inbox", "iNbOx", "\"InBox\"", "{5+}\r\niNBOX"] {

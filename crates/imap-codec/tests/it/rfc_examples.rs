@@ -469,6 +469,7 @@ fn count(rfc: &Rfc, role: usize, counted: usize) {
     assert_eq!(counted, rfc.counts[role], "of RFC {}", rfc.number);
 }
 
+// Ledger: 3501-5.5-3, 5182-2.3-1, 7888-3-3, 9051-5.5-2, 9051-6.4.4.2-1
 #[test]
 fn servers_play_the_dialogues_of_the_rfcs() {
     for rfc in &RFCS {
@@ -484,6 +485,8 @@ fn servers_play_the_dialogues_of_the_rfcs() {
     }
 }
 
+// Ledger: 2177-3-2, 3501-7.4.2-5, 3501-7.4.2-8, 7162-3.1.3-7, 9051-5.1-1, 9051-6.3.10-2, 9051-7.5.2-8, 9051-7.5.2-11
+// Ledger: 9208-3.2-1
 #[test]
 fn clients_play_the_dialogues_of_the_rfcs() {
     for rfc in &RFCS {
@@ -491,6 +494,7 @@ fn clients_play_the_dialogues_of_the_rfcs() {
     }
 }
 
+// Ledger: 3501-9-1, 9051-9-1
 #[test]
 fn responses_of_the_rfcs_are_read_and_written_back() {
     for rfc in &RFCS {

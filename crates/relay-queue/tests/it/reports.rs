@@ -67,6 +67,8 @@ fn check(report: &Report) {
     }
 }
 
+// Ledger: 3464-2-1, 3464-2.2.1-2, 3464-2.2.5-1, 3464-2.3.2-1, 3464-2.3.2-2, 3464-2.3.3-1, 3464-2.3.4-1, 3464-2.3.4-2
+// Ledger: 3464-2.3.7-2, 3464-A-1, 5321-4.4-10, 5321-6.1-4
 #[test]
 fn a_report_reads_as_it_should() {
     let to = Recipient::new(address("bob@b.test")).original("rfc822;Robert@b.test").expect("good");
@@ -84,6 +86,7 @@ fn a_report_reads_as_it_should() {
     assert_eq!(text, include_str!("../fixtures/report.eml").replace('\n', "\r\n"));
 }
 
+// Ledger: 3464-2.3.2-1, 3464-2.3.3-1
 #[test]
 fn nothing_in_an_answer_can_add_a_field_or_a_part() {
     let hostile = format!(
@@ -103,6 +106,7 @@ fn nothing_in_an_answer_can_add_a_field_or_a_part() {
     }
 }
 
+// Ledger: 3464-2.1-1, 3464-2.3.2-3
 #[test]
 fn addresses_of_any_kind_stay_within_their_lines() {
     let long = format!("{}@b.test", "ü".repeat(123));
@@ -132,6 +136,7 @@ fn what_was_not_wanted_is_not_reported() {
     assert!(!world.reports()[0].1.contains("no@b.test"));
 }
 
+// Ledger: 3464-2-2, 5321-3.6.3-3
 #[test]
 fn reports_go_out_from_nobody_and_say_that_no_answer_is_wanted() {
     let report =
@@ -147,6 +152,7 @@ fn reports_go_out_from_nobody_and_say_that_no_answer_is_wanted() {
     assert_eq!(to, [&report.to]);
 }
 
+// Ledger: 3464-2.2.1-1, 3464-2.2.3-2, 3464-2.3.2-4, 3464-2.3.5-1, 3464-2.3.7-1, 3464-2.3.9-1, 3464-2.3.9-2, 3464-3-1
 #[test]
 fn a_report_has_no_field_that_nobody_gave() {
     // No host has answered, no envelope has an identifier or an original recipient, and nothing is tried again.

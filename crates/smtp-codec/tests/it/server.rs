@@ -16,16 +16,19 @@ fn codes(replies: &str) -> Vec<u16> {
     last.map(|line| line[..3].parse().expect("a code")).collect()
 }
 
+// Ledger: 5321-2.2.1-2, 5321-4.1.1.4-5, 5321-4.1.1.10-1
 #[test]
 fn a_whole_session_goes_as_written_down() {
     transcript!("session");
 }
 
+// Ledger: 5321-4.2-1
 #[test]
 fn groups_are_answered_command_by_command() {
     transcript!("pipelining");
 }
 
+// Ledger: 5321-4.2.3-1
 #[test]
 fn tls_starts_and_the_lists_change() {
     transcript!("starttls");
@@ -36,6 +39,7 @@ fn logins_are_carried_refused_and_cancelled() {
     transcript!("auth");
 }
 
+// Ledger: 5321-3.2-1, 5321-3.8-1, 5321-4.1.1.10-2, 5321-4.1.4-11
 #[test]
 fn mistakes_are_told_by_code() {
     transcript!("errors");
@@ -89,6 +93,7 @@ fn a_refused_starttls_changes_nothing() {
     assert_eq!(codes(str::from_utf8(&out).expect("ASCII")), [220, 250, 454, 250]);
 }
 
+// Ledger: 5321-2.2.1-1, 5321-2.2.2-2, 5321-2.2.2-3, 5321-4.1.1.1-4, 5321-4.2.3-1
 #[test]
 fn only_what_is_wired_is_announced() {
     let list = |config| {
@@ -113,6 +118,8 @@ fn only_what_is_wired_is_announced() {
     assert_eq!(list(host().starttls().plaintext_auth()), with(&["STARTTLS"]));
 }
 
+// Ledger: 5321-3.8-1, 5321-4.1.1.5-1, 5321-4.1.1.5-3, 5321-4.1.4-2, 5321-4.1.4-3, 5321-4.1.4-4, 5321-4.1.4-8
+// Ledger: 5321-4.1.4-9
 #[test]
 fn rset_and_ehlo_forget_the_transaction_and_a_bad_ehlo_does_not() {
     let envelope = "EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n";
@@ -142,6 +149,7 @@ fn rset_and_ehlo_forget_the_transaction_and_a_bad_ehlo_does_not() {
     }
 }
 
+// Ledger: 5321-4.1.1.4-6
 #[test]
 fn events_that_nobody_answers_are_refused() {
     let config = host().starttls().mechanisms(&[Mechanism::PLAIN]).plaintext_auth();
@@ -307,6 +315,7 @@ fn closing_says_421_once() {
     assert_eq!((codes(&server.said()), server.session.closed()), (vec![421], Some(Reason::Closed)));
 }
 
+// Ledger: 5321-4.1.1.10-1
 #[test]
 fn eof_tells_between_commands_from_within() {
     for (wire, reason) in [
@@ -323,6 +332,7 @@ fn eof_tells_between_commands_from_within() {
     }
 }
 
+// Ledger: 5321-4.5.3.1-1
 #[test]
 fn a_command_line_may_be_as_long_as_the_limit() {
     let line = |octets: usize| [&b"NOOP "[..], &vec![b'x'; octets - 7], b"\r\n"].concat();
@@ -380,6 +390,7 @@ fn too_many_errors_end_the_session() {
     assert_eq!(codes(seen.said()).last(), Some(&421));
 }
 
+// Ledger: 5321-3.3-1
 #[test]
 fn guessing_names_and_passwords_uses_up_the_errors() {
     let config = host().mechanisms(&[Mechanism::PLAIN]).plaintext_auth();
@@ -433,6 +444,7 @@ fn a_million_cheap_commands_do_not_fill_the_output() {
     }
 }
 
+// Ledger: 5321-4.5.3.1.7-1
 #[test]
 fn a_message_may_be_as_large_as_the_limit() {
     for (octets, code) in [(65_536, 250), (65_537, 552)] {
@@ -447,6 +459,7 @@ fn a_message_may_be_as_large_as_the_limit() {
     }
 }
 
+// Ledger: 5321-4.5.3.1-1
 #[test]
 fn a_body_line_may_be_as_long_as_the_limit() {
     let config = host().limits(Limits::default().body_line(1_000));
@@ -497,12 +510,14 @@ fn other_protocols_are_closed_within_their_first_line() {
     }
 }
 
+// Ledger: 5321-2.3.8-1, 5321-4.1.1.4-3
 #[test]
 fn a_command_that_ends_in_a_bare_lf_is_refused_and_not_ignored() {
     let seen = every_split(&host(), &[b"EHLO c\nNOOP\r\nNOOP\nNOOP\r\rQUIT\r\n"]);
     assert_eq!(codes(seen.said()), [220, 500, 250, 500, 500]);
 }
 
+// Ledger: 5321-4.1.2-4
 #[test]
 fn nul_is_refused_wherever_it_stands() {
     for line in
@@ -517,6 +532,8 @@ fn nul_is_refused_wherever_it_stands() {
     }
 }
 
+// Ledger: 5321-2.2.1-3, 5321-3.3-4, 5321-3.3-8, 5321-3.5.3-1, 5321-3.5.3-2, 5321-4.1.1.1-1, 5321-4.1.1.5-2
+// Ledger: 5321-4.1.4-10, 5321-4.2-1, 5321-4.3.1-2, 5321-4.5.1-1, 5321-4.5.1-2, 5321-7.3-1, 5321-7.3-2, 5321-F.3-1
 #[test]
 fn every_command_in_every_state_is_answered_as_the_order_demands() {
     const STATES: [(&str, &str); 4] = [
@@ -610,6 +627,7 @@ fn ends_a_message(before: &[u8], string: &[u8]) -> bool {
     true
 }
 
+// Ledger: 5321-2.3.8-1, 5321-4.1.1.4-4
 #[test]
 fn of_19530_strings_within_a_line_eleven_end_the_message() {
     assert_eq!(strings().count(), 19_530);

@@ -184,6 +184,7 @@ fn values_of_the_wrong_type_are_named() {
     );
 }
 
+// Ledger: 5321-2.3.5-3, 5321-4.1.4-5
 #[test]
 fn names_are_checked() {
     let name = |name: &str| instead("\"Mail.Example.test\"", &format!("{name:?}"));
