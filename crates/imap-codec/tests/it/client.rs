@@ -93,7 +93,6 @@ fn sessions_are_shared_and_sent_between_threads() {
     assert::<ClientSession>();
 }
 
-// Ledger: 3501-2.2.2-2, 9051-2.2.2-2
 #[test]
 fn capabilities_are_asked_for_where_they_are_not_told() {
     let mut client = Client::new(ClientConfig::new().implicit_tls());
@@ -167,7 +166,7 @@ fn preauth_without_tls_is_not_believed() {
     assert!(client.session.is_authenticated());
 }
 
-// Ledger: 2177-3-1
+// Ledger: 2177-3-1, 3501-2.2.2-2, 9051-2.2.2-2
 #[test]
 fn what_is_not_announced_is_not_sent() {
     let mut client = Client::inside("IMAP4rev1");

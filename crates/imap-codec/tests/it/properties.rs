@@ -469,8 +469,7 @@ proptest! {
         }
     }
 
-    // Ledger: 3501-7.4.2-5, 3501-7.4.2-7, 3501-7.4.2-8, 3501-9-2, 3501-9-6, 5258-6-1, 9051-4.3-6, 9051-6.3.10-2
-    // Ledger: 9051-7.5.2-8, 9051-7.5.2-10, 9051-7.5.2-11, 9051-9-2, 9051-9-6, 9051-9-15
+    // Ledger: 3501-9-2, 5258-6-1, 9051-4.3-6, 9051-5.1-1, 9051-6.3.10-2, 9051-9-2, 9051-9-15
     #[test]
     fn responses_are_written_and_read_back(data in data(), wire in wire()) {
         let response = Response::Untagged(data);
@@ -504,7 +503,7 @@ proptest! {
         }
     }
 
-    // Ledger: 3501-5.1-1, 9051-13.2.2-3
+    // Ledger: 9051-13.2.2-3
     #[test]
     fn names_of_mailboxes_have_one_spelling(name in "\\PC*") {
         prop_assert_eq!(from_utf7(&to_utf7(&name)), Some(name));

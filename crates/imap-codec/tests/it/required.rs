@@ -256,7 +256,8 @@ fn what_a_client_does_not_know_in_a_response_is_read_over() {
     assert!(words.contains("IMAP4rev1"));
 }
 
-// Ledger: 3501-9-7, 3501-9-8, 9051-9-7, 9051-9-8
+// Ledger: 3501-7.4.2-5, 3501-7.4.2-7, 3501-7.4.2-8, 3501-9-6, 3501-9-7, 3501-9-8, 9051-7.5.2-8, 9051-7.5.2-10
+// Ledger: 9051-7.5.2-11, 9051-9-6, 9051-9-7, 9051-9-8
 #[test]
 fn body_has_none_of_what_bodystructure_adds() {
     let part =
@@ -285,6 +286,7 @@ fn body_has_none_of_what_bodystructure_adds() {
     }
 }
 
+// Ledger: 3501-6.4.5-3, 9051-6.4.5.1-2
 #[test]
 fn mime_needs_a_part() {
     for section in ["MIME", "1.MIME", "1.2.MIME", "HEADER.MIME", "MIME.1"] {
@@ -294,6 +296,7 @@ fn mime_needs_a_part() {
     }
 }
 
+// Ledger: 9051-2.2.1-1
 #[test]
 fn tags_may_be_used_again() {
     assert_eq!(host().talk("a X\r\na X\r\n").matches("a BAD ").count(), 2);
@@ -301,12 +304,14 @@ fn tags_may_be_used_again() {
     assert_eq!(said.matches("a OK done\r\n").count(), 2, "{said}");
 }
 
+// Ledger: 9051-6.2.1-1
 #[test]
 fn starttls_is_bad_where_tls_is_on_from_the_first_octet() {
     let config = ServerConfig::new(Extensions::rev2()).starttls().implicit_tls();
     assert_eq!(Host::with(config).talk("a STARTTLS\r\n"), "a BAD no STARTTLS here\r\n");
 }
 
+// Ledger: 3501-3.1-1, 3501-6.2.1-1, 9051-3.1-1, 9051-6.2.1-2
 #[test]
 fn what_a_client_may_not_say_yet_it_does_not() {
     let mut out = BytesMut::new();
@@ -324,6 +329,7 @@ fn what_a_client_may_not_say_yet_it_does_not() {
     assert_eq!(&out[..], b"a1 STARTTLS\r\n");
 }
 
+// Ledger: 3501-7.4.1-1, 9051-7.5.1-1
 #[test]
 fn expunge_waits_for_the_end_of_what_goes_by_sequence_numbers() {
     for (line, may) in [

@@ -485,8 +485,7 @@ fn servers_play_the_dialogues_of_the_rfcs() {
     }
 }
 
-// Ledger: 2177-3-2, 3501-7.4.2-5, 3501-7.4.2-8, 7162-3.1.3-7, 9051-5.1-1, 9051-6.3.10-2, 9051-7.5.2-8, 9051-7.5.2-11
-// Ledger: 9208-3.2-1
+// Ledger: 2177-3-2, 7162-3.1.3-7, 9051-6.3.10-2, 9208-3.2-1
 #[test]
 fn clients_play_the_dialogues_of_the_rfcs() {
     for rfc in &RFCS {

@@ -302,6 +302,7 @@ fn an_append_that_is_too_large_is_refused_before_it_comes() {
     assert_eq!(host.run(&[input]).2, Some(Reason::Flood));
 }
 
+// Ledger: 3501-3.4-3
 #[test]
 fn too_many_errors_end_the_session() {
     let config = ServerConfig::new(Extensions::all()).plaintext_auth().limits(Limits::default().errors(2));
@@ -348,7 +349,6 @@ fn other_protocols_end_at_their_first_line() {
     assert!(host().talk("a NOOP\r\nGET NOOP\r\n").ends_with("GET OK done\r\n"));
 }
 
-// Ledger: 3501-5.3-1, 9051-5.3-1
 #[test]
 fn much_output_without_events_is_flushed_between() {
     let mut out = BytesMut::new();
