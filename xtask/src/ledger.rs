@@ -27,7 +27,7 @@ const ROLES: [&str; 9] = [
     "-",
 ];
 
-/// As RFC 2119 writes them: no sentence without one is a requirement.
+/// In capitals, as the RFCs write them: no sentence without one is a requirement.
 const WORDS: [&str; 3] = ["MUST", "SHALL", "REQUIRED"];
 
 const INTRODUCTION: &str = "\
