@@ -4,14 +4,14 @@ use core::time::Duration;
 
 use bytes::BytesMut;
 use imap_codec::client::{ClientConfig, ClientSession};
-use imap_codec::command::{Append, Command, Verb};
+use imap_codec::command::{Append, Command, Password, Verb};
 use imap_codec::encode::Names;
 use imap_codec::error::SendError;
 use imap_codec::extension::list_extended::List;
 use imap_codec::extension::{Capabilities, Extensions};
 use imap_codec::response::{Code, Data, Fetch, FetchItem, Response};
 use imap_codec::server::{Event, ServerConfig};
-use imap_codec::types::{Atom, Flag, Flags, Mailbox};
+use imap_codec::types::{Atom, Flag, Flags, IString, Mailbox};
 
 use crate::{Host, number};
 
@@ -373,6 +373,20 @@ fn a_mechanism_that_takes_no_initial_response_can_say_so() {
     };
     login.bad("no initial response here", &mut out);
     assert_eq!(&out[..], b"a BAD no initial response here\r\n");
+}
+
+/// A server that says "+" to LOGIN without a literal was told "*", which it had to take for a command.
+#[test]
+fn a_continuation_that_nobody_waits_for_is_no_challenge() {
+    let mut out = BytesMut::new();
+    let mut session = ClientSession::new(ClientConfig::new().plaintext_auth(), Duration::ZERO, &mut out);
+    hears(&mut session, "* OK [CAPABILITY IMAP4rev1] hello\r\n");
+    let text = |text| IString::try_from(text).expect("a string");
+    let login = Verb::Login { user: text("ann"), password: Password(text("secret")) };
+    session.send(&login, &mut out).expect("may be sent");
+    assert_eq!(hears(&mut session, "+ go on\r\n"), "");
+    assert_eq!(hears(&mut session, "a1 OK [CAPABILITY IMAP4rev1] in\r\n"), "");
+    assert!(session.is_authenticated());
 }
 
 // Ledger: 3501-9-1, 3501-9-15, 9051-9-1, 9051-9-14
