@@ -132,7 +132,6 @@ fn no_secret_goes_out_without_tls() {
     assert_eq!(client.send(&login()), Err(SendError::NotAnnounced));
 }
 
-// Ledger: 3501-11.1-5, 9051-11.1-5
 #[test]
 fn responses_injected_before_tls_are_never_read() {
     // USENIX Security 2021: what is behind the answer to STARTTLS was taken for what came within TLS.

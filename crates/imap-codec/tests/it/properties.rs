@@ -453,7 +453,6 @@ fn one_message(octets: &[u8], sender: Sender) -> Vec<u8> {
 }
 
 proptest! {
-    // Ledger: 3501-2.2.1-1, 3501-9-2, 9051-2.2.1-2, 9051-9-2
     #[test]
     fn commands_are_written_and_read_back(verb in verb(), wire in wire()) {
         let command = Command { tag: Tag::new("a1").unwrap(), verb };
@@ -469,7 +468,7 @@ proptest! {
         }
     }
 
-    // Ledger: 3501-9-2, 5258-6-1, 9051-4.3-6, 9051-5.1-1, 9051-6.3.10-2, 9051-9-2, 9051-9-15
+    // Ledger: 5258-6-1, 9051-4.3-6, 9051-5.1-1, 9051-6.3.10-2, 9051-9-15
     #[test]
     fn responses_are_written_and_read_back(data in data(), wire in wire()) {
         let response = Response::Untagged(data);
@@ -524,7 +523,7 @@ proptest! {
     }
 }
 
-// Ledger: 9051-4.3-7, 9051-9-4
+// Ledger: 9051-9-4
 #[test]
 fn strings_go_out_in_the_form_that_carries_them() {
     let login = |user: &'static [u8]| {

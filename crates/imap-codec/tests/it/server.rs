@@ -73,7 +73,6 @@ fn plaintext_behind_starttls_is_never_read() {
     assert_eq!(reason, Some(Reason::PlaintextBehindStartTls));
 }
 
-// Ledger: 3501-11.1-5, 9051-11.1-5
 #[test]
 fn starttls_may_be_refused_or_forgotten() {
     let host = |forget| Host { forget, ..Host::with(ServerConfig::new(Extensions::rev2()).starttls()) };
@@ -192,8 +191,7 @@ fn what_is_announced_is_what_is_configured() {
     assert!(!said.contains("AUTH=") && said.contains("b OK"), "{said}");
 }
 
-// Ledger: 3501-5.1.3-6, 3501-7.2.1-4, 5161-3.1-3, 9051-4.3-6, 9051-6.3.1-3, 9051-7.2.2-6, 9051-13.2.2-2
-// Ledger: 9051-13.2.2-3, 9051-A.1-6
+// Ledger: 3501-5.1.3-6, 5161-3.1-3, 9051-4.3-6, 9051-6.3.1-3, 9051-13.2.2-2, 9051-13.2.2-3, 9051-A.1-6
 #[test]
 fn names_are_utf7_until_rev2_is_enabled() {
     assert_eq!(
