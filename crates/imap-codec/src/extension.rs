@@ -141,10 +141,8 @@ impl Extensions {
     }
 
     /// All that this crate knows, with LITERAL+ and not LITERAL-.
-    pub fn all() -> Self {
-        Extension::all()
-            .filter(|extension| *extension != Extension::LiteralMinus)
-            .fold(Self::default(), Self::with)
+    pub const fn all() -> Self {
+        Self(((1 << Extension::EVERY.len()) - 1) & !Extension::LiteralMinus.bit())
     }
 
     /// With one more, and with what that one needs. LITERAL+ and LITERAL- replace each other.
