@@ -285,8 +285,9 @@ impl<'a> Capabilities<'a> {
 }
 
 impl PartialEq for Capabilities<'_> {
+    /// The same words in the same order, in any case, as [`Atom`]s are compared.
     fn eq(&self, other: &Self) -> bool {
-        self.iter().eq(other.iter())
+        self.iter().map(str::to_ascii_lowercase).eq(other.iter().map(str::to_ascii_lowercase))
     }
 }
 
