@@ -82,25 +82,20 @@ pub const COMMANDS: &[Difference] = &[
         holds: |wire| wire.contains(&b'"') && !wire.is_ascii(),
     },
     Difference {
+        what: "NUL in the payload of APPEND",
+        verdict: "both: RFC 3501 §9 has no NUL in a literal; ours streams the payload, and the store refuses it",
+        reading: Reading::OursAlone,
+        example: b"a APPEND x {1}\r\n\0\r\n",
+        holds: |wire| has(wire, b"APPEND ") && wire.contains(&0),
+    },
+    Difference {
         what: "a tag of more than 128 octets",
         verdict: "both: RFC 3501 has no limit, and clients use a dozen; ours keeps the tag, and keeps it small",
         reading: Reading::TheirsAlone,
-        example: &LONG_TAG,
-        holds: |wire| wire.iter().position(|octet| *octet == b' ').is_some_and(|end| end > 128),
+        example: &long_tag(*b" NOOP\r\n"),
+        holds: has_long_tag,
     },
 ];
-
-/// A tag of 129 octets.
-const LONG_TAG: [u8; 136] = {
-    let mut wire = [b'x'; 136];
-    let end = *b" NOOP\r\n";
-    let mut at = 0;
-    while at < end.len() {
-        wire[129 + at] = end[at];
-        at += 1;
-    }
-    wire
-};
 
 /// Of responses.
 pub const RESPONSES: &[Difference] = &[
@@ -137,6 +132,13 @@ pub const RESPONSES: &[Difference] = &[
         },
     },
     Difference {
+        what: "a tag of more than 128 octets",
+        verdict: "both: as in commands; no client of ours sends one",
+        reading: Reading::TheirsAlone,
+        example: &long_tag(*b" OK x\r\n"),
+        holds: has_long_tag,
+    },
+    Difference {
         what: "a number above zero that begins with zero",
         verdict: "ours: RFC 3501 §9, nz-number begins with digit-nz",
         reading: Reading::TheirsAlone,
@@ -155,6 +157,20 @@ pub const RESPONSES: &[Difference] = &[
 /// Whether `word` is found, in any case.
 fn has(wire: &[u8], word: &[u8]) -> bool {
     wire.windows(word.len()).any(|octets| octets.eq_ignore_ascii_case(word))
+}
+
+fn has_long_tag(wire: &[u8]) -> bool {
+    wire.iter().position(|octet| *octet == b' ').is_some_and(|end| end > 128)
+}
+
+/// A tag of 129 octets, and what stands behind it.
+const fn long_tag(behind: [u8; 7]) -> [u8; 136] {
+    let (mut wire, mut at) = ([b'x'; 136], 0);
+    while at < behind.len() {
+        wire[129 + at] = behind[at];
+        at += 1;
+    }
+    wire
 }
 
 fn has_controls(wire: &[u8]) -> bool {
