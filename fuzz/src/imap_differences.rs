@@ -82,6 +82,13 @@ pub const COMMANDS: &[Difference] = &[
         holds: |wire| wire.contains(&b'"') && !wire.is_ascii(),
     },
     Difference {
+        what: "a FETCH of nothing",
+        verdict: "ours: RFC 3501 §9, a list has one item or more",
+        reading: Reading::TheirsAlone,
+        example: b"a FETCH 1 ()\r\n",
+        holds: |wire| has(wire, b" FETCH ") && has(wire, b" ()\r\n"),
+    },
+    Difference {
         what: "NUL in the payload of APPEND",
         verdict: "both: RFC 3501 §9 has no NUL in a literal; ours streams the payload, and the store refuses it",
         reading: Reading::OursAlone,
@@ -104,10 +111,7 @@ pub const RESPONSES: &[Difference] = &[
         verdict: "ours: a client takes what servers get wrong where nothing can be mistaken for something else",
         reading: Reading::OursAlone,
         example: b"* 1 EXISTS \r\n",
-        holds: |wire| {
-            let word = wire.split(|octet| *octet == b' ').nth(2);
-            !wire.starts_with(b"* ") || word.is_none_or(|word| !word.eq_ignore_ascii_case(b"FETCH"))
-        },
+        holds: |wire| !is_fetch(wire),
     },
     Difference {
         what: "FETCH with spaces between addresses or at its end, flags that nobody knows, sizes of 63 bits, UTF-8 within quotes",
@@ -157,6 +161,13 @@ pub const RESPONSES: &[Difference] = &[
 /// Whether `word` is found, in any case.
 fn has(wire: &[u8], word: &[u8]) -> bool {
     wire.windows(word.len()).any(|octets| octets.eq_ignore_ascii_case(word))
+}
+
+fn is_fetch(wire: &[u8]) -> bool {
+    let mut words = wire.split(|octet| *octet == b' ');
+    words.next() == Some(b"*")
+        && words.next().is_some_and(|number| number.iter().all(u8::is_ascii_digit))
+        && words.next().is_some_and(|word| word.eq_ignore_ascii_case(b"FETCH"))
 }
 
 fn has_long_tag(wire: &[u8]) -> bool {

@@ -4,7 +4,6 @@
 use core::cell::Cell;
 use core::time::Duration;
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::time::Instant;
 
 use bytes::BytesMut;
 use imap_codec::command::{Command, Verb};
@@ -180,7 +179,7 @@ fn d1_whatever_comes_memory_has_a_bound() {
     ];
     for flood in floods {
         let text = flood();
-        let name = text[..20].escape_debug().to_string();
+        let name = text[..17].escape_debug().to_string();
         let (before, after) = (feed(false, chunks(&text)), feed(true, chunks(&text)));
         println!("{:>8} {:>8} {name}", before.most, after.most);
         assert!(before.most <= EARLY, "{before:?} before a login: {name}");
@@ -243,12 +242,21 @@ fn d2_what_is_nested_is_refused_where_it_is_too_deep() {
     thread.spawn(run).expect("a thread").join().expect("no overflow");
 }
 
+/// How long this thread has run: what others do on the machine does not count.
+fn spent() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the clock is one that each thread has, and the place is ours.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    assert_eq!(result, 0, "each thread has this clock");
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
 /// How long octets take to be read by what is given, at best.
 fn best(runs: usize, run: impl Fn()) -> Duration {
     let time = |()| {
-        let start = Instant::now();
+        let start = spent();
         run();
-        start.elapsed()
+        spent() - start
     };
     core::iter::repeat_n((), runs).map(time).min().expect("some runs")
 }
@@ -262,7 +270,9 @@ fn is_linear(name: &str, shape: fn(usize) -> String, read: fn(&[u8])) {
     for _ in 0..8 {
         let (short, long) = (best(20, || read(small.as_bytes())), best(3, || read(large.as_bytes())));
         if long.as_secs_f64() <= short.as_secs_f64() * times {
-            println!("{name}: {:.1} ns for an octet", long.as_nanos() as f64 / large.len() as f64);
+            let octet = long.as_nanos() as f64 / large.len() as f64;
+            println!("{name}: {octet:.1} ns for an octet");
+            assert!(octet <= 50.0, "{name}: {octet}");
             return;
         }
         seen.push((short, long));
@@ -294,11 +304,20 @@ fn d5_d6_structures_and_address_lists_take_linear_time_and_bounded_memory() {
         ("flags", |size| format!("* 1 FETCH (FLAGS ({}\\Seen))", "$Forwarded ".repeat(size / 11))),
     ];
     for (name, shape) in shapes {
-        is_linear(name, shape, read);
-        let text = shape(1 << 20);
-        let (_, most) = count(|| read(text.as_bytes()));
-        println!("{name}: {:.1} octets held for an octet", most as f64 / text.len() as f64);
-        assert!(most as usize <= 40 * text.len(), "{name}: {most}");
+        // What is held grows past all caches, so that time alone says little of the shape: allocations do.
+        let mut counts = [0.0; 2];
+        for (size, counted) in [64 << 10, 16 << 20].into_iter().zip(&mut counts) {
+            let text = shape(size);
+            let (allocations, most) = count(|| read(text.as_bytes()));
+            let (held, time) = (most as f64 / text.len() as f64, best(3, || read(text.as_bytes())));
+            let time = time.as_nanos() as f64 / text.len() as f64;
+            println!(
+                "{name}, {size}: {allocations} allocations, {held:.1} octets and {time:.1} ns for an octet"
+            );
+            assert!(held <= 40.0 && time <= 50.0, "{name}: {held} {time}");
+            *counted = allocations as f64;
+        }
+        assert!(counts[1] <= counts[0] * 256_f64.powf(1.1), "{name}: {counts:?}");
     }
 }
 
@@ -337,16 +356,18 @@ fn d6_long_commands_take_linear_time() {
 #[test]
 fn d3_patterns_with_many_wildcards_take_linear_time() {
     let name = "a".repeat(200);
-    for pattern in ["*a".repeat(500) + "b", "%a".repeat(500) + "b", "*%a".repeat(333) + "b"] {
+    let patterns =
+        [("*a".repeat(500) + "b", 50), ("%a".repeat(500) + "b", 100), ("*%a".repeat(333) + "b", 150)];
+    for (pattern, most) in patterns {
         let pattern = Pattern::new(pattern).expect("no controls");
         let run = || {
             for _ in 0..10_000 {
                 assert!(!core::hint::black_box(&pattern).matches(&name, Some(Delimiter::SLASH)));
             }
         };
-        let time = (0..8).map(|_| best(1, run)).min().expect("some runs");
+        let time = best(8, run);
         println!("10,000 names in {time:?}");
-        assert!(time <= Duration::from_millis(50), "{time:?}");
+        assert!(time <= Duration::from_millis(most), "{time:?}");
     }
 }
 

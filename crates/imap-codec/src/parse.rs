@@ -4,8 +4,6 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr2;
-
 use crate::error::ParseError;
 use crate::types::string::{IString, is_astring_char, is_atom_char, is_plain};
 
@@ -186,32 +184,33 @@ impl<'a> Cursor<'a> {
             self.at += end + 1;
             return Ok(IString::trusted(Cow::Borrowed(&rest[..end])));
         }
-        let mut owned: Option<Vec<u8>> = None;
-        loop {
-            let rest = self.rest();
-            let Some(end) = memchr2(b'"', b'\\', rest) else {
-                return start.error("the end of a quoted string");
-            };
-            let piece = &rest[..end];
-            if let Some(owned) = &mut owned {
-                owned.extend_from_slice(piece);
-            }
-            self.at += end + 1;
-            if rest[end] == b'"' {
-                let octets = owned.map_or(Cow::Borrowed(piece), Cow::Owned);
-                let text = octets.is_ascii() || core::str::from_utf8(&octets).is_ok();
-                if !text || octets.iter().any(|octet| matches!(octet, 0 | b'\r' | b'\n')) {
-                    return start.error("a quoted string of UTF-8 on one line");
+        let (mut owned, mut at): (Option<Vec<u8>>, usize) = (None, 0);
+        let octets = loop {
+            match rest.get(at) {
+                None => return start.error("the end of a quoted string"),
+                Some(b'"') => break owned.map_or(Cow::Borrowed(&rest[..at]), Cow::Owned),
+                Some(b'\\') => {
+                    let Some(octet @ (b'"' | b'\\')) = rest.get(at + 1) else {
+                        self.at += at + 1;
+                        return self.error("a quote or a backslash");
+                    };
+                    owned.get_or_insert_with(|| rest[..at].to_vec()).push(*octet);
+                    at += 1;
                 }
-                return Ok(IString::trusted(octets));
+                Some(0 | b'\r' | b'\n') => return start.error("a quoted string of UTF-8 on one line"),
+                Some(octet) => {
+                    if let Some(owned) = &mut owned {
+                        owned.push(*octet);
+                    }
+                }
             }
-            let escaped = self.peek();
-            let Some(octet @ (b'"' | b'\\')) = escaped else {
-                return self.error("a quote or a backslash");
-            };
-            owned.get_or_insert_with(|| piece.to_vec()).push(octet);
-            self.at += 1;
+            at += 1;
+        };
+        self.at += at + 1;
+        if !octets.is_ascii() && core::str::from_utf8(&octets).is_err() {
+            return start.error("a quoted string of UTF-8 on one line");
         }
+        Ok(IString::trusted(octets))
     }
 
     fn literal(&mut self) -> Parsed<&'a [u8]> {

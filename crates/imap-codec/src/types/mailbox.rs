@@ -138,19 +138,19 @@ impl<'a> Pattern<'a> {
     fn run(&self, name: &[u8], delimiter: Option<u8>) -> (bool, usize) {
         let pattern = self.0.as_bytes();
         let inbox = name.eq_ignore_ascii_case(b"INBOX");
-        // Where nothing behind takes a delimiter, up to each place.
-        let mut start = 0;
-        let starts: Vec<usize> = (pattern.iter().enumerate())
-            .map(|(at, octet)| {
+        // From where to each place there is nothing that takes a delimiter.
+        let (mut starts, mut start) = (Vec::new(), 0);
+        if pattern.contains(&b'%') {
+            starts.extend(pattern.iter().enumerate().map(|(at, octet)| {
                 let before = start;
                 if *octet == b'*' || Some(*octet) == delimiter {
                     start = at + 1;
                 }
                 before
-            })
-            .collect();
+            }));
+        }
         // All places of the pattern that the octets so far can have led to, in ascending order.
-        let (mut places, mut next, mut steps) = (Vec::new(), Vec::new(), pattern.len());
+        let (mut places, mut next, mut steps) = (Vec::new(), Vec::new(), starts.len());
         reach(pattern, &starts, 0, &mut places);
         for octet in name {
             next.clear();
