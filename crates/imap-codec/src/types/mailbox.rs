@@ -197,24 +197,26 @@ impl<'a> Pattern<'a> {
 /// Places from which nothing more can be reached than from a wildcard behind them go: however many wildcards a pattern has,
 /// few places are left.
 fn reach(pattern: &[u8], starts: &[usize], place: usize, places: &mut Vec<usize>) {
-    for at in place..=pattern.len() {
-        let new = places.last().is_none_or(|last| *last < at);
-        match pattern.get(at) {
-            Some(b'*') if new => places.clear(),
-            // With no delimiter in between, they end with this one at the latest.
-            Some(b'%') if new => {
-                while places.last().is_some_and(|last| *last >= starts[at]) {
-                    places.pop();
+    let mut at = place;
+    loop {
+        let wildcard = pattern.get(at).filter(|octet| matches!(octet, b'*' | b'%'));
+        if places.last().is_none_or(|last| *last < at) {
+            match wildcard {
+                Some(b'*') => places.clear(),
+                // With no delimiter in between, they end with this one at the latest.
+                Some(_) => {
+                    while places.last().is_some_and(|last| *last >= starts[at]) {
+                        places.pop();
+                    }
                 }
+                None => {}
             }
-            _ => {}
-        }
-        if new {
             places.push(at);
         }
-        if !matches!(pattern.get(at), Some(b'*' | b'%')) {
+        if wildcard.is_none() {
             return;
         }
+        at += 1;
     }
 }
 
