@@ -412,8 +412,7 @@ pub fn data(u: &mut Unstructured<'_>) -> Result<Data<'static>> {
             root: istring(u)?,
             resources: some(u, 0, 3, |u| {
                 Ok(Usage { resource: atom(u)?, usage: number64(u)?, limit: number64(u)? })
-            })?
-            .into(),
+            })?,
         }),
         11 => Data::QuotaRoot(QuotaRoot { mailbox: mailbox(u)?, roots: some(u, 0, 3, istring)? }),
         _ => Data::Fetch(Fetch { number: number(u)?, items: some(u, 1, 4, item)?.into() }),

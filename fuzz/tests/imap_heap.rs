@@ -194,7 +194,7 @@ fn d1_whatever_comes_memory_has_a_bound() {
 /// takes.
 #[test]
 fn d2_what_is_nested_is_refused_where_it_is_too_deep() {
-    let nested: [fn(usize) -> String; 6] = [
+    let nested: [Shape; 6] = [
         |depth| format!("a SEARCH {}ALL{}", "(".repeat(depth), ")".repeat(depth)),
         |depth| format!("a SEARCH {}ALL", "NOT ".repeat(depth)),
         |depth| format!("a SEARCH {}ALL", "OR ALL ".repeat(depth)),
@@ -202,7 +202,7 @@ fn d2_what_is_nested_is_refused_where_it_is_too_deep() {
         |depth| format!("a ID {}\"a\" NIL{}", "(".repeat(depth), ")".repeat(depth)),
         |depth| format!("a STORE 1 FLAGS {}a{}", "(".repeat(depth), ")".repeat(depth)),
     ];
-    let told: [fn(usize) -> String; 3] = [
+    let told: [Shape; 3] = [
         |depth| format!("* 1 FETCH (BODYSTRUCTURE {}", "(".repeat(depth)),
         |depth| {
             let part = "(\"a\" \"b\" NIL NIL NIL \"c\" 1)";
@@ -242,6 +242,9 @@ fn d2_what_is_nested_is_refused_where_it_is_too_deep() {
     thread.spawn(run).expect("a thread").join().expect("no overflow");
 }
 
+/// Octets of about so many, or so deep.
+type Shape = fn(usize) -> String;
+
 /// How long this thread has run: what others do on the machine does not count.
 fn spent() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -263,7 +266,7 @@ fn best(runs: usize, run: impl Fn()) -> Duration {
 
 /// Whatever is large takes time in proportion to its octets: from 64 KiB to 16 MiB the exponent is at most 1.1. What a busy
 /// machine spoils is measured again; what takes more than linear time stays so.
-fn is_linear(name: &str, shape: fn(usize) -> String, read: fn(&[u8])) {
+fn is_linear(name: &str, shape: Shape, read: fn(&[u8])) {
     let (small, large) = (shape(64 << 10), shape(16 << 20));
     let times = (large.len() as f64 / small.len() as f64).powf(1.1);
     let mut seen = Vec::new();
@@ -286,7 +289,7 @@ fn is_linear(name: &str, shape: fn(usize) -> String, read: fn(&[u8])) {
 fn d5_d6_structures_and_address_lists_take_linear_time_and_bounded_memory() {
     let read =
         |octets: &[u8]| drop(core::hint::black_box(Response::parse(octets, Names::Utf7).expect("valid")));
-    let shapes: [(&str, fn(usize) -> String); 5] = [
+    let shapes: [(&str, Shape); 5] = [
         ("parts", |size| {
             let part = "(\"a\" \"b\" NIL NIL NIL \"c\" 1)";
             format!("* 1 FETCH (BODYSTRUCTURE ({} \"mixed\"))", part.repeat(size / part.len()))
@@ -327,7 +330,7 @@ fn d6_long_commands_take_linear_time() {
     let read = |octets: &[u8]| {
         drop(core::hint::black_box(Command::parse(octets, Extensions::all(), Names::Utf7).expect("valid")));
     };
-    let shapes: [(&str, fn(usize) -> String); 5] = [
+    let shapes: [(&str, Shape); 5] = [
         ("keys", |size| format!("a SEARCH {}ALL", "(ALL) ".repeat(size / 6))),
         ("numbers", |size| format!("a FETCH {}1 FLAGS", "1:2,".repeat(size / 4))),
         ("flags", |size| format!("a STORE 1 FLAGS ({}x)", "\\a ".repeat(size / 3))),
