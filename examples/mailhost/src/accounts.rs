@@ -5,6 +5,7 @@ use std::io;
 use std::sync::RwLock;
 
 use bytes::Bytes;
+use imap_codec::extension::Extension;
 use mailstore::mailbox::{AccountId, MailboxId};
 use mailstore::message::UnixTime;
 use mailstore::store::Outcome;
@@ -48,6 +49,9 @@ pub struct Account {
     /// The keys for SCRAM; none in records of before there were any, until the next login that sends the password.
     #[serde(default)]
     pub scram: Vec<String>,
+    /// Capabilities of IMAP that are switched off for it, as CAPABILITY has them.
+    #[serde(default)]
+    pub imap_without: Vec<String>,
     /// Removed, with its mail kept: the same address can be taken up again.
     #[serde(default)]
     pub removed: bool,
@@ -271,6 +275,7 @@ impl Accounts {
                 address: address.to_owned(),
                 password: password.hash.as_str().to_owned(),
                 scram: password.scram_texts(),
+                imap_without: Vec::new(),
                 removed: false,
             };
             (account, old.is_some())
@@ -327,6 +332,24 @@ impl Accounts {
         self.store.commit(Commit::of(vec![put_account(&account)?])).await?;
         self.write().put(account);
         Ok(())
+    }
+
+    /// Switches capabilities of IMAP off for an account, and all others on.
+    pub async fn set_imap_without(&self, address: &str, without: &[Extension]) -> Result<(), ChangeError> {
+        let _changing = self.changing.lock().await;
+        let mut account = self.by_address(address)?;
+        account.imap_without = without.iter().map(|extension| extension.as_str().to_owned()).collect();
+        self.store.commit(Commit::of(vec![put_account(&account)?])).await?;
+        self.write().put(account);
+        Ok(())
+    }
+
+    /// The capabilities of IMAP that an account does not have.
+    pub fn imap_without(&self, account: u64) -> Vec<Extension> {
+        let directory = self.directory.read().expect("nobody panics under this lock");
+        let account = directory.accounts.get(&account);
+        let words = account.into_iter().flat_map(|account| &account.imap_without);
+        words.filter_map(|word| Extension::from_word(word)).collect()
     }
 
     /// Adds an alias.

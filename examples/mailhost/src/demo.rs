@@ -267,6 +267,8 @@ impl Site {
                 Service::Submissions => ("TLS from the start", "sending, with login"),
                 Service::Pop3 => ("STLS", "collecting"),
                 Service::Pop3s => ("TLS from the start", "collecting"),
+                Service::Imap => ("STARTTLS", "reading"),
+                Service::Imaps => ("TLS from the start", "reading"),
             };
             say(&format!("  {service:<17} {address:<17} {security:<20} {purpose}"));
         }
@@ -307,6 +309,8 @@ fn write_configs(dir: &Path, dns: SocketAddr) -> Result<[PathBuf; 2], Failure> {
                 Service::Submissions => free(&[address.into()], 2465)?,
                 Service::Pop3 => free(&[address.into()], 2110)?,
                 Service::Pop3s => free(&[address.into()], 2995)?,
+                Service::Imap => free(&[address.into()], 2143)?,
+                Service::Imaps => free(&[address.into()], 2993)?,
             };
             listen.push_str(&format!("{} = [\"{address}:{port}\"]\n", service.key()));
         }

@@ -130,8 +130,6 @@ fn unknown_keys_are_errors_with_a_suggestion() {
 fn keys_of_later_versions_are_not_taken_silently() {
     for (key, what) in [
         ("lmtp", "serve LMTP"),
-        ("imap", "serve IMAP"),
-        ("imaps", "serve IMAP"),
         ("web", "serve webmail"),
         ("web_admin", "serve metrics"),
     ] {
