@@ -151,6 +151,7 @@
 //! | [`operation`] | what a disk is asked for |
 //! | [`upload`] | a large body on its way to stable storage |
 //! | [`mailbox`], [`message`] | what is shown |
+//! | [`mime`] | the parts of a message, its envelope, sections |
 //! | [`verify`] | everything compared with its checksums |
 //! | [`limits`], [`error`] | every bound; what can go wrong, by whose fault |
 //! | `os` | the driver over `std::fs`, behind a feature |
@@ -165,6 +166,7 @@ mod journal;
 pub mod limits;
 pub mod mailbox;
 pub mod message;
+pub mod mime;
 pub mod operation;
 #[cfg(feature = "os")]
 pub mod os;

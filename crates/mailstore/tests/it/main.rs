@@ -4,6 +4,8 @@
 mod compat;
 mod crash;
 mod faults;
+mod messages;
+mod mime;
 mod planted;
 mod recovery;
 mod rot;
