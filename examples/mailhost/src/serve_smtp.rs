@@ -277,7 +277,9 @@ impl<'h> Policy<'h> {
     async fn begin(&mut self, tls: bool) -> Result<(), Reply> {
         let draft = self.draft.as_mut().ok_or(Reply::LOCAL_ERROR)?;
         draft.tls = tls;
-        draft.incoming = Some(self.host.store.receive().await.ok_or(Reply::LOCAL_ERROR)?);
+        let incoming = self.host.store.receive().await.ok_or(Reply::LOCAL_ERROR)?;
+        // Nobody here reads what only passes through.
+        draft.incoming = Some(if draft.to.is_empty() { incoming } else { incoming.scanned() });
         Ok(())
     }
 
@@ -325,7 +327,7 @@ impl<'h> Policy<'h> {
             return Err(Untaken::Refused(reply));
         }
         let incoming = draft.incoming.take().ok_or(Reply::LOCAL_ERROR)?;
-        let body = incoming.finish(|| self.trace(draft)).await.map_err(reply_to)?;
+        let (body, structure) = incoming.finish(|| self.trace(draft)).await.map_err(reply_to)?;
         let queued = match self.queue(draft, body.size()) {
             Ok(queued) => queued,
             Err(reply) => {

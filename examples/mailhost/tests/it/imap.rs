@@ -1,6 +1,12 @@
 //! IMAP, spoken by hand.
 
+mod append;
+mod fetch;
+mod idle;
 mod login;
+mod mailboxes;
+mod messages;
+mod select;
 
 use std::ops::Deref;
 
