@@ -6,9 +6,8 @@ use std::sync::RwLock;
 
 use bytes::Bytes;
 use imap_codec::extension::Extension;
-use mailstore::mailbox::{AccountId, MailboxId};
+use mailstore::mailbox::{AccountId, Actor, MailboxId, SpecialUse};
 use mailstore::message::UnixTime;
-use mailstore::store::Outcome;
 use mailstore::{Commit, Intent};
 use relay_queue::Address;
 use sasl_codec::ServerSecret;
@@ -166,7 +165,7 @@ impl Accounts {
         let mut directory = Directory::default();
         for (_, value) in store.table(ACCOUNTS).await? {
             let account: Account = serde_json::from_slice(&value)?;
-            let inbox = store.find(AccountId(account.id), INBOX).await;
+            let inbox = find_inbox(&store, account.id).await;
             directory.set_account(account, inbox);
         }
         let aliases = store.table(ALIASES).await?;
@@ -283,14 +282,15 @@ impl Accounts {
         let mut intents = vec![put_account(&account)?];
         if !old {
             let now = UnixTime(self.store.system().unix_seconds());
-            let (account, name) = (AccountId(account.id), INBOX.to_owned());
-            intents.push(Intent::CreateMailbox { account, name, now });
+            let account = AccountId(account.id);
+            for (name, special_use) in MAILBOXES {
+                let name = name.to_owned();
+                intents.push(Intent::Subscribe { account, name: name.clone() });
+                intents.push(Intent::CreateMailbox { account, name, special_use, now });
+            }
         }
-        let receipt = self.store.commit(Commit::of(intents)).await?;
-        let inbox = match receipt.outcomes.last() {
-            Some(Outcome::MailboxCreated { mailbox, .. }) => Some(*mailbox),
-            _ => self.store.find(AccountId(account.id), INBOX).await,
-        };
+        self.store.commit(Commit::of(intents)).await?;
+        let inbox = find_inbox(&self.store, account.id).await;
         self.write().set_account(account.clone(), inbox);
         Ok(account)
     }
@@ -305,8 +305,10 @@ impl Accounts {
                 table: ACCOUNTS,
                 key: Bytes::copy_from_slice(&account.id.to_be_bytes()),
             }];
-            let mailboxes = self.store.mailboxes(Some(AccountId(account.id))).await;
-            intents.extend(mailboxes.into_iter().map(|mailbox| Intent::DeleteMailbox { mailbox }));
+            let mut mailboxes = self.store.mailboxes(Actor::Host, AccountId(account.id)).await;
+            // Those below others first.
+            mailboxes.sort_unstable_by(|one, other| other.name.cmp(&one.name));
+            intents.extend(mailboxes.into_iter().map(|mailbox| Intent::DeleteMailbox { mailbox: mailbox.id }));
             intents
         } else {
             vec![put_account(&account)?]
@@ -500,6 +502,10 @@ impl Directory {
     }
 }
 
+async fn find_inbox(store: &Store, account: u64) -> Option<MailboxId> {
+    Some(store.find(Actor::Host, AccountId(account), INBOX).await?.id)
+}
+
 fn put_account(account: &Account) -> Result<Intent, ChangeError> {
     let value = Bytes::from(serde_json::to_vec(account)?);
     Ok(Intent::Put { table: ACCOUNTS, key: Bytes::copy_from_slice(&account.id.to_be_bytes()), value })
@@ -533,6 +539,15 @@ pub fn login_key(name: &str) -> String {
 
 /// The mailbox that everybody has.
 pub const INBOX: &str = "INBOX";
+/// What a new account has: INBOX, and what mail programs would otherwise make, each under a name of its own.
+const MAILBOXES: [(&str, Option<SpecialUse>); 6] = [
+    (INBOX, None),
+    ("Drafts", Some(SpecialUse::Drafts)),
+    ("Sent", Some(SpecialUse::Sent)),
+    ("Junk", Some(SpecialUse::Junk)),
+    ("Trash", Some(SpecialUse::Trash)),
+    ("Archive", Some(SpecialUse::Archive)),
+];
 const POSTMASTER: &str = "postmaster";
 const ABUSE: &str = "abuse";
 const ACCOUNTS: u16 = 1;

@@ -1,7 +1,19 @@
 //! The driver of an IMAP session. What each command does is in a file for each group of them.
 
+mod append;
+mod copy;
+mod expunge;
+mod fetch;
+mod flags;
+mod list;
 mod login;
+mod mailboxes;
+mod quota;
+mod search;
+mod select;
+mod selected;
 mod session;
+mod store;
 
 use std::io;
 use std::net::SocketAddr;
@@ -45,6 +57,11 @@ pub async fn serve(
             () = until(start, codec.poll_timeout()) => codec.handle_timeout(start.elapsed(), &mut out),
             read = wire.read(&mut buffer) => if read? == 0 { codec.handle_eof() },
             () = stopping.requested(), if !stopping.is_requested() => {}
+            () = session.changed(), if codec.is_idling() => {
+                if let Some(mut idling) = codec.idling() {
+                    session.update(&mut idling, &mut wire, &mut out).await?;
+                }
+            }
         }
         let mut input = &buffer[..];
         while let Some(event) = codec.receive(start.elapsed(), &mut input, &mut out) {
@@ -57,7 +74,18 @@ pub async fn serve(
                 Event::LoginResponse(response) => Box::pin(session.login_response(response, &mut out)).await,
                 Event::LoginCancelled => session.login_cancelled(),
                 Event::StartTls(tls) => tls.accept(&mut out),
-                Event::Idle(idle) => idle.accept(&mut out),
+                Event::Append(append) => Box::pin(session.append(append, &mut out)).await,
+                Event::Chunk(octets) => session.append_chunk(octets).await,
+                Event::AppendEnd(answer) => {
+                    Box::pin(session.append_end(answer, &mut wire, &mut out)).await?;
+                }
+                Event::AppendAborted => session.append_aborted(),
+                Event::Idle(idle) => {
+                    idle.accept(&mut out);
+                    if let Some(mut idling) = codec.idling() {
+                        session.update(&mut idling, &mut wire, &mut out).await?;
+                    }
+                }
                 Event::IdleEnd(answer) => session.conclude(answer, End::ok("idled"), &mut wire, &mut out).await?,
                 // `Continue` wants no answer; all else that is unanswered is refused.
                 _ => {}
