@@ -160,6 +160,7 @@
 //! `docs/format.md` gives the files octet by octet.
 #![forbid(unsafe_code)]
 
+pub mod commit;
 pub mod error;
 mod index;
 mod journal;
@@ -178,12 +179,13 @@ pub mod store;
 pub mod upload;
 pub mod verify;
 
+pub use commit::{Actor, Commit, Intent, Source};
 pub use error::Failure;
 pub use journal::recovery::{Damage, Held, Report};
 pub use limits::Limits;
 pub use mailbox::View;
 pub use operation::Operation;
-pub use store::{Commit, Event, Intent, Source, Store};
+pub use store::{Event, Store};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
