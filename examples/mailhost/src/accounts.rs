@@ -6,9 +6,9 @@ use std::sync::RwLock;
 
 use bytes::Bytes;
 use imap_codec::extension::Extension;
-use mailstore::mailbox::{AccountId, Actor, MailboxId, SpecialUse};
+use mailstore::mailbox::{AccountId, MailboxId, MailboxStatus, SpecialUse};
 use mailstore::message::UnixTime;
-use mailstore::{Commit, Intent};
+use mailstore::{Actor, Commit, Intent};
 use relay_queue::Address;
 use sasl_codec::ServerSecret;
 use sasl_codec::prepare::{Unassigned, prepare};
@@ -305,10 +305,13 @@ impl Accounts {
                 table: ACCOUNTS,
                 key: Bytes::copy_from_slice(&account.id.to_be_bytes()),
             }];
-            let mut mailboxes = self.store.mailboxes(Actor::Host, AccountId(account.id)).await;
-            // Those below others first.
-            mailboxes.sort_unstable_by(|one, other| other.name.cmp(&one.name));
-            intents.extend(mailboxes.into_iter().map(|mailbox| Intent::DeleteMailbox { mailbox: mailbox.id }));
+            let owner = AccountId(account.id);
+            let mailboxes = self.store.mailboxes(Actor::Host, Some(owner)).await;
+            // From the last name to the first: a mailbox goes before the one that it stands below.
+            let delete = |mailbox: MailboxStatus| Intent::DeleteMailbox { mailbox: mailbox.id };
+            intents.extend(mailboxes.into_iter().rev().map(delete));
+            let names = self.store.subscriptions(Actor::Host, owner).await;
+            intents.extend(names.into_iter().map(|name| Intent::Unsubscribe { account: owner, name }));
             intents
         } else {
             vec![put_account(&account)?]
@@ -503,7 +506,7 @@ impl Directory {
 }
 
 async fn find_inbox(store: &Store, account: u64) -> Option<MailboxId> {
-    Some(store.find(Actor::Host, AccountId(account), INBOX).await?.id)
+    store.find(Actor::Host, AccountId(account), INBOX).await
 }
 
 fn put_account(account: &Account) -> Result<Intent, ChangeError> {

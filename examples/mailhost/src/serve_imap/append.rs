@@ -7,10 +7,10 @@ use bytes::{Bytes, BytesMut};
 use imap_codec::response::Code;
 use imap_codec::server::{Answer, AppendStart};
 use imap_codec::types::sequence::SequenceSet;
-use mailstore::Intent;
-use mailstore::mailbox::{Actor, MailboxStatus};
+use mailstore::{Actor, Intent};
+use mailstore::mailbox::MailboxStatus;
 use mailstore::message::{NamedFlags, UnixTime};
-use mailstore::store::Outcome;
+use mailstore::commit::Outcome;
 use memchr::memchr3_iter;
 use tracing::info;
 

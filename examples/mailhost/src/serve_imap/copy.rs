@@ -9,15 +9,17 @@ use imap_codec::response::{Code, Data, Status};
 use imap_codec::server::Answer;
 use imap_codec::types::sequence::SequenceSet;
 use mailstore::Intent;
-use mailstore::mailbox::{MailboxStatus, Uid};
-use mailstore::store::{Outcome, Receipt};
+use mailstore::mailbox::{MailboxId, MailboxStatus, Uid};
+use mailstore::message::Message;
+use mailstore::commit::{Outcome, Receipt};
 use tracing::warn;
 
 use super::session::{End, Session};
+use crate::store::Snapshot;
 use crate::wire::Wire;
 
 /// A message, and what stands in front of it alone.
-type Picked = (Uid, Bytes);
+pub(super) type Picked = (Uid, Bytes);
 
 impl Session<'_> {
     /// RFC 9051 §6.4.7: all of them or none.
@@ -34,12 +36,13 @@ impl Session<'_> {
         if places.len() > COPIED_AT_ONCE {
             return Ok(End::no((Code::Limit, "too many messages at once")));
         }
-        let picked = match self.pick(&places).await {
+        let Some(selected) = &self.selected else { return Ok(End::bad("no mailbox is open")) };
+        let (from, into) = (selected.id, to.id);
+        let picked = match pick(selected.newest(), &selected.messages(&places)).await {
+            Ok(picked) if picked.is_empty() => return Ok(End::ok("there is nothing to copy")),
             Ok(picked) => picked,
             Err(end) => return Ok(end),
         };
-        let Some(selected) = &self.selected else { return Ok(End::bad("no mailbox is open")) };
-        let (from, into) = (selected.id, to.id);
         let copy = |(uid, prefix): &Picked| Intent::Copy { from, uid: *uid, to: into, prefix: prefix.clone() };
         let receipt = match self.commit(picked.iter().map(copy).collect()).await? {
             Ok(receipt) => receipt,
@@ -81,19 +84,16 @@ impl Session<'_> {
         }
         let uids: Vec<Uid> =
             places.iter().filter_map(|place| Some(selected.told.messages.get(*place)?.uid())).collect();
-        for part in uids.chunks(COPIED_AT_ONCE / 2) {
+        for part in uids.chunks(MOVED_AT_ONCE) {
             let Some(selected) = &self.selected else { break };
             let places: Vec<usize> =
                 part.iter().filter_map(|uid| selected.told.messages.index_of(*uid)).collect();
-            let picked = match self.pick(&places).await {
+            let picked = match pick(selected.newest(), &selected.messages(&places)).await {
                 Ok(picked) => picked,
                 Err(end) => return Ok(end),
             };
-            let both = |(uid, prefix): &Picked| {
-                let copy = Intent::Copy { from, uid: *uid, to: into, prefix: prefix.clone() };
-                [copy, Intent::Expunge { mailbox: from, uid: *uid, only_deleted: false }]
-            };
-            let receipt = match self.commit(picked.iter().flat_map(both).collect()).await? {
+            let intents = picked.iter().flat_map(|picked| moved(picked, from, into)).collect();
+            let receipt = match self.commit(intents).await? {
                 Ok(receipt) => receipt,
                 Err(end) => return Ok(end),
             };
@@ -127,27 +127,32 @@ impl Session<'_> {
         })?;
         Ok((places.into_iter().flatten().collect(), to))
     }
+}
 
-    /// Reads what stands in front of each message alone. The rest of it stays where it is.
-    async fn pick(&self, places: &[usize]) -> Result<Vec<Picked>, End> {
-        let Some(selected) = &self.selected else { return Err(End::bad("no mailbox is open")) };
-        let messages: Vec<_> = places.iter().filter_map(|place| selected.message(*place)).collect();
-        let reader = selected.newest().reader();
-        let mut picked = Vec::with_capacity(messages.len());
-        for part in messages.chunks(READ_AT_ONCE) {
-            let ranges = part.iter().map(|message| (message, 0..message.prefix_size()));
-            for (message, prefix) in part.iter().zip(reader.read_all(ranges).await) {
-                match prefix {
-                    Ok(prefix) => picked.push((message.uid(), prefix)),
-                    Err(error) => {
-                        warn!(mailbox = selected.id.get(), uid = message.uid().get(), %error, "a message cannot be read");
-                        return Err(End::no((Code::Corruption, "one of them cannot be read")));
-                    }
+/// Reads what stands in front of each message alone. The rest of it stays where it is.
+pub(super) async fn pick(view: &Snapshot, messages: &[Message]) -> Result<Vec<Picked>, End> {
+    let reader = view.reader();
+    let mut picked = Vec::with_capacity(messages.len());
+    for part in messages.chunks(READ_AT_ONCE) {
+        let ranges = part.iter().map(|message| (message, 0..message.prefix_size()));
+        for (message, prefix) in part.iter().zip(reader.read_all(ranges).await) {
+            match prefix {
+                Ok(prefix) => picked.push((message.uid(), prefix)),
+                Err(error) => {
+                    let (mailbox, uid) = (view.status.id.get(), message.uid().get());
+                    warn!(mailbox, uid, %error, "a message cannot be read");
+                    return Err(End::no((Code::Corruption, "one of them cannot be read")));
                 }
             }
         }
-        Ok(picked)
     }
+    Ok(picked)
+}
+
+/// What moves a message.
+pub(super) fn moved((uid, prefix): &Picked, from: MailboxId, to: MailboxId) -> [Intent; 2] {
+    let copy = Intent::Copy { from, uid: *uid, to, prefix: prefix.clone() };
+    [copy, Intent::Expunge { mailbox: from, uid: *uid, only_deleted: false }]
 }
 
 /// Which UIDs have come of which (UIDPLUS).
@@ -167,4 +172,6 @@ fn copied(to: &MailboxStatus, picked: &[Picked], receipt: &Receipt) -> Option<Co
 
 /// Messages that go into one commit, with room to spare for what stands in front of each.
 const COPIED_AT_ONCE: usize = 10_000;
+/// The same, where each is taken away as well.
+pub(super) const MOVED_AT_ONCE: usize = COPIED_AT_ONCE / 2;
 const READ_AT_ONCE: usize = 1_000;

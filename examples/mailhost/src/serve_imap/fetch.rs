@@ -16,10 +16,10 @@ use mailstore::Intent;
 use mailstore::mailbox::Uid;
 use mailstore::message::{FlagChange, Flags, Message};
 use mailstore::mime::Structure;
-use mailstore::store::Outcome;
+use mailstore::commit::Outcome;
 use tracing::warn;
 
-use self::cut::{Cut, Cuts, Octets, Want};
+use self::cut::{Cut, Cuts, Want};
 use super::flags::Names;
 use super::selected::{Selected, flush, number};
 use super::session::{End, Session};

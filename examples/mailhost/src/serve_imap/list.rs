@@ -6,12 +6,14 @@ use std::io;
 use bytes::BytesMut;
 use imap_codec::Mailbox;
 use imap_codec::extension::list_extended::{List, ListEntry, ListReturn};
+use imap_codec::extension::status::StatusAttribute;
 use imap_codec::response::Data;
 use imap_codec::server::Answer;
 use imap_codec::types::flag::Flag;
 use imap_codec::types::string::Atom;
 use imap_codec::types::{Delimiter, Flags, Pattern};
-use mailstore::mailbox::{Actor, INBOX, MailboxStatus};
+use mailstore::Actor;
+use mailstore::mailbox::{INBOX, MailboxStatus};
 
 use super::flags;
 use super::mailboxes::values;
@@ -76,14 +78,14 @@ impl Session<'_> {
             let mut entry = entry(names.attributes(name, mailbox, subscribed), shown.clone());
             entry.child_subscribed = child && select.subscribed;
             answer.untagged(&Data::List(entry), out);
-            self.list_status(shown, mailbox, &returns, answer, out);
+            self.list_status(shown, mailbox, &returns, answer, out).await;
             flush(wire, out).await?;
         }
         Ok(End::ok("that is all"))
     }
 
     /// RFC 5819: the status behind each mailbox that can be opened.
-    fn list_status(
+    async fn list_status(
         &self,
         name: Mailbox<'_>,
         mailbox: Option<&MailboxStatus>,
@@ -94,7 +96,10 @@ impl Session<'_> {
         if let Some(mailbox) = mailbox
             && returns.status != Default::default()
         {
-            let values = values(mailbox, returns.status, self.append_limit());
+            let mut values = values(mailbox, returns.status, self.append_limit());
+            if returns.status.has(StatusAttribute::DeletedStorage) {
+                values.deleted_storage = Some(self.deleted_octets(mailbox).await);
+            }
             answer.untagged(&Data::MailboxStatus(name, values), out);
         }
     }
@@ -134,7 +139,7 @@ impl Session<'_> {
     async fn names(&self) -> Names {
         let Some(user) = self.user else { return Names { there: BTreeMap::new(), subscribed: BTreeSet::new() } };
         let (actor, store) = (Actor::Account(user.account), &self.host.store);
-        let there = store.mailboxes(actor, user.account).await;
+        let there = store.mailboxes(actor, Some(user.account)).await;
         let subscribed = store.subscriptions(actor, user.account).await;
         Names {
             there: there.into_iter().map(|mailbox| (mailbox.name.clone(), mailbox)).collect(),

@@ -11,14 +11,17 @@ use imap_codec::extension::status::{StatusAttribute, StatusAttributes, StatusVal
 use imap_codec::response::{Code, Data};
 use imap_codec::server::Answer;
 use imap_codec::types::{Delimiter, Flags};
-use mailstore::Intent;
-use mailstore::mailbox::{Actor, MailboxStatus, normalise};
-use mailstore::message::UnixTime;
+use mailstore::{Actor, Intent};
+use mailstore::commit::Outcome;
+use mailstore::mailbox::{INBOX, MailboxId, MailboxStatus, normalise};
+use mailstore::message::{Flags as MarkFlags, UnixTime};
 use tracing::info;
 
+use super::copy::{MOVED_AT_ONCE, moved, pick};
 use super::flags;
 use super::selected::count;
 use super::session::{End, Session};
+use crate::store::Snapshot;
 
 impl Session<'_> {
     pub(super) async fn create(
@@ -43,7 +46,7 @@ impl Session<'_> {
             return Ok(End::no((Code::UseAttr, "no mailbox can have this use here")));
         }
         if special_use.is_some() {
-            let mailboxes = self.host.store.mailboxes(Actor::Account(user.account), user.account).await;
+            let mailboxes = self.host.store.mailboxes(Actor::Account(user.account), Some(user.account)).await;
             if mailboxes.iter().any(|other| other.special_use == special_use) {
                 return Ok(End::no((Code::UseAttr, "another mailbox has this use")));
             }
@@ -90,6 +93,9 @@ impl Session<'_> {
         let now = UnixTime(self.host.store.system().unix_seconds());
         let asked = to.as_str();
         let name = asked.strip_suffix('/').unwrap_or(asked).to_owned();
+        if status.name == INBOX {
+            return self.empty_inbox(&status, name, now).await;
+        }
         let intent = Intent::RenameMailbox { mailbox: status.id, name, now };
         Ok(match self.commit(vec![intent]).await? {
             Ok(_) => {
@@ -98,6 +104,38 @@ impl Session<'_> {
             }
             Err(end) => end,
         })
+    }
+
+    /// RFC 9051 §6.3.6: INBOX stays, and what is in it moves. In parts if it is much, each of which moves whole.
+    async fn empty_inbox(&mut self, inbox: &MailboxStatus, name: String, now: UnixTime) -> io::Result<End> {
+        let (account, from) = (inbox.account, inbox.id);
+        let Some(view) = self.host.store.load(Actor::Account(account), from).await else {
+            return Ok(End::no((Code::Unavailable, "INBOX cannot be opened now")));
+        };
+        let messages: Vec<_> = view.messages.iter().collect();
+        let mut intents = vec![Intent::CreateMailbox { account, name, special_use: None, now }];
+        let mut to = MailboxId::CREATED;
+        // An empty INBOX is renamed, too.
+        let parts = messages.chunks(MOVED_AT_ONCE).chain(messages.is_empty().then_some(&[][..]));
+        for part in parts {
+            let picked = match pick(&view, part).await {
+                Ok(picked) => picked,
+                Err(end) => return Ok(end),
+            };
+            intents.extend(picked.iter().flat_map(|picked| moved(picked, from, to)));
+            let receipt = match self.commit(std::mem::take(&mut intents)).await? {
+                Ok(receipt) => receipt,
+                Err(end) => return Ok(end),
+            };
+            if let Some(Outcome::MailboxCreated { mailbox, .. }) = receipt.outcomes.first() {
+                to = *mailbox;
+            }
+            if let Some(selected) = &mut self.selected {
+                selected.changed();
+            }
+        }
+        info!(account = account.get(), messages = messages.len(), "INBOX moved");
+        Ok(End::ok("renamed"))
     }
 
     pub(super) async fn subscribe(&mut self, mailbox: &Mailbox<'_>, on: bool) -> io::Result<End> {
@@ -119,9 +157,25 @@ impl Session<'_> {
             Ok(status) => status,
             Err(end) => return end,
         };
-        let values = values(&status, items, self.append_limit());
+        let mut values = values(&status, items, self.append_limit());
+        if items.has(StatusAttribute::DeletedStorage) {
+            values.deleted_storage = Some(self.deleted_octets(&status).await);
+        }
         answer.untagged(&Data::MailboxStatus(mailbox.clone(), values), out);
         End::ok("that is its status")
+    }
+
+    /// What would be free if all that is marked went.
+    pub(super) async fn deleted_octets(&self, status: &MailboxStatus) -> u64 {
+        if status.deleted == 0 {
+            return 0;
+        }
+        let view = self.host.store.load(Actor::Account(status.account), status.id).await;
+        let marked = |view: &Snapshot| {
+            let marked = view.messages.iter().filter(|message| message.flags().contains(MarkFlags::DELETED));
+            marked.map(|message| message.size()).sum()
+        };
+        view.as_ref().map_or(0, marked)
     }
 
     /// RFC 2342: one namespace, whose names begin with nothing.
@@ -158,7 +212,6 @@ pub(super) fn values(status: &MailboxStatus, items: StatusAttributes, append_lim
             StatusAttribute::Deleted => values.deleted = number(status.deleted),
             StatusAttribute::Size => values.size = Some(status.octets),
             StatusAttribute::HighestModSeq => values.highest_modseq = Some(status.highest_mod_seq.get()),
-            StatusAttribute::DeletedStorage => values.deleted_storage = Some(status.deleted_octets),
             StatusAttribute::AppendLimit => values.append_limit = Some(Some(append_limit)),
             _ => {}
         }

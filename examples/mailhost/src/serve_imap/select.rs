@@ -10,7 +10,8 @@ use imap_codec::extension::list_extended::ListEntry;
 use imap_codec::response::{Code, Data, Status};
 use imap_codec::server::Answer;
 use imap_codec::types::Delimiter;
-use mailstore::mailbox::{Actor, MailboxStatus};
+use mailstore::Actor;
+use mailstore::mailbox::MailboxStatus;
 use mailstore::message::Flags;
 
 use super::selected::{Selected, count, number, tell_flags};
@@ -34,7 +35,7 @@ impl Session<'_> {
         // Before the view, so that nothing falls between the two.
         let watch = self.host.store.watch(status.id);
         let actor = Actor::Account(status.account);
-        let Ok(mailbox) = self.host.store.load(actor, status.id).await else {
+        let Some(mailbox) = self.host.store.load(actor, status.id).await else {
             return End::no((Code::Unavailable, "this mailbox cannot be opened now"));
         };
         tell(&mailbox, read_only, &select.mailbox, answer, out);
@@ -59,7 +60,7 @@ impl Session<'_> {
     /// The mailbox of this name.
     pub(super) async fn find(&self, name: &Mailbox<'_>) -> Result<MailboxStatus, End> {
         let Some(user) = self.user else { return Err(End::no("nobody has logged in")) };
-        let found = self.host.store.find(Actor::Account(user.account), user.account, name.as_str()).await;
+        let found = self.host.store.status(Actor::Account(user.account), user.account, name.as_str()).await;
         found.ok_or_else(|| End::no((Code::NonExistent, "no such mailbox")))
     }
 }

@@ -11,7 +11,8 @@ use std::ops::{Range, RangeInclusive};
 use bytes::BytesMut;
 use imap_codec::response::{Code, Condition, Data, Fetch, FetchItem, Status};
 use imap_codec::types::sequence::SequenceSet;
-use mailstore::mailbox::{Actor, Change, MailboxId, ModSeq, Uid};
+use mailstore::Actor;
+use mailstore::mailbox::{Change, MailboxId, ModSeq, Uid};
 use mailstore::message::Message;
 
 use super::flags::{self, Names};
@@ -45,11 +46,6 @@ impl Selected {
         Self { id, read_only, told, now: None, watch, stale: false, known: BTreeMap::new(), known_last: None, saved: Vec::new() }
     }
 
-    /// How many messages the client knows of.
-    pub(super) fn len(&self) -> usize {
-        self.told.messages.len()
-    }
-
     /// The newest view.
     pub(super) fn newest(&self) -> &Snapshot {
         self.now.as_ref().unwrap_or(&self.told)
@@ -62,6 +58,11 @@ impl Selected {
             Some(now) => now.messages.find(told.uid()).or(Some(told)),
             None => Some(told),
         }
+    }
+
+    /// The messages at these places.
+    pub(super) fn messages(&self, places: &[usize]) -> Vec<Message> {
+        places.iter().filter_map(|place| self.message(*place)).collect()
     }
 
     /// A commit of our own has changed the mailbox.
@@ -142,7 +143,7 @@ impl Session<'_> {
         if std::mem::take(&mut selected.stale) || changed {
             let actor = Actor::Account(user.account);
             // A mailbox that is gone stays as it was, to be read to the end: RFC 2180 §3.
-            if let Ok(now) = self.host.store.load(actor, selected.id).await {
+            if let Some(now) = self.host.store.load(actor, selected.id).await {
                 selected.now = Some(now);
             }
         }

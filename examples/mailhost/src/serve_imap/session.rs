@@ -10,9 +10,9 @@ use imap_codec::response::{Code, Data, Reply};
 use imap_codec::server::{Answer, Idling};
 use imap_codec::types::string::IString;
 use mailstore::error::Refusal;
-use mailstore::mailbox::{AccountId, Actor};
-use mailstore::store::Receipt;
-use mailstore::{Commit, Failure, Intent};
+use mailstore::mailbox::AccountId;
+use mailstore::commit::Receipt;
+use mailstore::{Actor, Commit, Failure, Intent};
 use tracing::warn;
 
 use super::append::Arriving;

@@ -12,7 +12,7 @@ use imap_codec::types::sequence::SequenceSet;
 use mailstore::Intent;
 use mailstore::mailbox::{ModSeq, Uid};
 use mailstore::message::FlagChange;
-use mailstore::store::Outcome;
+use mailstore::commit::Outcome;
 
 use super::flags::{self, Names};
 use super::selected::{flush, number};

@@ -82,6 +82,6 @@ fn text<'a>(octets: impl Into<Cow<'a, [u8]>>) -> Option<IString<'a>> {
     IString::new(octets).ok()
 }
 
-fn empty() -> IString<'static> {
+fn empty<'a>() -> IString<'a> {
     IString::new(&b""[..]).expect("there is no NUL in nothing")
 }
