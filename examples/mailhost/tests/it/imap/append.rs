@@ -7,7 +7,7 @@ fn a_message_is_kept_as_it_came_with_flags_and_date() {
     let site = site();
     let host = site.start();
     let mut imap = Imap::anna(&host);
-    imap.send("a APPEND Drafts (\\Draft $x) \" 1-Jan-2020 10:00:00 +0100\" {19}\r\n");
+    imap.send("a APPEND Drafts (\\Draft $x) \" 1-Jan-2020 10:00:00 +0100\" {20}\r\n");
     imap.line("+ ");
     imap.send("Subject: \u{e4}\r\n\r\nabc\r\n");
     let said = imap.until("a ");
@@ -16,7 +16,7 @@ fn a_message_is_kept_as_it_came_with_flags_and_date() {
     imap.ok("SELECT Drafts");
     assert_eq!(imap.append("Drafts", "Subject: 2\r\n\r\n").lines(), ["2 EXISTS"]);
     let said = imap.ok("FETCH 1 (FLAGS INTERNALDATE BODY.PEEK[])");
-    let expected = "1 FETCH (FLAGS (\\Draft $x) INTERNALDATE \" 1-Jan-2020 09:00:00 +0000\" BODY[] {19}\r\n\
+    let expected = "1 FETCH (FLAGS (\\Draft $x) INTERNALDATE \" 1-Jan-2020 09:00:00 +0000\" BODY[] {20}\r\n\
                     Subject: \u{e4}\r\n\r\nabc\r\n)";
     assert!(said.has(expected), "{:?}", said.lines());
     let large = format!("Subject: large\r\n\r\n{}", "0123456789 abcdef\r\n".repeat(20_000));
