@@ -152,6 +152,7 @@
 //! | [`upload`] | a large body on its way to stable storage |
 //! | [`mailbox`], [`message`] | what is shown |
 //! | [`mime`] | the parts of a message, its envelope, sections |
+//! | [`search`] | which messages match |
 //! | [`verify`] | everything compared with its checksums |
 //! | [`limits`], [`error`] | every bound; what can go wrong, by whose fault |
 //! | `os` | the driver over `std::fs`, behind a feature |
@@ -172,6 +173,7 @@ pub mod operation;
 #[cfg(feature = "os")]
 pub mod os;
 mod planted;
+pub mod search;
 #[cfg(feature = "simulation")]
 pub mod sim;
 mod snapshot;

@@ -43,8 +43,9 @@ use bytes::Bytes;
 
 pub use address::{Address, Addresses};
 pub use decode::{Decoder, Encoding};
-use field::Field;
 pub use field::Parameters;
+pub(crate) use field::{Field, hex, split};
+pub(crate) use scan::MAX_FIELD;
 pub use scan::Scanner;
 pub use section::{HeaderFields, NoBinary, Section, partial};
 pub use stored::MAX_STORED;
@@ -139,6 +140,11 @@ impl Structure {
     /// All parts, the message itself first, and behind each those within it.
     pub fn parts(&self) -> impl Iterator<Item = Part<'_>> {
         (0..self.entries.len()).map(|index| Part { structure: self, index })
+    }
+
+    /// The part with this number in their order.
+    pub(crate) fn part(&self, index: usize) -> Option<Part<'_>> {
+        (index < self.entries.len()).then_some(Part { structure: self, index })
     }
 
     /// The octets of the message in pieces, in order and without gaps, with the part that each belongs to: a number in
@@ -420,6 +426,11 @@ impl<'a> Envelope<'a> {
     /// Message-ID, as it is written.
     pub fn message_id(self) -> Option<&'a [u8]> {
         self.fields.get(Field::MessageId)
+    }
+
+    /// What a field says, as it is written.
+    pub(crate) fn raw(self, field: Field) -> Option<&'a [u8]> {
+        self.fields.get(field)
     }
 
     fn addresses(self, field: Field) -> Addresses<'a> {

@@ -9,5 +9,6 @@ mod mime;
 mod planted;
 mod recovery;
 mod rot;
+mod search;
 mod store;
 mod world;
