@@ -141,6 +141,8 @@ struct Directory {
     secrets: BTreeMap<u64, Secrets>,
     /// Of accounts that have not been removed.
     inboxes: BTreeMap<u64, MailboxId>,
+    /// Accounts with a quota.
+    limited: BTreeSet<u64>,
     logins: BTreeMap<String, u64>,
     addresses: BTreeMap<String, u64>,
     aliases: BTreeMap<String, (Alias, Vec<Way>)>,
@@ -166,6 +168,10 @@ impl Accounts {
         for (_, value) in store.table(ACCOUNTS).await? {
             let account: Account = serde_json::from_slice(&value)?;
             let inbox = find_inbox(&store, account.id).await;
+            let quota = store.quota(AccountId(account.id)).await;
+            if quota.limit_octets.is_some() || quota.limit_messages.is_some() {
+                directory.limited.insert(account.id);
+            }
             directory.set_account(account, inbox);
         }
         let aliases = store.table(ALIASES).await?;
@@ -337,6 +343,39 @@ impl Accounts {
         self.store.commit(Commit::of(vec![put_account(&account)?])).await?;
         self.write().put(account);
         Ok(())
+    }
+
+    /// Sets how many octets and messages an account may have; `None` is no limit.
+    pub async fn set_quota(
+        &self,
+        address: &str,
+        octets: Option<u64>,
+        messages: Option<u64>,
+    ) -> Result<(), ChangeError> {
+        let _changing = self.changing.lock().await;
+        let id = self.by_address(address)?.id;
+        let intent = Intent::SetQuota { account: AccountId(id), octets, messages };
+        self.store.commit(Commit::of(vec![intent])).await?;
+        let mut directory = self.write();
+        if octets.is_some() || messages.is_some() {
+            directory.limited.insert(id);
+        } else {
+            directory.limited.remove(&id);
+        }
+        Ok(())
+    }
+
+    /// Whether there is room for one more message in this inbox.
+    pub async fn has_room(&self, inbox: MailboxId) -> bool {
+        let limited = {
+            let directory = self.directory.read().expect("nobody panics under this lock");
+            directory.limited.iter().copied().find(|id| directory.inboxes.get(id) == Some(&inbox))
+        };
+        // Only who has a limit costs a question.
+        let Some(id) = limited else { return true };
+        let quota = self.store.quota(AccountId(id)).await;
+        let is_full = |used: u64, limit: Option<u64>| limit.is_some_and(|limit| used >= limit);
+        !is_full(quota.used_octets, quota.limit_octets) && !is_full(quota.used_messages, quota.limit_messages)
     }
 
     /// Switches capabilities of IMAP off for an account, and all others on.

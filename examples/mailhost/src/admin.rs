@@ -60,6 +60,15 @@ pub enum Request {
         #[serde(default)]
         scram: Vec<String>,
     },
+    /// Sets how much an account may have.
+    SetQuota {
+        /// The address of the account.
+        address: String,
+        /// Octets of all messages, unless there is no limit.
+        octets: Option<u64>,
+        /// How many messages, unless there is no limit.
+        messages: Option<u64>,
+    },
     /// Switches capabilities of IMAP off for an account, and all others on.
     SetImap {
         /// The address of the account.
@@ -286,6 +295,11 @@ async fn change(accounts: &Accounts, request: Request) -> Result<Response, Chang
         Request::SetPassword { address, password, scram } => {
             accounts.set_password(&address, &secrets(&password, &scram)?).await?;
             info!(address, "password set");
+            Response::Done
+        }
+        Request::SetQuota { address, octets, messages } => {
+            accounts.set_quota(&address, octets, messages).await?;
+            info!(address, ?octets, ?messages, "quota set");
             Response::Done
         }
         Request::SetImap { address, without } => {

@@ -126,6 +126,21 @@ pub enum Account {
         #[command(flatten)]
         config: ConfigFile,
     },
+    /// Say how much an account may have. What is left out has no limit.
+    Quota {
+        /// Its mail address.
+        #[arg(value_parser = address)]
+        address: Mailbox<'static>,
+        /// Octets of all its messages, such as 2GiB.
+        #[arg(long, value_parser = size, value_name = "SIZE")]
+        size: Option<u64>,
+        /// How many messages.
+        #[arg(long, value_name = "NUMBER")]
+        messages: Option<u64>,
+        /// Which configuration.
+        #[command(flatten)]
+        config: ConfigFile,
+    },
     /// Say what an account does without in IMAP, for a client that gets something wrong.
     Imap {
         /// Its mail address.
@@ -253,6 +268,7 @@ impl Account {
             | Self::List { config }
             | Self::Remove { config, .. }
             | Self::Password { config, .. }
+            | Self::Quota { config, .. }
             | Self::Imap { config, .. } => config,
         }
     }
@@ -272,6 +288,10 @@ fn address(text: &str) -> Result<Mailbox<'static>, String> {
         Ok(mailbox) => Ok(mailbox.into_owned()),
         Err(_) => Err("not a mail address; write it as anna@example.test".to_owned()),
     }
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    crate::config::octets(text).ok_or_else(|| "not a size; write it as 500MiB or 2GiB".to_owned())
 }
 
 fn capability(text: &str) -> Result<Extension, String> {
@@ -327,6 +347,11 @@ mod tests {
             parse("mailhost account password a@b.test"),
             Ok(Command::Account(Account::Password { .. }))
         ));
+        assert!(matches!(
+            parse("mailhost account quota a@b.test --size 2GiB"),
+            Ok(Command::Account(Account::Quota { size: Some(2_147_483_648), messages: None, .. }))
+        ));
+        assert!(parse("mailhost account quota a@b.test --size much").is_err());
         let Ok(Command::Account(Account::Imap { without, .. })) =
             parse("mailhost account imap a@b.test --without idle --without MOVE")
         else {

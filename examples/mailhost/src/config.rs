@@ -18,6 +18,7 @@ use std::time::Duration;
 use smtp_codec::Domain;
 use thiserror::Error;
 
+pub(crate) use self::value::octets;
 pub use self::relay::{Network, NextHop, Queue, Relay, Smarthost};
 use self::table::Table;
 use crate::listener::Service;

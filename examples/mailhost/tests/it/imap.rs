@@ -2,10 +2,13 @@
 
 mod append;
 mod fetch;
+mod hostile;
 mod idle;
 mod login;
 mod mailboxes;
 mod messages;
+mod quota;
+mod search;
 mod select;
 
 use std::ops::Deref;
@@ -73,6 +76,12 @@ impl Imap {
         let line = self.wire.line();
         assert!(line.starts_with(start), "{line:?} instead of {start:?}");
         line
+    }
+
+    /// So many octets.
+    #[track_caller]
+    pub(crate) fn exactly(&mut self, count: usize) -> &[u8] {
+        self.wire.exactly(count)
     }
 
     #[track_caller]
