@@ -10,15 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use mailstore::commit::{Actor, Receipt};
 use mailstore::error::{Dead, Refusal};
 use mailstore::mailbox::{AccountId, Located, MailboxId, MailboxStatus, Pin, Quota, Records, View};
 use mailstore::message::{Body, Message, Piece, Stretch};
 use mailstore::mime::{MAX_STORED, Scanner, Structure};
-use mailstore::commit::Receipt;
 use mailstore::store::{Counters, Ticket};
 use mailstore::upload::Upload;
 use mailstore::verify::Verification;
-use mailstore::{Actor, Commit, Damage, Event, Failure, Limits, Report};
+use mailstore::{Commit, Damage, Event, Failure, Limits, Report};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
