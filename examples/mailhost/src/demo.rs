@@ -104,7 +104,9 @@ async fn tour(dir: &Path, once: bool) -> Result<bool, Failure> {
     let mail = until(&inbox, &anna, 1).await?;
     tour.observed(ends_with(&mail, 0, &second), "octet for octet what was sent");
 
-    step("Anna's mail program opens her mailbox over IMAP and TLS. It files a draft, and waits for what comes.");
+    step(
+        "Anna's mail program opens her mailbox over IMAP and TLS. It files a draft, and waits for what comes.",
+    );
     let mut reader = Imap::open(&near.server(Service::Imaps)?, &anna).await?;
     let draft = message("A draft", "Not finished yet.\r\n");
     let (flags, date) = (Flags::new([Flag::Draft]), None);
@@ -130,7 +132,8 @@ async fn tour(dir: &Path, once: bool) -> Result<bool, Failure> {
     tour.observed(there == 2, "the program was told at once, without asking");
     let mut found = Vec::new();
     let text = IString::try_from("wake UP")?;
-    let search = Verb::Search { uid: false, search: Search::new(SearchKeys::new([SearchKey::Subject(text)])?) };
+    let search =
+        Verb::Search { uid: false, search: Search::new(SearchKeys::new([SearchKey::Subject(text)])?) };
     reader
         .command(&search, |data| {
             if let Data::Search { numbers, .. } = data {

@@ -27,11 +27,8 @@ impl Imap {
     /// Logs in.
     pub async fn open(server: &Server, login: &Credentials) -> Result<Self, ClientError> {
         let (wire, mut out, start) = (server.connect().await?, BytesMut::new(), Instant::now());
-        let config = if server.implicit_tls {
-            ClientConfig::new().implicit_tls()
-        } else {
-            ClientConfig::new()
-        };
+        let config =
+            if server.implicit_tls { ClientConfig::new().implicit_tls() } else { ClientConfig::new() };
         let session = ClientSession::new(config, start.elapsed(), &mut out);
         let mut this = Self { server: server.clone(), wire, session, buffer: BytesMut::new(), out, start };
         this.until(|event| matches!(event, Event::Ready).then_some(Ok(()))).await?;
@@ -43,6 +40,8 @@ impl Imap {
         let user = IString::try_from(login.name.as_str()).map_err(bad)?;
         let password = Password(IString::try_from(login.password.expose()).map_err(bad)?);
         this.command(&Verb::Login { user, password }, |_| {}).await?;
+        // What the server can do now may be more than before.
+        this.until(|event| matches!(event, Event::Ready).then_some(Ok(()))).await?;
         Ok(this)
     }
 
