@@ -96,7 +96,8 @@ impl Store {
                 File::Snapshot(number) => snapshot.is_none_or(|header| header.number != *number),
                 // What is damaged may have named it.
                 File::Body(_) if !report.damage.is_empty() => false,
-                File::Body(id) => self.index.bodies().size(*id).is_none(),
+                // One of an upload that was never named may be back when its number has gone to a body in the journal.
+                File::Body(id) => !self.index.bodies().is_in_file(*id),
             })
             .collect();
         report.orphans = orphans.len();
