@@ -19,7 +19,9 @@ use mailstore::{Actor, Commit, Event, Intent, Limits, Source, Store, View};
 
 fn main() -> std::io::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [dir, what, ..] = &args[..] else { return Err(std::io::Error::other("DIR fill COUNT | DIR open | DIR mailbox COUNT")) };
+    let [dir, what, ..] = &args[..] else {
+        return Err(std::io::Error::other("DIR fill COUNT | DIR open | DIR mailbox COUNT"));
+    };
     let disk = Disk::open(Path::new(dir))?;
     let begin = Instant::now();
     // Nobody sends us mail here; a server takes the seed from a random source.
