@@ -7,6 +7,7 @@ mod faults;
 mod messages;
 mod mime;
 mod oracle;
+mod mailboxes;
 mod planted;
 mod recovery;
 mod rot;
