@@ -203,7 +203,7 @@ fn what_is_announced_is_what_is_configured() {
     greets(
         ServerConfig::new(Extensions::rev1().with(Extension::AppendLimit).with(Extension::Quota))
             .preauth()
-            .quota_resources(&[imap_codec::types::Atom::new("STORAGE").unwrap()])
+            .quota_resources(&[Atom::new("STORAGE").unwrap()])
             .limits(Limits::default().append(5_000)),
         "* PREAUTH [CAPABILITY IMAP4rev1 APPENDLIMIT=5000 QUOTA QUOTA=RES-STORAGE] ready",
     );

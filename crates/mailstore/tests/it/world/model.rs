@@ -169,7 +169,8 @@ impl State {
         if let (Some(account), Some(before)) = (account, before) {
             let after = self.usage(account);
             let (octets, messages) = self.quotas.get(&account).copied().unwrap_or_default();
-            let over = |limit: Option<u64>, before, after| after > before && limit.is_some_and(|most| after > most);
+            let over =
+                |limit: Option<u64>, before, after| after > before && limit.is_some_and(|most| after > most);
             if over(octets, before.0, after.0) || over(messages, before.1, after.1) {
                 return None;
             }
@@ -276,7 +277,7 @@ impl State {
                 let Some(told) = told else { return Some(()) };
                 match (outcome, told) {
                     (Stored::Gone, Outcome::Gone) | (Stored::Modified, Outcome::Modified) => {}
-                    (Stored::Stored(mod_seq), Outcome::Stored { mod_seq: of, .. }) => {
+                    (Stored::At(mod_seq), Outcome::Stored { mod_seq: of, .. }) => {
                         assert_eq!(mod_seq, of.get());
                     }
                     (outcome, told) => panic!("{told:?}, not {outcome:?}"),
@@ -344,7 +345,7 @@ impl State {
 
 #[derive(Debug)]
 enum Stored {
-    Stored(u64),
+    At(u64),
     Modified,
     Gone,
 }
@@ -370,10 +371,10 @@ impl Held {
             }
         }
         if (system, &keywords) == (mail.system, &mail.keywords) {
-            return Some(Stored::Stored(mail.mod_seq));
+            return Some(Stored::At(mail.mod_seq));
         }
         let mod_seq = self.change();
         self.messages.insert(uid, Mail { mod_seq, system, keywords, ..mail });
-        Some(Stored::Stored(mod_seq))
+        Some(Stored::At(mod_seq))
     }
 }
