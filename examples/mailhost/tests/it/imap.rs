@@ -8,6 +8,7 @@ mod login;
 mod mailboxes;
 mod messages;
 mod quota;
+mod required;
 mod search;
 mod select;
 
