@@ -11,6 +11,7 @@ mod search;
 mod select;
 mod status;
 mod store;
+mod tls;
 mod uids;
 
 use super::Imap;

@@ -179,3 +179,19 @@ fn what_has_changed_meanwhile_is_left_alone_and_named() {
     let said = one.ok(format!("STORE 1,2,1,2:2,1:2 (UNCHANGEDSINCE {since}) +FLAGS.SILENT (twice)"));
     assert!(!said.contains("MODIFIED") && those(&said.lines(), "FETCH").len() == 2, "{:?}", said);
 }
+
+// Ledger: 7162-3.2.8-3
+#[test]
+fn close_does_not_tell_where_the_mailbox_stands() {
+    let site = site();
+    let host = site.start();
+    let mut imap = Imap::anna(&host);
+    filled(&mut imap, "INBOX", 2);
+    for enabling in ["SELECT INBOX (CONDSTORE)", "SELECT INBOX"] {
+        imap.ok(enabling);
+        imap.ok("STORE 1 +FLAGS (\\Deleted)");
+        let said = imap.ok("CLOSE");
+        assert!(!said.contains("HIGHESTMODSEQ") && said.lines().is_empty(), "{said:?}");
+    }
+    assert_eq!(status(&mut imap, "INBOX", "MESSAGES"), 0);
+}

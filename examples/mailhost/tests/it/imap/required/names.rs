@@ -15,7 +15,7 @@ fn names_are_kept_in_net_unicode_and_found_however_they_are_written() {
     let listed = |attributes: &str| format!("LIST ({attributes}) \"/\" {COMPOSED} (\"OLDNAME\" ({LOOSE}))");
     assert!(imap.ok(format!("CREATE {LOOSE}")).has(&listed("")));
     imap.refused(format!("CREATE {COMPOSED}"), "ALREADYEXISTS");
-    imap.refused("CREATE \"a\u{85}b\"", "CANNOT");
+    imap.bad("CREATE \"a\u{85}b\"");
     let found = format!("LIST (\\HasNoChildren) \"/\" {COMPOSED}");
     for pattern in [LOOSE, COMPOSED, "\"e\u{301}%\""] {
         assert_eq!(imap.ok(format!("LIST \"\" {pattern}")).lines(), [&*found], "{pattern}");

@@ -31,8 +31,8 @@ fn one_response_has_what_was_asked_for_and_nothing_that_is_not_there() {
         ("COUNT", " COUNT 3", " COUNT 0"),
         ("", " ALL 2:4", ""),
         ("MIN MAX", " MIN 2 MAX 4", ""),
-        ("ALL COUNT", " ALL 2:4 COUNT 3", " COUNT 0"),
-        ("COUNT MIN ALL MAX", " MIN 2 MAX 4 ALL 2:4 COUNT 3", " COUNT 0"),
+        ("ALL COUNT", " COUNT 3 ALL 2:4", " COUNT 0"),
+        ("COUNT MIN ALL MAX", " MIN 2 MAX 4 COUNT 3 ALL 2:4", " COUNT 0"),
         ("SAVE COUNT", " COUNT 3", " COUNT 0"),
     ] {
         let (front, uid) = ("ESEARCH (TAG \"t\")", "ESEARCH (TAG \"t\") UID");
@@ -150,7 +150,7 @@ fn who_looks_for_changes_is_told_the_highest() {
         assert_eq!(found(&mut imap, &format!("SEARCH 1:2 {key}")), [format!("SEARCH 2 (MODSEQ {second})")]);
         let front = "ESEARCH (TAG \"t\")";
         for (options, rest) in [
-            ("", format!(" ALL 2:3 MODSEQ {third}")),
+            ("", format!(" MODSEQ {third} ALL 2:3")),
             ("COUNT", format!(" COUNT 2 MODSEQ {third}")),
             ("MIN", format!(" MIN 2 MODSEQ {second}")),
             ("MIN MAX", format!(" MIN 2 MAX 3 MODSEQ {third}")),
@@ -160,7 +160,7 @@ fn who_looks_for_changes_is_told_the_highest() {
         }
         assert_eq!(
             found(&mut imap, &format!("UID SEARCH RETURN (ALL) {key} OR 2 3")),
-            [format!("{front} UID ALL 2:3 MODSEQ {third}")]
+            [format!("{front} UID MODSEQ {third} ALL 2:3")]
         );
     }
     // Nothing is found, and nothing is highest.
