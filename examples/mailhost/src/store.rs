@@ -506,9 +506,10 @@ impl Writer {
                     if let Err(error) = &result {
                         tracing::error!(%error, "a mailbox cannot be shown");
                     }
-                    match self.loading.remove(&ticket).map(|reply| reply.send(result.ok())) {
-                        None | Some(Ok(())) | Some(Err(None)) => {}
-                        Some(Err(Some(view))) => self.store.release(view),
+                    if let Some(reply) = self.loading.remove(&ticket)
+                        && let Err(Some(view)) = reply.send(result.ok())
+                    {
+                        self.store.release(view);
                     }
                 }
                 Some(Event::Ready(report)) => {
