@@ -39,7 +39,8 @@ impl Client {
                 }
                 "FETCH" => {
                     let rest = words.next().expect("items");
-                    let known = self.messages.get_mut(number - 1).unwrap_or_else(|| panic!("{command}: {line}"));
+                    let known =
+                        self.messages.get_mut(number - 1).unwrap_or_else(|| panic!("{command}: {line}"));
                     let (_, uid) = rest.split_once("UID ").expect("a UID");
                     let uid = uid.split([' ', ')']).next().unwrap().parse().unwrap();
                     assert!(known.0 == 0 || known.0 == uid, "{command}: {line} instead of UID {}", known.0);
