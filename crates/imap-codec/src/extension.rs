@@ -16,6 +16,7 @@ pub(crate) mod sasl_ir;
 pub(crate) mod search_res;
 pub mod special_use;
 pub mod status;
+pub(crate) mod uid_plus;
 
 use core::fmt;
 use std::borrow::Cow;
