@@ -311,6 +311,7 @@ impl From<Extensions> for Capabilities<'_> {
 mod tests {
     use super::*;
 
+    // Ledger: 5182-2.1-1, 5182-2.4-1, 7888-5-4
     #[test]
     fn rev2_holds_its_parts_and_one_kind_of_literal() {
         let set = Extensions::default().with(Extension::Imap4Rev2);

@@ -343,6 +343,8 @@ pub fn from_utf7(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    // Ledger: 3501-5.1-1, 3501-5.1.3-1, 3501-5.1.3-2, 3501-5.1.3-3, 3501-5.1.3-4, 9051-A.1-1, 9051-A.1-2, 9051-A.1-3
+    // Ledger: 9051-A.1-4
     #[test]
     fn names_have_one_spelling_in_utf7() {
         for (name, utf7) in [

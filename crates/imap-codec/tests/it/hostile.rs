@@ -80,6 +80,7 @@ fn numbers_of_any_size_are_answered() {
     }
 }
 
+// Ledger: 7888-3-2, 7888-3-3
 #[test]
 fn literals_at_every_place_lose_no_step() {
     // Wherever a literal is put into whichever command, the one behind is found, and nothing in the literal is obeyed.
@@ -167,6 +168,7 @@ fn lists_of_a_command_are_short() {
     assert!(selected(&id(101)).starts_with("a BAD expected a shorter list"));
 }
 
+// Ledger: 3501-9-4, 9051-9-4
 #[test]
 fn nul_is_refused_wherever_it_stands() {
     let command = "a LOGIN \"us\" {3+}\r\nabc\r\n";

@@ -94,6 +94,7 @@ fn many(mut seed: u64) {
     assert!(work.snapshots > 10 && work.compacted > 10 && work.loads > 100, "{work:?}");
 }
 
+// Ledger: 5321-6.1-1
 #[test]
 fn nothing_acknowledged_is_lost_wherever_the_power_is_cut() {
     many(1);
