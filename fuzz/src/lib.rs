@@ -15,6 +15,8 @@ pub mod imap_server_split;
 pub mod imap_utf7_roundtrip;
 pub mod mailstore_crash;
 pub mod mailstore_journal_recovery;
+pub mod mailstore_mime_scan;
+pub mod mailstore_search;
 pub mod mx_lookup_answers;
 pub mod pop3_client_split;
 pub mod pop3_command_roundtrip;
@@ -166,6 +168,20 @@ pub const TARGETS: &[Target] = &[
         seeds: "pop3-codec",
         side: Side::Client,
         choices: 3,
+    },
+    Target {
+        name: "mailstore_mime_scan",
+        run: mailstore_mime_scan::run,
+        seeds: "mailstore",
+        side: Side::Client,
+        choices: 3,
+    },
+    Target {
+        name: "mailstore_search",
+        run: mailstore_search::run,
+        seeds: "mailstore",
+        side: Side::Client,
+        choices: 6,
     },
     Target {
         name: "relay_queue_operations",

@@ -3,7 +3,7 @@
 //! **It does no I/O.** [`Store`] asks for disk [operations](Operation) and takes their outcomes; what carries them out, on how
 //! many threads and on what kind of disk, is the driver's business. One driver is here, by name and behind the
 //! feature `os`: `mailstore::os`, over `std::fs`. It is no protocol: it knows mailboxes, unique identifiers and modification
-//! sequences, and nothing of IMAP or POP3; nor does it read what is in a message.
+//! sequences, and nothing of IMAP or POP3. What is in a message is read beside the store: [`mime`] finds its parts, [`search`] its texts.
 //!
 //! ```text
 //!            commit ──▶ ┌───────┐ ──▶ Operation: create, write, sync ──▶ ┌──────┐
@@ -135,6 +135,8 @@
 //! Disk, at most: three times what is alive, some segments, and what has come since the last snapshot. Files that somebody
 //! reads are kept until they are released.
 //!
+//! Messages are looked into without the store, within the bounds of [`mime::Scanner`] and of [`search`].
+//!
 //! # Standards
 //!
 //! | RFC | what of it |
@@ -142,6 +144,9 @@
 //! | [RFC 9051 §2.3.1.1](https://www.rfc-editor.org/rfc/rfc9051#section-2.3.1.1) | unique identifiers rise and are never used again; UIDVALIDITY |
 //! | [RFC 7162 §3.1](https://www.rfc-editor.org/rfc/rfc7162#section-3.1) | modification sequences of messages and mailboxes |
 //! | [RFC 5321 §6.1](https://www.rfc-editor.org/rfc/rfc5321#section-6.1) | what was accepted is not lost: `Durable` is what a 250 may say |
+//!
+//! | [RFC 2045](https://www.rfc-editor.org/rfc/rfc2045), [RFC 2046](https://www.rfc-editor.org/rfc/rfc2046), [RFC 5322](https://www.rfc-editor.org/rfc/rfc5322) | the parts of messages and what their headers say: [`mime`] |
+//! | [RFC 9051 §6.4.4](https://www.rfc-editor.org/rfc/rfc9051#section-6.4.4), [RFC 2047](https://www.rfc-editor.org/rfc/rfc2047) | SEARCH: [`search`] |
 //!
 //! # Modules
 //!
@@ -151,6 +156,8 @@
 //! | [`operation`] | what a disk is asked for |
 //! | [`upload`] | a large body on its way to stable storage |
 //! | [`mailbox`], [`message`] | what is shown |
+//! | [`mime`] | the parts of a message, its envelope, sections |
+//! | [`search`] | which messages match |
 //! | [`verify`] | everything compared with its checksums |
 //! | [`limits`], [`error`] | every bound; what can go wrong, by whose fault |
 //! | `os` | the driver over `std::fs`, behind a feature |
@@ -165,10 +172,12 @@ mod journal;
 pub mod limits;
 pub mod mailbox;
 pub mod message;
+pub mod mime;
 pub mod operation;
 #[cfg(feature = "os")]
 pub mod os;
 mod planted;
+pub mod search;
 #[cfg(feature = "simulation")]
 pub mod sim;
 mod snapshot;

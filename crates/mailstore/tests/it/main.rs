@@ -4,8 +4,12 @@
 mod compat;
 mod crash;
 mod faults;
+mod messages;
+mod mime;
+mod oracle;
 mod planted;
 mod recovery;
 mod rot;
+mod search;
 mod store;
 mod world;
