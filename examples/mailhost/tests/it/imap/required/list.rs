@@ -56,6 +56,9 @@ fn what_is_subscribed_to_is_listed_and_marked() {
     let marks = told.iter().filter(|line| line.contains("\\Subscribed"));
     assert_eq!(marks.collect::<Vec<_>>(), subscribed[..3].iter().collect::<Vec<_>>());
     assert!(plain.iter().all(|line| !line.contains("\\Subscribed") && !line.contains("(\"")), "{plain:?}");
+    imap.ok("SUBSCRIBE foo");
+    assert_eq!(listed(&mut imap, "LIST (SUBSCRIBED) \"\" foo"), ["LIST (\\Subscribed \\HasChildren) foo"]);
+    imap.ok("UNSUBSCRIBE foo");
     imap.ok("UNSUBSCRIBE foo/bar");
     imap.ok("CREATE gone/deep");
     let told = listed(&mut imap, "LIST \"\" (foo/bar gone/deep) RETURN (SUBSCRIBED)");
