@@ -448,6 +448,11 @@ impl Index {
         self.tables.get(&table)?.holds.get(&Key::new(key)).copied()
     }
 
+    /// A table of the caller's, if there is anything in it.
+    pub(crate) fn table(&self, table: u16) -> Option<&Table> {
+        self.tables.get(&table)
+    }
+
     /// Where a body lies.
     pub(crate) fn body(&self, body: BodyId, live: &[Live]) -> Option<Stretch> {
         content(&self.bodies, &self.large, body, live)

@@ -27,7 +27,7 @@ use self::compaction::Compaction;
 use self::loading::Loading;
 use self::making::{Making, Progress};
 use crate::error::{Dead, Failure, Refusal, Unavailable};
-use crate::index::{Change, Highest, Index};
+use crate::index::{Change, Highest, Index, Key};
 use crate::journal::entry::Record;
 use crate::journal::recovery::{
     Damage, HIGHEST_SEGMENT, Recovered, Recovery, Report, change, number, rewrite,
@@ -36,7 +36,7 @@ use crate::journal::segment::{HEADER_READ, Header, Live};
 use crate::journal::writer::{BATCH_END, SEAL, Writer};
 use crate::limits::Limits;
 use crate::mailbox::{
-    AccountId, Located, MailboxId, MailboxStatus, ModSeq, Pin, Records, Uid, UidValidity, View,
+    AccountId, Located, MailboxId, MailboxStatus, ModSeq, Pin, Records, TableStatus, Uid, UidValidity, View,
 };
 use crate::message::{Body, BodyId, Stretch, UnixTime};
 use crate::operation::{DiskError, Done, File, Operation};
@@ -568,6 +568,16 @@ impl Store {
             }
         }
         Records { pin, records, next }
+    }
+
+    /// How much there is in a table. It takes no longer for a large one.
+    pub fn table(&self, table: u16) -> TableStatus {
+        let table = self.is_ready().then(|| self.index.table(table)).flatten();
+        table.map_or_else(TableStatus::default, |table| TableStatus {
+            records: table.values.len(),
+            holds: table.holds.len(),
+            last_hold: table.holds.last().map(Key::to_bytes),
+        })
     }
 
     /// Where the body lies that a record of the caller's holds.
