@@ -32,6 +32,9 @@ commands:
         --ours-only         mailhost alone, which needs neither of them nor root
         --pairs N           how many runs of each, in turn; 3 unless told
         --messages N        how many over 10 and 50 connections; 10,000 unless told
+    bench queue [--messages N] [--runs N]
+                            how soon a host greets whose queue holds 1,000,000 messages, or N, and
+                            how much memory it has by then and when it has read them all
     simulate [--seeds N] [--hosts N] [--days N] [--first SEED] [--replays N] [--jobs N]
                             whole worlds of mail hosts, each under one seed and a virtual clock
     simulate replay FILE    one of them again, with all that was said
@@ -56,6 +59,9 @@ fn main() -> ExitCode {
         ["bench", "guard"] => bench::watch(),
         ["bench", "host", ref options @ ..] if let Some(options) = bench::Options::parse(options) => {
             Project::load().and_then(|project| bench::host(&project, options))
+        }
+        ["bench", "queue", ref options @ ..] if let Some(options) = bench::QueueOptions::parse(options) => {
+            Project::load().and_then(|project| bench::queue(&project, options))
         }
         ["simulate", ref rest @ ..] => Project::load().and_then(|project| simulate::simulate(&project, rest)),
         ["torture", "kill", "--rounds", count] => {

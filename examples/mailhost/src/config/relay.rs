@@ -326,7 +326,8 @@ mod tests {
              networks = [\"10.0.0.0/8\", \"2001:db8::/32\", \"192.0.2.7\"]\nport = 2525\n\
              allow_private_addresses = true\nsmarthost = \"Smtp.Out.test\"\nuser = \"anna\"\npassword_file = \"/p\"\n\
              [relay.routes]\n\"Inner.test\" = \"[::1]:2526\"\n\"other.test\" = \"192.0.2.9\"\n\"last.test\" = \"mx.last.test:26\"\n\
-             [queue]\nretry = [\"2m\", \"1h\"]\nexpire = \"72h\"\nwarn = \"0s\"\n",
+             [queue]\nretry = [\"2m\", \"1h\"]\nexpire = \"72h\"\nwarn = \"0s\"\nresident_messages = 500\n\
+             resident_size = \"2 MiB\"\n",
         );
         let config = config.unwrap_or_else(|error| panic!("{error}"));
         let network = |address: &str, bits| Network { address: address.parse().unwrap(), bits };
