@@ -177,9 +177,9 @@ pub async fn serve(host: Arc<Host>, listener: UnixListener, mut stopping: Stoppi
             Some(_) = requests.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    let host = Arc::clone(&host);
+                    let (host, stopping) = (Arc::clone(&host), stopping.clone());
                     requests.spawn(async move {
-                        if let Err(error) = answer(&host, stream).await {
+                        if let Err(error) = answer(&host, stream, &stopping).await {
                             info!(%error, "an administration request was not finished");
                         }
                     });
@@ -203,7 +203,7 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     UnixListener::bind(path)
 }
 
-async fn answer(host: &Host, mut stream: UnixStream) -> io::Result<()> {
+async fn answer(host: &Host, mut stream: UnixStream, stopping: &Stopping) -> io::Result<()> {
     let (reader, mut writer) = stream.split();
     let mut line = String::new();
     time::timeout(ANSWER, BufReader::new(reader.take(LONGEST)).read_line(&mut line))
@@ -224,8 +224,15 @@ async fn answer(host: &Host, mut stream: UnixStream) -> io::Result<()> {
         };
         let mut text = serde_json::to_vec(&response)?;
         text.push(b'\n');
-        // Who asks for a million messages reads them, or is gone.
-        time::timeout(ANSWER, writer.write_all(&text)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        // Who reads a long list takes as long as it takes; but a host that stops does not wait for it.
+        let mut given_up = stopping.clone();
+        tokio::select! {
+            biased;
+            written = writer.write_all(&text) => written?,
+            () = async { given_up.requested().await; time::sleep(STOP).await } => {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
         match next {
             Some(next) => work = Ok(next),
             None => return Ok(()),
@@ -254,7 +261,8 @@ async fn ask_host(
             return Err(Failure::new("the host has ended before it has answered; look at its log"));
         }
         let response: Response = serde_json::from_str(&answer)?;
-        let more = matches!(response, Response::Queue { more: true, .. } | Response::Ordered { more: true, .. });
+        let more =
+            matches!(response, Response::Queue { more: true, .. } | Response::Ordered { more: true, .. });
         tell(response)?;
         if !more {
             return Ok(());
@@ -429,6 +437,8 @@ fn is_nobody(error: &io::Error) -> bool {
 }
 
 const ANSWER: Duration = Duration::from_secs(30);
+/// How long a host that stops waits for somebody who reads an answer.
+const STOP: Duration = Duration::from_secs(2);
 /// How long a host may take over a part of what it was asked for; it gives up first.
 const PATIENCE: Duration = Duration::from_secs(90);
 const LONGEST: u64 = 1 << 20;

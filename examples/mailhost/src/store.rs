@@ -229,7 +229,10 @@ impl Store {
         let pins = located.into_iter().flatten().map(Pin::from).collect();
         let _pinned = Pinned { pins, store: self.clone() };
         let mut values = self.read_all(stretches).await.into_iter();
-        Ok(there.into_iter().map(|there| there.then(|| values.next().unwrap_or_else(|| Err(ended())))).collect())
+        Ok(there
+            .into_iter()
+            .map(|there| there.then(|| values.next().unwrap_or_else(|| Err(ended()))))
+            .collect())
     }
 
     /// How much there is in a table.

@@ -40,7 +40,14 @@ impl QueueOptions {
 /// Fills a queue, and starts the real host on it, with its files in the page cache and without.
 pub(crate) fn queue(project: &Project, options: QueueOptions) -> Result<bool, String> {
     command::run(cargo(project).args(["build", "--release", "--package", "mailhost", "--bins"]))?;
-    command::run(cargo(project).args(["build", "--release", "--package", "mailhost", "--example", "fill_queue"]))?;
+    command::run(cargo(project).args([
+        "build",
+        "--release",
+        "--package",
+        "mailhost",
+        "--example",
+        "fill_queue",
+    ]))?;
     let guard = Guard::start(project.target.join("bench-queue"))?;
     println!("{}", machine_of(project, "")?);
     let dir = guard.folder().to_owned();
@@ -55,7 +62,10 @@ pub(crate) fn queue(project: &Project, options: QueueOptions) -> Result<bool, St
     let fill = project.target.join("release/examples/fill_queue");
     command::run(Command::new(fill).arg(&config).arg(options.messages.to_string()))?;
     println!("{} messages of 1 KiB in {:.0} s", options.messages, start.elapsed().as_secs_f64());
-    println!("{:>6} {:>12} {:>12} {:>12} {:>12} {:>12}", "cache", "220 s", "220 MiB", "read s", "read MiB", "messages");
+    println!(
+        "{:>6} {:>12} {:>12} {:>12} {:>12} {:>12}",
+        "cache", "220 s", "220 MiB", "read s", "read MiB", "messages"
+    );
     for run in 0..2 * options.runs {
         let warm = run % 2 == 1;
         if !warm {
@@ -87,8 +97,10 @@ fn measure(project: &Project, guard: &Guard, config: &Path, port: u16) -> Result
     let log = guard.folder().join("mailhost.log");
     let stderr = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
     let start = Instant::now();
-    let mut host = guard
-        .spawn("mailhost", Command::new(program(project)).args(["serve", "--config"]).arg(config).stderr(stderr))?;
+    let mut host = guard.spawn(
+        "mailhost",
+        Command::new(program(project)).args(["serve", "--config"]).arg(config).stderr(stderr),
+    )?;
     let greeting = until(&mut host, &log, || {
         let mut wire = Wire::connect(port).ok()?;
         let line = wire.line().ok()?.to_vec();
@@ -116,7 +128,8 @@ fn until<T>(host: &mut Server, log: &Path, mut done: impl FnMut() -> Option<T>) 
             return Ok(found);
         }
         let late = Instant::now() > deadline;
-        if let Err(error) = host.check().and_then(|()| if late { Err("it takes too long".to_owned()) } else { Ok(()) })
+        if let Err(error) =
+            host.check().and_then(|()| if late { Err("it takes too long".to_owned()) } else { Ok(()) })
         {
             return Err(format!("{error}\n{}", fs::read_to_string(log).unwrap_or_default()));
         }

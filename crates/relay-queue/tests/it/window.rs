@@ -210,10 +210,7 @@ fn an_order_for_a_destination_finds_what_goes_there_outside_the_window() {
     let held = world.send("alice@a.test", &["x@b.test", "y@c.test"]);
     world.run(START + 1);
     let recipient = address("y@c.test");
-    assert_eq!(
-        world.queue.handle_order(at(START + 1), Which::Recipient(held, &recipient), Order::Hold),
-        1
-    );
+    assert_eq!(world.queue.handle_order(at(START + 1), Which::Recipient(held, &recipient), Order::Hold), 1);
     for to in ["x@b.test", "x@c.test"] {
         fill(&mut world, to, 5);
     }
@@ -256,12 +253,14 @@ fn a_queue_works_while_its_records_are_still_read() {
     // As a host reads them: a few at a time, and what was accepted meanwhile is among them.
     let (mut from, mut number) = (bytes::Bytes::new(), 0);
     loop {
-        let page: Vec<_> = world.disk.range(from.clone()..).take(5).map(|(k, v)| (k.clone(), v.clone())).collect();
+        let page: Vec<_> =
+            world.disk.range(from.clone()..).take(5).map(|(k, v)| (k.clone(), v.clone())).collect();
         for (key, value) in &page {
             world.queue.handle_record(key, value);
             number += 1;
             if number % 7 == 0 && number < 2 * old.len() {
-                let id = world.accept(Envelope::new(None, BodyHandle(2)).to(address("x@c.test")), &["x@c.test"]);
+                let id =
+                    world.accept(Envelope::new(None, BodyHandle(2)).to(address("x@c.test")), &["x@c.test"]);
                 assert!(ids.insert(id.expect("stored")), "an identifier is given out again");
             }
         }

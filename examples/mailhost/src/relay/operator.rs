@@ -258,7 +258,9 @@ impl Shown {
             size: 0,
             accepted: unknown(),
             expires: unknown(),
-            recipients: vec![vec!["its records cannot be read; see the log, and `mailhost verify`".to_owned()]],
+            recipients: vec![vec![
+                "its records cannot be read; see the log, and `mailhost verify`".to_owned(),
+            ]],
         }
     }
 }

@@ -103,7 +103,10 @@ impl Relay {
     pub(super) fn still_reading(&self) -> Option<String> {
         let reading = self.reading();
         let all = reading.all.max(reading.read);
-        reading.from.is_some().then(|| format!("the queue is still being read, {} of {all} records", reading.read))
+        reading
+            .from
+            .is_some()
+            .then(|| format!("the queue is still being read, {} of {all} records", reading.read))
     }
 
     /// What all messages of which something is known are called, the oldest first.
@@ -213,7 +216,9 @@ impl Relay {
             if left.is_empty() {
                 return Ok(());
             }
-            timeout_at(end, again).await.map_err(|_| io::Error::other("the disk does not keep what has become of a message"))?;
+            timeout_at(end, again)
+                .await
+                .map_err(|_| io::Error::other("the disk does not keep what has become of a message"))?;
         }
     }
 }
