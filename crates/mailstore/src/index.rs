@@ -296,10 +296,6 @@ impl Index {
         Some((id, Some(body.size)))
     }
 
-    pub(crate) fn has_body(&self, body: BodyId) -> bool {
-        self.body_size(body).is_some()
-    }
-
     fn body_size(&self, body: BodyId) -> Option<u64> {
         let inline = self.bodies.get(&body.0).map(|body| u64::from(body.place.length));
         inline.or_else(|| self.large.get(&body.0).map(|body| body.size))

@@ -703,7 +703,8 @@ impl Store {
                 File::Snapshot(number) => snapshot.is_none_or(|header| header.number != *number),
                 // What is damaged may have named it.
                 File::Body(_) if !report.damage.is_empty() => false,
-                File::Body(id) => !self.index.has_body(*id),
+                // A body of the journal may have the number of an upload whose removal a crash has undone.
+                File::Body(id) => self.index.large_body(*id).is_none(),
             })
             .collect();
         report.orphans = orphans.len();
