@@ -1,6 +1,7 @@
 //! `cargo xtask bench queue`: how soon a host greets whose queue is large, and in how much memory it does.
 
 use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -112,7 +113,22 @@ fn measure(project: &Project, guard: &Guard, config: &Path, port: u16) -> Result
         return Err(format!("a greeting is expected, not {:?}", String::from_utf8_lossy(&greeting)));
     }
     let greeted_memory = memory(&host)?;
-    let messages = until(&mut host, &log, || waiting(&fs::read_to_string(&log).ok()?))?;
+    let mut said = BufReader::new(File::open(&log).map_err(|error| format!("{}: {error}", log.display()))?);
+    let mut line = String::new();
+    let messages = until(&mut host, &log, || {
+        // A host with so much to do says much; each line is looked at once.
+        while said.read_line(&mut line).ok()? > 0 {
+            if !line.ends_with('\n') {
+                return None;
+            }
+            let found = waiting(&line);
+            line.clear();
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
+    })?;
     let read = start.elapsed().as_secs_f64();
     // What was read comes to rest: the first look-ups fail.
     thread::sleep(SETTLE);
