@@ -2,11 +2,19 @@
 //! the test, finds in the mailboxes. The same work is done with Dovecot, so that a test is known to be right.
 
 mod async_imap;
+mod curl;
+mod differential;
 mod dovecot;
+mod fetchmail;
 mod foreign;
 mod imapclient;
 mod imapflow;
 mod imaplib;
+mod maildir;
+mod mbsync;
+mod neomutt;
+mod offlineimap;
 mod server;
+mod two_ways;
 mod typed;
 mod work;

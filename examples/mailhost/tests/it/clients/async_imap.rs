@@ -220,3 +220,8 @@ fn works_with(kind: Kind, test: &str) {
 fn async_imap_works_with_dovecot() {
     works_with(Kind::Dovecot, "async_imap_works_with_dovecot");
 }
+
+#[test]
+fn async_imap_works_with_us() {
+    works_with(Kind::Ours, "async_imap_works_with_us");
+}

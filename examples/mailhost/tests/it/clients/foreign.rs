@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Instant;
@@ -17,24 +17,27 @@ pub(super) fn peers() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target folder").join("peers")
 }
 
-/// Gone at the end of its test, with all that it has started.
-struct Group(Child);
+/// A client that runs; gone at the end of its test, with all that it has started.
+pub(super) struct Foreign {
+    child: Child,
+    stdin: Option<ChildStdin>,
+}
 
-/// Runs a client to its end, and hands over each line that it says while it says it.
+/// Runs a client to its end.
 #[track_caller]
-pub(super) fn run(command: &mut Command, stdin: &str, mut heard: impl FnMut(&str)) -> Run {
+pub(super) fn run(command: &mut Command) -> Run {
+    watch(command, |_, foreign| foreign.end_of_input())
+}
+
+/// Runs a client to its end, and hands over each line that it says while it says it. Its input stays open until it is
+/// closed. First of all comes an empty line.
+#[track_caller]
+pub(super) fn watch(command: &mut Command, mut heard: impl FnMut(&str, &mut Foreign)) -> Run {
     // A group of its own: some clients have children that would stay.
     command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.spawn().expect("a client");
-    let mut group = Group(child);
-    let (mut input, output, mut errors) = (
-        group.0.stdin.take().expect("a pipe"),
-        group.0.stdout.take().expect("a pipe"),
-        group.0.stderr.take().expect("a pipe"),
-    );
-    let stdin = stdin.to_owned();
-    // It need not read all of it.
-    let writer = thread::spawn(move || drop(input.write_all(stdin.as_bytes())));
+    let mut child = command.spawn().expect("a client");
+    let (output, mut errors) = (child.stdout.take().expect("a pipe"), child.stderr.take().expect("a pipe"));
+    let mut foreign = Foreign { stdin: child.stdin.take(), child };
     let stderr = thread::spawn(move || {
         let mut text = Vec::new();
         let _ = errors.read_to_end(&mut text);
@@ -49,37 +52,55 @@ pub(super) fn run(command: &mut Command, stdin: &str, mut heard: impl FnMut(&str
         }
     });
     let (end, mut stdout) = (Instant::now() + DEADLINE, String::new());
+    heard("", &mut foreign);
     loop {
         match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
             Ok(line) => {
                 stdout.push_str(&line);
                 stdout.push('\n');
-                heard(&line);
+                heard(&line, &mut foreign);
             }
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
-                group.kill();
+                foreign.signal(Signal::KILL);
                 panic!("{command:?} has not ended in time: {stdout}{}", stderr.join().unwrap());
             }
         }
     }
-    let status = group.0.wait().expect("its status").code();
-    writer.join().unwrap();
+    foreign.end_of_input();
+    let status = foreign.child.wait().expect("its status").code();
     Run { status, stdout, stderr: stderr.join().unwrap() }
 }
 
-impl Group {
-    fn kill(&mut self) {
-        let _ = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
-        let _ = self.0.wait();
+impl Foreign {
+    /// Types this.
+    #[track_caller]
+    pub(super) fn say(&mut self, text: &str) {
+        // It need not want to read.
+        let _ = self.stdin.as_mut().expect("open").write_all(text.as_bytes());
+    }
+
+    /// There is no more to read for it.
+    pub(super) fn end_of_input(&mut self) {
+        self.stdin = None;
+    }
+
+    /// SIGTERM.
+    pub(super) fn stop(&mut self) {
+        self.signal(Signal::TERM);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let _ = kill_process_group(Pid::from_child(&self.child), signal);
     }
 }
 
-impl Drop for Group {
+impl Drop for Foreign {
     fn drop(&mut self) {
-        // After a good end this finds nobody: the number is not given away before it has been waited for.
-        if self.0.try_wait().is_ok_and(|status| status.is_none()) {
-            self.kill();
+        // Once it has been waited for, its number may be somebody else's.
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            self.signal(Signal::KILL);
+            let _ = self.child.wait();
         }
     }
 }

@@ -23,3 +23,8 @@ fn works_with(kind: Kind, test: &str) {
 fn imapclient_works_with_dovecot() {
     works_with(Kind::Dovecot, "imapclient_works_with_dovecot");
 }
+
+#[test]
+fn imapclient_works_with_us() {
+    works_with(Kind::Ours, "imapclient_works_with_us");
+}

@@ -21,3 +21,8 @@ fn works_with(kind: Kind, test: &str) {
 fn imapflow_works_with_dovecot() {
     works_with(Kind::Dovecot, "imapflow_works_with_dovecot");
 }
+
+#[test]
+fn imapflow_works_with_us() {
+    works_with(Kind::Ours, "imapflow_works_with_us");
+}

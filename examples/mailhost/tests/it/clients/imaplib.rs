@@ -20,3 +20,8 @@ fn works_with(kind: Kind, test: &str) {
 fn imaplib_works_with_dovecot() {
     works_with(Kind::Dovecot, "imaplib_works_with_dovecot");
 }
+
+#[test]
+fn imaplib_works_with_us() {
+    works_with(Kind::Ours, "imaplib_works_with_us");
+}

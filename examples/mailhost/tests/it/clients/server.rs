@@ -54,7 +54,7 @@ impl Server {
     pub(super) fn imap(&self) -> SocketAddr {
         match &self.0 {
             Running::Dovecot(dovecot) => dovecot.imap,
-            Running::Ours(_, host) => host.address(Service::Pop3),
+            Running::Ours(_, host) => host.address(Service::Imap),
         }
     }
 
@@ -62,7 +62,7 @@ impl Server {
     pub(super) fn imaps(&self) -> SocketAddr {
         match &self.0 {
             Running::Dovecot(dovecot) => dovecot.imaps,
-            Running::Ours(_, host) => host.address(Service::Pop3s),
+            Running::Ours(_, host) => host.address(Service::Imaps),
         }
     }
 

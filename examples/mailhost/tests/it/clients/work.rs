@@ -81,10 +81,13 @@ pub(super) const DELIVERED: &str = "From: Carla <carla@far.test>\r\nTo: anna@exa
 /// Has a program in another language do the work, and judges it.
 #[track_caller]
 pub(super) fn does_it_all(server: &Server, command: &mut Command) {
-    let result = foreign::run(command, &settings(server), |line| {
-        if line == "idling" {
-            server.deliver(DELIVERED.as_bytes());
+    let result = foreign::watch(command, |line, foreign| match line {
+        "" => {
+            foreign.say(&settings(server));
+            foreign.end_of_input();
         }
+        "idling" => server.deliver(DELIVERED.as_bytes()),
+        _ => {}
     });
     judge(server, &seen(&result));
 }
