@@ -7,10 +7,10 @@ use bytes::{Bytes, BytesMut};
 use imap_codec::response::Code;
 use imap_codec::server::{Answer, AppendStart};
 use imap_codec::types::sequence::SequenceSet;
-use mailstore::{Actor, Intent};
+use mailstore::commit::Outcome;
 use mailstore::mailbox::MailboxStatus;
 use mailstore::message::{NamedFlags, UnixTime};
-use mailstore::commit::Outcome;
+use mailstore::{Actor, Intent};
 use memchr::memchr3_iter;
 use tracing::info;
 
@@ -54,7 +54,8 @@ impl Session<'_> {
             return Err(End::no((Code::Cannot, "there is a flag among these that no message can have")));
         };
         let quota = self.host.store.quota(to.account).await;
-        let octets = quota.limit_octets.is_some_and(|limit| quota.used_octets.saturating_add(append.size()) > limit);
+        let octets =
+            quota.limit_octets.is_some_and(|limit| quota.used_octets.saturating_add(append.size()) > limit);
         if octets || quota.limit_messages.is_some_and(|limit| quota.used_messages >= limit) {
             return Err(End::no((Code::OverQuota, "over quota")));
         }

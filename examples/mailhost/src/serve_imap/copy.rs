@@ -9,9 +9,9 @@ use imap_codec::response::{Code, Data, Status};
 use imap_codec::server::Answer;
 use imap_codec::types::sequence::SequenceSet;
 use mailstore::Intent;
+use mailstore::commit::{Outcome, Receipt};
 use mailstore::mailbox::{MailboxId, MailboxStatus, Uid};
 use mailstore::message::Message;
-use mailstore::commit::{Outcome, Receipt};
 use tracing::warn;
 
 use super::session::{End, Session};
@@ -43,7 +43,8 @@ impl Session<'_> {
             Ok(picked) => picked,
             Err(end) => return Ok(end),
         };
-        let copy = |(uid, prefix): &Picked| Intent::Copy { from, uid: *uid, to: into, prefix: prefix.clone() };
+        let copy =
+            |(uid, prefix): &Picked| Intent::Copy { from, uid: *uid, to: into, prefix: prefix.clone() };
         let receipt = match self.commit(picked.iter().map(copy).collect()).await? {
             Ok(receipt) => receipt,
             Err(end) => return Ok(end),

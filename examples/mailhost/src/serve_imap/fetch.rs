@@ -13,10 +13,10 @@ use imap_codec::server::{Answer, Head, Literal};
 use imap_codec::types::DateTime;
 use imap_codec::types::sequence::SequenceSet;
 use mailstore::Intent;
+use mailstore::commit::Outcome;
 use mailstore::mailbox::Uid;
 use mailstore::message::{FlagChange, Flags, Message};
 use mailstore::mime::Structure;
-use mailstore::commit::Outcome;
 use tracing::warn;
 
 use self::cut::{Cut, Cuts, Want};
@@ -59,7 +59,10 @@ struct Trouble {
 }
 
 impl Session<'_> {
-    #[expect(clippy::too_many_arguments, reason = "the command has as many, and each answer needs the last three")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the command has as many, and each answer needs the last three"
+    )]
     pub(super) async fn fetch(
         &mut self,
         uid: bool,
@@ -88,9 +91,15 @@ impl Session<'_> {
                 break;
             }
             let fetched = |place: usize| {
-                Some(Fetched { place, number: number(place)?, message: selected.message(place)?, seen: false })
+                Some(Fetched {
+                    place,
+                    number: number(place)?,
+                    message: selected.message(place)?,
+                    seen: false,
+                })
             };
-            let newer = |fetched: &Fetched| changed_since.is_none_or(|since| fetched.message.mod_seq().get() > since);
+            let newer =
+                |fetched: &Fetched| changed_since.is_none_or(|since| fetched.message.mod_seq().get() > since);
             let mut fetched: Vec<Fetched> = step.into_iter().filter_map(fetched).filter(newer).collect();
             if marks && let Err(end) = self.mark_seen(&mut fetched).await? {
                 return Ok(end);
@@ -155,7 +164,12 @@ impl Session<'_> {
 
 impl<'a> Plan<'a> {
     /// `None` if it is more than a client can mean.
-    fn new(items: &'a FetchAttributes<'_>, by_uid: bool, changed_since: bool, condstore: bool) -> Option<Self> {
+    fn new(
+        items: &'a FetchAttributes<'_>,
+        by_uid: bool,
+        changed_since: bool,
+        condstore: bool,
+    ) -> Option<Self> {
         let attributes: Vec<FetchAttribute<'a>> = items.iter().take(MOST_ITEMS + 1).collect();
         if attributes.len() > MOST_ITEMS {
             return None;
@@ -165,8 +179,7 @@ impl<'a> Plan<'a> {
         let shapes = |one: &FetchAttribute<'_>| {
             matches!(one, FetchAttribute::Envelope | FetchAttribute::Body | FetchAttribute::BodyStructure)
         };
-        let structure =
-            attributes.iter().any(shapes) || wants.iter().flatten().any(Want::needs_structure);
+        let structure = attributes.iter().any(shapes) || wants.iter().flatten().any(Want::needs_structure);
         let sees = attributes.iter().any(|one| {
             matches!(
                 one,
@@ -251,17 +264,23 @@ impl<'a> Plan<'a> {
                 FetchAttribute::ModSeq => items.push(FetchItem::ModSeq(message.mod_seq().get())),
                 FetchAttribute::InternalDate => {
                     let epoch = || DateTime::from_unix(0);
-                    items.extend(DateTime::from_unix(message.date().0).or_else(epoch).map(FetchItem::InternalDate));
+                    items.extend(
+                        DateTime::from_unix(message.date().0).or_else(epoch).map(FetchItem::InternalDate),
+                    );
                 }
                 FetchAttribute::Envelope => {
                     let envelope = structure.and_then(|structure| structure.root().envelope());
-                    items.extend(envelope.map(|envelope| FetchItem::Envelope(Box::new(shape::envelope(envelope)))));
+                    items.extend(
+                        envelope.map(|envelope| FetchItem::Envelope(Box::new(shape::envelope(envelope)))),
+                    );
                 }
                 FetchAttribute::Body => {
                     items.extend(structure.map(|structure| FetchItem::Body(shape::body(structure.root()))));
                 }
                 FetchAttribute::BodyStructure => {
-                    items.extend(structure.map(|structure| FetchItem::BodyStructure(shape::body(structure.root()))));
+                    items.extend(
+                        structure.map(|structure| FetchItem::BodyStructure(shape::body(structure.root()))),
+                    );
                 }
                 _ => {}
             }
@@ -280,9 +299,11 @@ impl<'a> Plan<'a> {
             let source = want.source();
             let mut begun = match (literal.take(), answer.take()) {
                 (Some(literal), _) => literal.next(&items, &source, octets.size(), out),
-                (None, Some(answer)) => {
-                    answer.literal(&Head { number: fetched.number, items: &items, source }, octets.size(), out)
-                }
+                (None, Some(answer)) => answer.literal(
+                    &Head { number: fetched.number, items: &items, source },
+                    octets.size(),
+                    out,
+                ),
                 // One of the two is always there.
                 (None, None) => break,
             };

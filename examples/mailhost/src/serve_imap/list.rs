@@ -113,7 +113,9 @@ impl Session<'_> {
         out: &mut BytesMut,
     ) -> io::Result<End> {
         let names = self.names().await;
-        let Some(pattern) = interpreted(reference.as_str(), pattern) else { return Ok(End::ok("there is none")) };
+        let Some(pattern) = interpreted(reference.as_str(), pattern) else {
+            return Ok(End::ok("there is none"));
+        };
         let matches = |name: &str| pattern.matches(name, Some(Delimiter::SLASH));
         // RFC 3501 §6.3.9: with "%", a name that only leads to one that is subscribed is shown, as one that is not.
         let above: BTreeSet<&str> = if pattern.as_str().ends_with('%') {
@@ -137,7 +139,9 @@ impl Session<'_> {
     }
 
     async fn names(&self) -> Names {
-        let Some(user) = self.user else { return Names { there: BTreeMap::new(), subscribed: BTreeSet::new() } };
+        let Some(user) = self.user else {
+            return Names { there: BTreeMap::new(), subscribed: BTreeSet::new() };
+        };
         let (actor, store) = (Actor::Account(user.account), &self.host.store);
         let there = store.mailboxes(actor, Some(user.account)).await;
         let subscribed = store.subscriptions(actor, user.account).await;
@@ -155,10 +159,17 @@ impl Names {
         let mailboxes = self.there.range(front.clone()..).map(|(name, _)| name.as_str());
         let subscribed = self.subscribed.range(front.clone()..).map(String::as_str);
         let end = front.clone();
-        mailboxes.take_while(move |name| name.starts_with(&front)).chain(subscribed.take_while(move |name| name.starts_with(&end)))
+        mailboxes
+            .take_while(move |name| name.starts_with(&front))
+            .chain(subscribed.take_while(move |name| name.starts_with(&end)))
     }
 
-    fn attributes(&self, name: &str, mailbox: Option<&MailboxStatus>, subscribed: bool) -> Vec<Flag<'static>> {
+    fn attributes(
+        &self,
+        name: &str,
+        mailbox: Option<&MailboxStatus>,
+        subscribed: bool,
+    ) -> Vec<Flag<'static>> {
         let mut attributes = Vec::new();
         if subscribed && self.subscribed.contains(name) {
             attributes.push(Flag::Extension(word("Subscribed")));
@@ -168,7 +179,8 @@ impl Names {
             return attributes;
         };
         let front = format!("{name}/");
-        let children = self.there.range(front.clone()..).next().is_some_and(|(name, _)| name.starts_with(&front));
+        let children =
+            self.there.range(front.clone()..).next().is_some_and(|(name, _)| name.starts_with(&front));
         attributes.push(Flag::Extension(word(if children { "HasChildren" } else { "HasNoChildren" })));
         attributes.extend(mailbox.special_use.and_then(flags::attribute));
         attributes

@@ -11,10 +11,10 @@ use imap_codec::extension::status::{StatusAttribute, StatusAttributes, StatusVal
 use imap_codec::response::{Code, Data};
 use imap_codec::server::Answer;
 use imap_codec::types::{Delimiter, Flags};
-use mailstore::{Actor, Intent};
 use mailstore::commit::Outcome;
 use mailstore::mailbox::{INBOX, MailboxId, MailboxStatus, normalise};
 use mailstore::message::{Flags as MarkFlags, UnixTime};
+use mailstore::{Actor, Intent};
 use tracing::info;
 
 use super::copy::{MOVED_AT_ONCE, moved, pick};
@@ -52,8 +52,7 @@ impl Session<'_> {
             }
         }
         let now = UnixTime(self.host.store.system().unix_seconds());
-        let intent =
-            Intent::CreateMailbox { account: user.account, name: name.to_owned(), special_use, now };
+        let intent = Intent::CreateMailbox { account: user.account, name: name.to_owned(), special_use, now };
         if let Err(end) = self.commit(vec![intent]).await? {
             return Ok(end);
         }

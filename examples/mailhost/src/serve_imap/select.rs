@@ -97,7 +97,8 @@ fn tell(
     // Deviates from RFC 3501 §2.3.2: who was told of a message first is not kept, and none is ever recent.
     answer.untagged(&Data::Recent(0), out);
     if status.unseen > 0
-        && let Some(first) = mailbox.messages.iter().position(|message| !message.flags().contains(Flags::SEEN))
+        && let Some(first) =
+            mailbox.messages.iter().position(|message| !message.flags().contains(Flags::SEEN))
         && let Some(first) = number(first)
     {
         answer.untagged(&Data::Status(Status::ok("the first unseen").with(Code::Unseen(first))), out);

@@ -9,9 +9,9 @@ use imap_codec::extension::id::Id;
 use imap_codec::response::{Code, Data, Reply};
 use imap_codec::server::{Answer, Idling};
 use imap_codec::types::string::IString;
+use mailstore::commit::Receipt;
 use mailstore::error::Refusal;
 use mailstore::mailbox::AccountId;
-use mailstore::commit::Receipt;
 use mailstore::{Actor, Commit, Failure, Intent};
 use tracing::warn;
 
@@ -106,7 +106,9 @@ impl<'h> Session<'h> {
                 self.selected = None;
                 return End::ok("left").answer(answer, out);
             }
-            Verb::Create { mailbox, special_use } => self.create(&mailbox, &special_use, &mut answer, out).await?,
+            Verb::Create { mailbox, special_use } => {
+                self.create(&mailbox, &special_use, &mut answer, out).await?
+            }
             Verb::Delete(mailbox) => self.delete(&mailbox).await?,
             Verb::Rename(from, to) => self.rename(&from, &to).await?,
             Verb::Subscribe(mailbox) => self.subscribe(&mailbox, true).await?,
@@ -128,7 +130,9 @@ impl<'h> Session<'h> {
                 self.store(uid, &set, &change, &mut answer, wire, out).await?
             }
             Verb::Copy { uid, set, mailbox } => self.copy(uid, &set, &mailbox).await?,
-            Verb::Move { uid, set, mailbox } => self.move_messages(uid, &set, &mailbox, &mut answer, wire, out).await?,
+            Verb::Move { uid, set, mailbox } => {
+                self.move_messages(uid, &set, &mailbox, &mut answer, wire, out).await?
+            }
             // SETQUOTA, and whatever a later version of the codec understands and does not announce.
             _ => End::no((Code::Cannot, "not here")),
         };
@@ -227,7 +231,9 @@ pub(super) fn said(failure: &Failure) -> Reply<'static> {
     match failure {
         Failure::NoSpace => (Code::Limit, "the disk is full").into(),
         Failure::Refused(refusal) => refused(refusal),
-        Failure::Disk | Failure::Unknown => (Code::Unavailable, "the disk failed, nothing was changed").into(),
+        Failure::Disk | Failure::Unknown => {
+            (Code::Unavailable, "the disk failed, nothing was changed").into()
+        }
     }
 }
 

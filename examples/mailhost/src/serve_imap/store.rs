@@ -10,9 +10,9 @@ use imap_codec::server::Answer;
 use imap_codec::types::flag::Flags as Words;
 use imap_codec::types::sequence::SequenceSet;
 use mailstore::Intent;
+use mailstore::commit::Outcome;
 use mailstore::mailbox::{ModSeq, Uid};
 use mailstore::message::FlagChange;
-use mailstore::commit::Outcome;
 
 use super::flags::{self, Names};
 use super::selected::{flush, number};
@@ -66,8 +66,12 @@ impl Session<'_> {
             if part.is_empty() {
                 break;
             }
-            let intent =
-                |(_, uid): &(usize, Uid)| Intent::Store { mailbox, uid: *uid, change: flag_change.clone(), unchanged_since };
+            let intent = |(_, uid): &(usize, Uid)| Intent::Store {
+                mailbox,
+                uid: *uid,
+                change: flag_change.clone(),
+                unchanged_since,
+            };
             let receipt = match self.commit(part.iter().map(intent).collect()).await? {
                 Ok(receipt) => receipt,
                 Err(end) => return Ok(end),

@@ -165,7 +165,12 @@ impl Imap {
     #[track_caller]
     pub(crate) fn refused(&mut self, command: impl AsRef<[u8]>, code: &str) {
         let said = self.no(command.as_ref());
-        assert!(said.end.starts_with(&format!("NO [{code}] ")), "{}: {} instead of {code}", command.as_ref().escape_ascii(), said.end);
+        assert!(
+            said.end.starts_with(&format!("NO [{code}] ")),
+            "{}: {} instead of {code}",
+            command.as_ref().escape_ascii(),
+            said.end
+        );
     }
 
     /// Begins IDLE; what is told before the client waits is left out.

@@ -57,7 +57,13 @@ pub(super) enum Octets {
     Held(Bytes),
     /// Of what comes out when these octets of the message are worked on, so many, from the first wanted one on. The
     /// first slice has been read.
-    Streamed { range: Range<u64>, work: Work, skip: u64, size: u64, first: Bytes },
+    Streamed {
+        range: Range<u64>,
+        work: Work,
+        skip: u64,
+        size: u64,
+        first: Bytes,
+    },
 }
 
 /// What is done with octets on their way.

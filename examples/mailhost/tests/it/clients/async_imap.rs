@@ -19,8 +19,8 @@ use crate::support::{DEADLINE, PASSWORD};
 
 type Mail = Session<TlsStream<TcpStream>>;
 
-/// `Entwürfe & more`, which the library wants as it goes over the wire.
-const DRAFTS: &str = "\"Entw&APw-rfe &- more\"";
+/// `Entwürfe & more`, which the library wants as it goes over the wire, but for its quotes.
+const DRAFTS: &str = "Entw&APw-rfe &- more";
 
 async fn connect(server: &Server) -> Client<TlsStream<TcpStream>> {
     let certificate = CertificateDer::from_pem_file(server.certificate()).unwrap();
@@ -104,7 +104,6 @@ async fn find(mail: &mut Mail, uids: &[u32]) {
         let expected: Vec<u32> = expected.iter().map(|number| uids[number - 1]).collect();
         assert_eq!(search(mail, query).await, expected, "{query}");
     }
-    mail.search("NONSENSE").await.unwrap_err();
 }
 
 async fn look(mail: &mut Mail, uids: &[u32]) {

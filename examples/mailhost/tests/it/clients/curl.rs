@@ -19,7 +19,16 @@ impl Curl<'_> {
         let port = if scheme == "imaps" { self.server.imaps() } else { self.server.imap() }.port();
         let mut command = Command::new("curl");
         command
-            .args(["--silent", "--show-error", "--max-time", "60", "--noproxy", "*", "--ssl-reqd", "--cacert"])
+            .args([
+                "--silent",
+                "--show-error",
+                "--max-time",
+                "60",
+                "--noproxy",
+                "*",
+                "--ssl-reqd",
+                "--cacert",
+            ])
             .arg(self.server.certificate())
             .args(["--user", &format!("{LOGIN}:{PASSWORD}")])
             .args(["--url", &format!("{scheme}://localhost:{port}{path}")]);
@@ -61,9 +70,9 @@ fn works_with(kind: Kind, test: &str) {
     curl.says("/", "CREATE \"Old one\"");
     curl.says("/", "CREATE Work/2026");
     let listed = curl.says("/", "LIST \"\" *");
-    for name in ["INBOX", "Work", "\"Old one\"", "Work/2026"] {
-        let name = format!(" {name}");
-        assert!(listed.lines().any(|line| line.trim_end().replace("\"/\" \"Work", "\"/\" Work").trim_end_matches('"').ends_with(name.trim_end_matches('"'))), "{listed}");
+    for name in ["INBOX", "Work", "Old one", "Work/2026"] {
+        let is = |line: &str| line.trim_end().trim_end_matches('"').ends_with(&format!(" \"/\" {name}"));
+        assert!(listed.replace("\"/\" \"", "\"/\" ").lines().any(is), "{name}: {listed}");
     }
     for (number, sample) in samples.iter().enumerate() {
         let file = curl.folder.path("message");
@@ -78,7 +87,7 @@ fn works_with(kind: Kind, test: &str) {
     }
     assert!(curl.gets("imap", "/Work;MAILINDEX=5") == samples[4].octets);
     assert_eq!(curl.gets("imaps", "/Work;UID=4;SECTION=1.2"), b"<p>two</p>");
-    assert_eq!(curl.gets("imaps", "/Work;UID=6;SECTION=TEXT;PARTIAL=2.10"), b"0123456789");
+    assert_eq!(curl.gets("imaps", "/Work;UID=6;SECTION=TEXT;PARTIAL=0.10"), b"0123456789");
     let wrong = foreign::run(&mut curl.command("imaps", "/Work;UID=99"));
     // 78: there is no such file.
     assert_eq!(wrong.status, Some(78), "{}", wrong.stderr);
@@ -105,7 +114,7 @@ fn works_with(kind: Kind, test: &str) {
     assert_eq!(said.matches(" EXPUNGE").count(), 7, "{said}");
     curl.says("/", "RENAME \"Old one\" Renamed");
     let said = curl.says("/", "STATUS Work (MESSAGES UNSEEN UIDNEXT)");
-    for part in ["MESSAGES 2", "UNSEEN 1", "UIDNEXT 11"] {
+    for part in ["MESSAGES 2", "UNSEEN 0", "UIDNEXT 11"] {
         assert!(said.contains(part), "{said}");
     }
     let wrong = foreign::run(curl.command("imaps", "/").args(["--request", "DELETE None"]));

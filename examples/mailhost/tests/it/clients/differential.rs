@@ -88,7 +88,10 @@ fn messages() -> Option<Vec<(String, Vec<u8>)>> {
 
 /// As a mail program would send it: other line ends than CRLF become that.
 fn with_crlf(octets: &[u8]) -> Vec<u8> {
-    let text = octets.iter().enumerate().filter(|(at, octet)| **octet != b'\n' || *at == 0 || octets[at - 1] != b'\r');
+    let text = octets
+        .iter()
+        .enumerate()
+        .filter(|(at, octet)| **octet != b'\n' || *at == 0 || octets[at - 1] != b'\r');
     let mut out = Vec::new();
     for (_, octet) in text {
         match octet {
@@ -105,7 +108,16 @@ fn with_crlf(octets: &[u8]) -> Vec<u8> {
 /// Both with the same messages, dates and flags.
 fn fill(server: &Server, messages: &[(String, Vec<u8>)]) -> Typed {
     let mut typed = Typed::log_in(server);
-    let flags = ["", "\\Seen", "\\Flagged", "\\Answered \\Seen", "\\Draft", "$Forwarded", "\\Deleted", "project \\Seen"];
+    let flags = [
+        "",
+        "\\Seen",
+        "\\Flagged",
+        "\\Answered \\Seen",
+        "\\Draft",
+        "$Forwarded",
+        "\\Deleted",
+        "project \\Seen",
+    ];
     for (number, (_, octets)) in messages.iter().enumerate() {
         let arguments = format!(
             "({}) \"{:02}-{}-2026 {:02}:30:00 {}\" ",
@@ -143,7 +155,9 @@ fn structure(parts: &[Value]) -> Vec<Value> {
     let parameters = |value: &Value| match value {
         Value::List(pairs) => {
             let pairs = pairs.iter().enumerate();
-            Value::List(pairs.map(|(at, value)| if at % 2 == 0 { upper(value) } else { value.clone() }).collect())
+            Value::List(
+                pairs.map(|(at, value)| if at % 2 == 0 { upper(value) } else { value.clone() }).collect(),
+            )
         }
         other => other.clone(),
     };
@@ -239,7 +253,8 @@ fn parted(ours: &str, theirs: &str) -> (String, String) {
     let (ours, theirs): (Vec<char>, Vec<char>) = (ours.chars().collect(), theirs.chars().collect());
     let front = ours.iter().zip(&theirs).take_while(|(ours, theirs)| ours == theirs).count();
     let left = ours.len().min(theirs.len()) - front;
-    let behind = ours.iter().rev().zip(theirs.iter().rev()).take(left).take_while(|(ours, theirs)| ours == theirs);
+    let behind =
+        ours.iter().rev().zip(theirs.iter().rev()).take(left).take_while(|(ours, theirs)| ours == theirs);
     let behind = behind.count();
     let cut = |text: &[char]| -> String {
         let text: String = text[front..text.len() - behind].iter().collect();

@@ -5,11 +5,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
+use super::foreign;
 use super::maildir::with_crlf;
 use super::server::{Kind, LOGIN, Server};
 use super::typed::Typed;
 use super::work::{self, name, samples};
-use super::foreign;
 use crate::support::{Folder, PASSWORD, Run, is_installed, skip};
 
 struct Fetchmail {
@@ -25,7 +25,9 @@ impl Fetchmail {
         fs::create_dir(folder.path("mail")).unwrap();
         let take = folder.write(
             "take",
-            &format!("#!/bin/sh\nfile=$(mktemp {here}XXXXXX) && cat >$file && mv $file {here}mail/ && echo taken\n"),
+            &format!(
+                "#!/bin/sh\nfile=$(mktemp {here}XXXXXX) && cat >$file && mv $file {here}mail/ && echo taken\n"
+            ),
         );
         fs::set_permissions(&take, fs::Permissions::from_mode(0o700)).unwrap();
         let config = folder.write(

@@ -64,7 +64,8 @@ pub(super) fn create(mailbox: &Path) {
 pub(super) fn add(mailbox: &Path, name: &str, flags: &str, octets: &[u8]) {
     let text: Vec<u8> = octets.iter().copied().filter(|octet| *octet != b'\r').collect();
     fs::write(mailbox.join("tmp").join(name), text).unwrap();
-    fs::rename(mailbox.join("tmp").join(name), mailbox.join("cur").join(format!("{name}:2,{flags}"))).unwrap();
+    fs::rename(mailbox.join("tmp").join(name), mailbox.join("cur").join(format!("{name}:2,{flags}")))
+        .unwrap();
 }
 
 /// Gives a message these flags.

@@ -1,5 +1,6 @@
 //! mbsync, two ways.
 
+use std::fs;
 use std::process::Command;
 
 use super::server::{Kind, LOGIN, Server};
@@ -19,14 +20,17 @@ fn works_with(kind: Kind, test: &str) {
              CertificateFile {certificate}\nUser {LOGIN}\nPass \"{PASSWORD}\"\n\n\
              MaildirStore near\nPath {here}near/\nInbox {here}near/INBOX\nSubFolders Verbatim\n\n\
              Channel all\nFar :far:\nNear :near:\nPatterns *\nSync All\nCreate Both\nRemove Both\nExpunge Both\n\
-             SyncState *\nCopyArrivalDate yes\n",
+             SyncState {here}state/\nCopyArrivalDate yes\n",
             port = server.imaps().port(),
             certificate = server.certificate().display(),
             here = folder.path("").display(),
         ),
     );
     let near = folder.path("near");
-    std::fs::create_dir(&near).unwrap();
+    // What it remembers lies apart, or a deleted mailbox would take that along.
+    for path in [&near, &folder.path("state")] {
+        fs::create_dir(path).unwrap();
+    }
     two_ways::work(&server, &near, true, || {
         let mut mbsync = Command::new("mbsync");
         let result = foreign::run(mbsync.arg("-V").arg("-c").arg(&config).arg("all"));

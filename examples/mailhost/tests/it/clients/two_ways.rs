@@ -24,7 +24,9 @@ pub(super) fn work(server: &Server, near: &Path, removes: bool, mut sync: impl F
         far.append("INBOX", "", &message(name));
     }
     // Neither knows keywords, nor a message that has no body at all.
-    let plain = |sample: &Sample| sample.name != "a header alone" && sample.flags.iter().all(|flag| flag.starts_with('\\'));
+    let plain = |sample: &Sample| {
+        sample.name != "a header alone" && sample.flags.iter().all(|flag| flag.starts_with('\\'))
+    };
     for sample in samples().iter().filter(|sample| plain(sample)) {
         far.append("Work", &format!("({}) ", sample.flags.join(" ")), &sample.octets);
     }
@@ -51,7 +53,8 @@ pub(super) fn work(server: &Server, near: &Path, removes: bool, mut sync: impl F
         fs::remove_dir_all(near.join("Work/2026")).unwrap();
     }
     // The far side.
-    let uid = |wanted: &str| first["INBOX"].iter().find(|mail| name(&mail.octets) == wanted).expect(wanted).uid;
+    let uid =
+        |wanted: &str| first["INBOX"].iter().find(|mail| name(&mail.octets) == wanted).expect(wanted).uid;
     far.does("SELECT INBOX");
     far.does(&format!("UID STORE {} +FLAGS (\\Seen)", uid("seen far")));
     far.does(&format!("UID STORE {} +FLAGS (\\Flagged)", uid("both")));
@@ -92,7 +95,8 @@ pub(super) fn work(server: &Server, near: &Path, removes: bool, mut sync: impl F
     assert_eq!(second["Work"], first["Work"]);
     assert_eq!(second.contains_key("Work/2026"), !removes);
     // Nobody has changed what was there.
-    for mail in first["INBOX"].iter().filter(|mail| second["INBOX"].iter().any(|other| other.uid == mail.uid)) {
+    for mail in first["INBOX"].iter().filter(|mail| second["INBOX"].iter().any(|other| other.uid == mail.uid))
+    {
         let after = second["INBOX"].iter().find(|other| other.uid == mail.uid).unwrap();
         assert!(mail.octets == after.octets && mail.seconds == after.seconds, "{mail:?} {after:?}");
     }
@@ -136,12 +140,16 @@ fn sorted(messages: impl Iterator<Item = (Vec<u8>, String)>) -> Vec<(Vec<u8>, St
 }
 
 fn lossy(messages: &[(Vec<u8>, String)]) -> Vec<String> {
-    messages.iter().map(|(octets, _)| String::from_utf8_lossy(&octets[..octets.len().min(400)]).into_owned()).collect()
+    messages
+        .iter()
+        .map(|(octets, _)| String::from_utf8_lossy(&octets[..octets.len().min(400)]).into_owned())
+        .collect()
 }
 
 /// Flags as they stand in the name of a file, in the order of the alphabet.
 fn letters(flags: &BTreeSet<String>) -> String {
-    let all = [("\\Draft", 'D'), ("\\Flagged", 'F'), ("\\Answered", 'R'), ("\\Seen", 'S'), ("\\Deleted", 'T')];
+    let all =
+        [("\\Draft", 'D'), ("\\Flagged", 'F'), ("\\Answered", 'R'), ("\\Seen", 'S'), ("\\Deleted", 'T')];
     all.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, letter)| letter).collect()
 }
 

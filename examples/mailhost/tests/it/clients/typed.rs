@@ -130,7 +130,8 @@ impl Typed {
     /// The messages of a mailbox.
     #[track_caller]
     pub(super) fn messages(&mut self, mailbox: &str) -> Vec<Message> {
-        let selected = self.does(&format!("EXAMINE \"{mailbox}\""));
+        let name = mailbox.replace('\\', "\\\\").replace('"', "\\\"");
+        let selected = self.does(&format!("EXAMINE \"{name}\""));
         let exists = selected.iter().find_map(|response| match &response[..] {
             [Value::Atom(number), Value::Atom(word)] if word == "EXISTS" => Some(number.clone()),
             _ => None,
@@ -225,6 +226,8 @@ fn list(rest: &mut &[u8]) -> Vec<Value> {
                 *rest = rest.strip_prefix(b")").unwrap_or_else(|| panic!("open behind {values:?}"));
             }
             Some(b'"') => values.push(Value::Text(quoted(rest))),
+            // RFC 9051 §4.3: what is binary has a tilde in front.
+            Some(b'~') if rest.starts_with(b"~{") => *rest = &rest[1..],
             Some(b'{') => {
                 let end = rest.iter().position(|octet| *octet == b'\n').expect("a literal") + 1;
                 let size = announced(&rest[..end]).expect("the size of a literal");

@@ -118,7 +118,9 @@ async function idle(client) {
 }
 
 async function main() {
-    await assert.rejects(connection('a wrong password').connect(), (error) => error.authenticationFailed);
+    const stranger = connection('a wrong password');
+    await assert.rejects(stranger.connect(), (error) => error.authenticationFailed);
+    stranger.close();
     const client = connection(settings.password);
     client.log = Object.fromEntries(
         ['trace', 'debug', 'info', 'warn', 'error', 'fatal'].map((level) => [level, (entry) => client.emit('log', entry)])

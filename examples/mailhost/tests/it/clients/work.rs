@@ -233,7 +233,7 @@ Content-Type: text/html
 
 const ALTERNATIVE: &str = "\
 MIME-Version: 1.0
-Content-Type: multipart/alternative; boundary==_x
+Content-Type: multipart/alternative; boundary=\"=_x\"
 
 --=_x
 Content-Type: text/plain; charset=iso-8859-1

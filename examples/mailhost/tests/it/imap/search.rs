@@ -10,8 +10,14 @@ const LETTER: &str = "From: =?utf-8?q?J=C3=B6rg?= <joerg@example.test>\r\nTo: an
 
 fn filled(imap: &mut Imap) {
     imap.append("INBOX (\\Seen) \"01-Mar-2020 12:00:00 +0000\"", LETTER);
-    imap.append("INBOX ($Work \\Flagged) \"02-Mar-2020 12:00:00 +0000\"", "Subject: plain\r\nCc: ben@example.test\r\n\r\nwords\r\n");
-    imap.append("INBOX \"03-Mar-2020 12:00:00 +0000\"", format!("Subject: large\r\n\r\n{}needle\r\n", "hay \r\n".repeat(20_000)));
+    imap.append(
+        "INBOX ($Work \\Flagged) \"02-Mar-2020 12:00:00 +0000\"",
+        "Subject: plain\r\nCc: ben@example.test\r\n\r\nwords\r\n",
+    );
+    imap.append(
+        "INBOX \"03-Mar-2020 12:00:00 +0000\"",
+        format!("Subject: large\r\n\r\n{}needle\r\n", "hay \r\n".repeat(20_000)),
+    );
     imap.ok("SELECT INBOX");
 }
 
@@ -52,7 +58,10 @@ fn every_key_finds_what_it_names() {
         let mut keys = keys.to_owned();
         // What is not ASCII goes as literals.
         if !keys.is_ascii() {
-            let at = keys.rfind(' ').unwrap_or(0).min(keys.find('"').map_or(usize::MAX, |quote| quote.saturating_sub(1)));
+            let at = keys
+                .rfind(' ')
+                .unwrap_or(0)
+                .min(keys.find('"').map_or(usize::MAX, |quote| quote.saturating_sub(1)));
             let text = keys[at + 1..].trim_matches('"').to_owned();
             keys = format!("{} {{{}+}}\r\n{text}", &keys[..at], text.len());
         }
