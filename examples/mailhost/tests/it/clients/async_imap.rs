@@ -170,7 +170,7 @@ async fn idle(mut mail: Mail, server: &Server) -> Mail {
 
 /// What the client sees.
 async fn view(mail: &mut Mail) -> View {
-    let names: Vec<_> = mail.list(Some("\"\""), Some("\"*\"")).await.unwrap().try_collect().await.unwrap();
+    let names: Vec<_> = mail.list(Some(""), Some("*")).await.unwrap().try_collect().await.unwrap();
     let mut view = View::new();
     for name in names.iter().filter(|name| !name.attributes().contains(&NameAttribute::NoSelect)) {
         let exists = mail.examine(name.name()).await.unwrap().exists;

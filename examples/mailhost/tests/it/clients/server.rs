@@ -43,13 +43,6 @@ impl Server {
         }))
     }
 
-    pub(super) const fn kind(&self) -> Kind {
-        match self.0 {
-            Running::Dovecot(_) => Kind::Dovecot,
-            Running::Ours(..) => Kind::Ours,
-        }
-    }
-
     /// In the clear, with STARTTLS.
     pub(super) fn imap(&self) -> SocketAddr {
         match &self.0 {

@@ -58,6 +58,12 @@ impl Typed {
     /// A command, its untagged responses, and what stands behind its tag.
     #[track_caller]
     pub(super) fn answer(&mut self, command: &str) -> (Vec<Vec<Value>>, String) {
+        self.try_answer(command).unwrap_or_else(|| panic!("{command}: the end of the connection"))
+    }
+
+    /// The same, or nothing if the server ends the connection.
+    #[track_caller]
+    pub(super) fn try_answer(&mut self, command: &str) -> Option<(Vec<Vec<Value>>, String)> {
         let tag = self.begin(command);
         self.finish(&tag)
     }
@@ -72,12 +78,12 @@ impl Typed {
     }
 
     #[track_caller]
-    fn finish(&mut self, tag: &str) -> (Vec<Vec<Value>>, String) {
+    fn finish(&mut self, tag: &str) -> Option<(Vec<Vec<Value>>, String)> {
         let mut responses = Vec::new();
         loop {
-            let response = self.response();
+            let response = self.response()?;
             if let Some(end) = response.strip_prefix(format!("{tag} ").as_bytes()) {
-                return (responses, String::from_utf8_lossy(end).into_owned());
+                return Some((responses, String::from_utf8_lossy(end).into_owned()));
             }
             let data = response.strip_prefix(b"* ");
             let data = data.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&response)));
@@ -87,27 +93,29 @@ impl Typed {
 
     /// A whole response, with its literals, without its last CRLF.
     #[track_caller]
-    fn response(&mut self) -> Vec<u8> {
+    fn response(&mut self) -> Option<Vec<u8>> {
         let mut response = Vec::new();
         loop {
             response.extend(self.wire.try_line().expect("a line"));
-            assert!(response.ends_with(b"\r\n"), "the end within {}", String::from_utf8_lossy(&response));
+            if !response.ends_with(b"\r\n") {
+                return None;
+            }
             let Some(size) = announced(&response) else { break };
             response.extend_from_slice(self.wire.exactly(size));
         }
         response.truncate(response.len() - 2);
-        response
+        Some(response)
     }
 
     /// Appends to a mailbox whose name needs no quotes.
     #[track_caller]
     pub(super) fn append(&mut self, mailbox: &str, arguments: &str, octets: &[u8]) {
         let tag = self.begin(&format!("APPEND {mailbox} {arguments}{{{}}}", octets.len()));
-        let response = self.response();
+        let response = self.response().expect("a response");
         assert!(response.starts_with(b"+"), "{}", String::from_utf8_lossy(&response));
         self.wire.send(octets);
         self.wire.send("\r\n");
-        let (_, end) = self.finish(&tag);
+        let (_, end) = self.finish(&tag).expect("an answer");
         assert!(end.starts_with("OK"), "{end}");
     }
 
