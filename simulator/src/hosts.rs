@@ -517,7 +517,7 @@ async fn contents(world: &World, index: usize, host: &Host) -> Contents {
         for message in snapshot.messages.iter() {
             let mut octets = Vec::new();
             loop {
-                match reader.read(message, octets.len() as u64).await {
+                match reader.read(&message, octets.len() as u64).await {
                     Ok(slice) if slice.is_empty() => break,
                     Ok(slice) => octets.extend_from_slice(&slice),
                     Err(error) => {

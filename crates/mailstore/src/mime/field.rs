@@ -203,8 +203,8 @@ pub(crate) fn word(value: &[u8]) -> (Cow<'_, [u8]>, Parameters<'_>) {
 
 /// The parameters of a field, each its name and what it says, without quotes.
 ///
-/// The parts and charsets of [RFC 2231](https://www.rfc-editor.org/rfc/rfc2231) are left as they stand: `title*0*`;
-/// [`Self::joined`] puts the parts together.
+/// The parts and charsets of [RFC 2231](https://www.rfc-editor.org/rfc/rfc2231) are left as they stand: `title*0*`.
+/// [`Self::joined`] puts the parts together, [`Part::parameter`](super::Part::parameter) decodes the charset, too.
 #[derive(Clone, Debug)]
 pub struct Parameters<'a> {
     cursor: Cursor<'a>,
@@ -212,8 +212,11 @@ pub struct Parameters<'a> {
 
 impl<'a> Parameters<'a> {
     /// The same with one parameter for each that comes in parts, as BODYSTRUCTURE should have it
-    /// ([RFC 2231 §6](https://www.rfc-editor.org/rfc/rfc2231#section-6)): `title*`, whose value keeps its charset and its
-    /// octets in hexadecimal, or `title`. Parts count in the order in which they stand; what belongs to no other is left.
+    /// ([RFC 2231 §6](https://www.rfc-editor.org/rfc/rfc2231#section-6)). Parts count in the order in which they stand; what
+    /// belongs to no other is left.
+    ///
+    /// Deviates from [RFC 9051 §7.5.2](https://www.rfc-editor.org/rfc/rfc9051#section-7.5.2), which would have `title*` in
+    /// UTF-8: it keeps its charset and its octets in hexadecimal, as clients of IMAP4rev1 take it and Dovecot gives it.
     ///
     /// Takes memory for what it gives, which is no more than the field is long, and as much again.
     pub fn joined(self) -> impl Iterator<Item = (Cow<'a, [u8]>, Cow<'a, [u8]>)> {
@@ -290,15 +293,16 @@ impl<'a> Iterator for Parameters<'a> {
             let value = if cursor.peek() == Some(b'"') {
                 cursor.quoted()
             } else {
-                let start = *cursor;
+                let start = cursor.rest;
                 let token = cursor.token();
                 cursor.skip();
-                if !matches!(cursor.peek(), None | Some(b';')) {
-                    // More than a token: names of files with spaces in them are about.
-                    *cursor = start;
-                    Cow::Borrowed(cursor.take(|octet| octet != b';').trim_ascii_end())
-                } else {
+                if matches!(cursor.peek(), None | Some(b';')) {
                     Cow::Borrowed(token)
+                } else {
+                    // More than a token: names of files with spaces in them are about. Nothing is read again, or
+                    // comments within comments would be, over and over.
+                    cursor.take(|octet| octet != b';');
+                    Cow::Borrowed(start[..start.len() - cursor.rest.len()].trim_ascii_end())
                 }
             };
             return Some((name, value));

@@ -4,8 +4,10 @@
 mod compat;
 mod crash;
 mod faults;
+mod mailboxes;
 mod messages;
 mod mime;
+mod oracle;
 mod planted;
 mod recovery;
 mod rot;

@@ -126,6 +126,10 @@ fn texts_are_found_where_they_belong() {
         (Key::Text(text("nowhere")), false),
     ] {
         assert_eq!(matches(key.clone(), MESSAGE), is, "{key:?}");
+        // The same where something else has every text looked into.
+        let other =
+            Query::from(Key::Text(text("no such text"))).or(Key::Header(text("x-tag"), text("three")));
+        assert_eq!(matches(other.or(key.clone()), MESSAGE), is, "{key:?} among others");
     }
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::num::NonZeroU32;
 
 use bytes::{Bytes, BytesMut};
+use imap_codec::extension::Extension;
 use imap_codec::response::Code;
 use imap_codec::server::{Answer, AppendStart};
 use imap_codec::types::sequence::SequenceSet;
@@ -137,7 +138,8 @@ impl Session<'_> {
             _ => None,
         });
         let validity = NonZeroU32::new(to.uid_validity.get());
-        Ok(match validity.zip(uid) {
+        let told = validity.zip(uid).filter(|_| self.has(Extension::UidPlus));
+        Ok(match told {
             Some((validity, uid)) => End::ok((Code::AppendUid(validity, SequenceSet::one(uid)), "kept")),
             None => End::ok("kept"),
         })

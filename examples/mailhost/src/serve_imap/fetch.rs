@@ -84,8 +84,7 @@ impl Session<'_> {
         };
         let marks = plan.sees && !selected.read_only;
         let (mut places, mut trouble) = (places.into_iter().flatten(), Trouble::default());
-        loop {
-            let Some(selected) = &self.selected else { break };
+        while let Some(selected) = &self.selected {
             let step: Vec<usize> = places.by_ref().take(STEP).collect();
             if step.is_empty() {
                 break;
@@ -101,8 +100,8 @@ impl Session<'_> {
             let newer =
                 |fetched: &Fetched| changed_since.is_none_or(|since| fetched.message.mod_seq().get() > since);
             let mut fetched: Vec<Fetched> = step.into_iter().filter_map(fetched).filter(newer).collect();
-            if marks && let Err(end) = self.mark_seen(&mut fetched).await? {
-                return Ok(end);
+            if marks {
+                self.mark_seen(&mut fetched).await?;
             }
             let Some(selected) = &self.selected else { break };
             let mut names = Names::new(selected.newest().status.keywords.clone());
@@ -116,22 +115,23 @@ impl Session<'_> {
                     }
                     flush(wire, out).await?;
                 }
-                // One client that asks for everything leaves room for others.
-                tokio::task::yield_now().await;
             }
+            // One client that asks for everything leaves room for others.
+            tokio::task::yield_now().await;
         }
         Ok(trouble.end())
     }
 
-    /// RFC 9051 §6.4.5: what is fetched is seen. It is durable before it is told.
-    async fn mark_seen(&mut self, fetched: &mut [Fetched]) -> io::Result<Result<(), End>> {
-        let Some(selected) = &self.selected else { return Ok(Ok(())) };
+    /// RFC 9051 §6.4.5: what is fetched is seen. It is durable before it is told; where it cannot be kept, on a full disk or in
+    /// a mailbox that is gone, nothing is told of it, and the message can be read all the same.
+    async fn mark_seen(&mut self, fetched: &mut [Fetched]) -> io::Result<()> {
+        let Some(selected) = &self.selected else { return Ok(()) };
         let mailbox = selected.id;
         let change = FlagChange::Add(Flags::SEEN.into());
         let unseen: Vec<&mut Fetched> =
             fetched.iter_mut().filter(|fetched| !fetched.message.flags().contains(Flags::SEEN)).collect();
         if unseen.is_empty() {
-            return Ok(Ok(()));
+            return Ok(());
         }
         let intent = |fetched: &&mut Fetched| Intent::Store {
             mailbox,
@@ -139,11 +139,8 @@ impl Session<'_> {
             change: change.clone(),
             unchanged_since: None,
         };
-        let receipt = match self.commit(unseen.iter().map(intent).collect()).await? {
-            Ok(receipt) => receipt,
-            Err(end) => return Ok(Err(end)),
-        };
-        let Some(selected) = &mut self.selected else { return Ok(Ok(())) };
+        let Ok(receipt) = self.commit(unseen.iter().map(intent).collect()).await? else { return Ok(()) };
+        let Some(selected) = &mut self.selected else { return Ok(()) };
         selected.changed();
         for (fetched, outcome) in unseen.into_iter().zip(&receipt.outcomes) {
             if let Outcome::Stored { mod_seq, .. } = outcome {
@@ -152,13 +149,13 @@ impl Session<'_> {
             }
         }
         self.refresh().await;
-        let Some(selected) = &self.selected else { return Ok(Ok(())) };
+        let Some(selected) = &self.selected else { return Ok(()) };
         for fetched in fetched {
             if let Some(message) = selected.newest().messages.find(fetched.message.uid()) {
                 fetched.message = message;
             }
         }
-        Ok(Ok(()))
+        Ok(())
     }
 }
 

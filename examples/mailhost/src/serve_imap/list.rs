@@ -5,6 +5,7 @@ use std::io;
 
 use bytes::BytesMut;
 use imap_codec::Mailbox;
+use imap_codec::extension::Extension;
 use imap_codec::extension::list_extended::{List, ListEntry, ListReturn};
 use imap_codec::extension::status::StatusAttribute;
 use imap_codec::response::Data;
@@ -31,7 +32,7 @@ struct Names {
 
 impl Session<'_> {
     pub(super) async fn list(
-        &mut self,
+        &self,
         list: &List<'_>,
         answer: &mut Answer<'_>,
         wire: &mut Wire,
@@ -75,7 +76,9 @@ impl Session<'_> {
             }
             let subscribed = select.subscribed || returns.subscribed;
             let Ok(shown) = Mailbox::new(name) else { continue };
-            let mut entry = entry(names.attributes(name, mailbox, subscribed), shown.clone());
+            let special = self.has(Extension::SpecialUse);
+            let attributes = names.attributes(name, mailbox, subscribed, special);
+            let mut entry = entry(attributes, shown.clone());
             entry.child_subscribed = child && select.subscribed;
             answer.untagged(&Data::List(entry), out);
             self.list_status(shown, mailbox, &returns, answer, out).await;
@@ -105,7 +108,7 @@ impl Session<'_> {
     }
 
     pub(super) async fn lsub(
-        &mut self,
+        &self,
         reference: &Mailbox<'_>,
         pattern: &Pattern<'_>,
         answer: &mut Answer<'_>,
@@ -169,6 +172,7 @@ impl Names {
         name: &str,
         mailbox: Option<&MailboxStatus>,
         subscribed: bool,
+        special: bool,
     ) -> Vec<Flag<'static>> {
         let mut attributes = Vec::new();
         if subscribed && self.subscribed.contains(name) {
@@ -182,7 +186,7 @@ impl Names {
         let children =
             self.there.range(front.clone()..).next().is_some_and(|(name, _)| name.starts_with(&front));
         attributes.push(Flag::Extension(word(if children { "HasChildren" } else { "HasNoChildren" })));
-        attributes.extend(mailbox.special_use.and_then(flags::attribute));
+        attributes.extend(mailbox.special_use.filter(|_| special).and_then(flags::attribute));
         attributes
     }
 }

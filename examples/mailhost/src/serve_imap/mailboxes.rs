@@ -25,7 +25,7 @@ use crate::store::Snapshot;
 
 impl Session<'_> {
     pub(super) async fn create(
-        &mut self,
+        &self,
         mailbox: &Mailbox<'_>,
         uses: &Flags<'_>,
         answer: &mut Answer<'_>,
@@ -70,7 +70,7 @@ impl Session<'_> {
         Ok(End::ok("made"))
     }
 
-    pub(super) async fn delete(&mut self, mailbox: &Mailbox<'_>) -> io::Result<End> {
+    pub(super) async fn delete(&self, mailbox: &Mailbox<'_>) -> io::Result<End> {
         let status = match self.find(mailbox).await {
             Ok(status) => status,
             Err(end) => return Ok(end),
@@ -137,7 +137,7 @@ impl Session<'_> {
         Ok(End::ok("renamed"))
     }
 
-    pub(super) async fn subscribe(&mut self, mailbox: &Mailbox<'_>, on: bool) -> io::Result<End> {
+    pub(super) async fn subscribe(&self, mailbox: &Mailbox<'_>, on: bool) -> io::Result<End> {
         let Some(user) = self.user else { return Ok(End::no("nobody has logged in")) };
         let (account, name) = (user.account, mailbox.as_str().to_owned());
         let intent =
@@ -146,7 +146,7 @@ impl Session<'_> {
     }
 
     pub(super) async fn status(
-        &mut self,
+        &self,
         mailbox: &Mailbox<'_>,
         items: StatusAttributes,
         answer: &mut Answer<'_>,

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use bytes::BytesMut;
 use imap_codec::Verb;
 use imap_codec::extension::id::Id;
+use imap_codec::extension::{Extension, Extensions};
 use imap_codec::response::{Code, Data, Reply};
 use imap_codec::server::{Answer, Idling};
 use imap_codec::types::string::IString;
@@ -41,6 +42,8 @@ pub(super) struct Session<'h> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct User {
     pub(super) account: AccountId,
+    /// What there is for them.
+    pub(super) extensions: Extensions,
 }
 
 /// How a command ends.
@@ -149,6 +152,11 @@ impl<'h> Session<'h> {
     ) -> io::Result<()> {
         self.update(&mut answer, wire, out).await?;
         end.answer(answer, out)
+    }
+
+    /// Whether this is there for who has logged in.
+    pub(super) fn has(&self, extension: Extension) -> bool {
+        self.user.is_some_and(|user| user.extensions.has(extension))
     }
 
     /// Commits in the name of who has logged in; what is refused comes back as the answer.

@@ -56,8 +56,7 @@ impl Session<'_> {
         };
         let (mut modified, mut gone) = (Vec::new(), false);
         let mut places = places.into_iter().flatten();
-        loop {
-            let Some(selected) = &self.selected else { break };
+        while let Some(selected) = &self.selected {
             let part: Vec<(usize, Uid)> = places
                 .by_ref()
                 .take(AT_ONCE)

@@ -61,7 +61,7 @@ impl Imap {
     #[track_caller]
     pub(crate) fn of(host: &Host, name: &str) -> Self {
         let mut this = Self::connect(host);
-        this.ok(&format!("LOGIN {name}@example.test {PASSWORD:?}"));
+        this.ok(format!("LOGIN {name}@example.test {PASSWORD:?}"));
         this
     }
 
