@@ -114,7 +114,7 @@ fn fill(server: &Server, messages: &Messages, newer: &Messages) -> Typed {
     let mut typed = Typed::log_in(server);
     typed.does("CREATE Newer");
     for (_, octets) in newer {
-        typed.append("Newer", "", octets);
+        typed.append("Newer", "\"01-Jan-2026 00:00:00 +0000\" ", octets);
     }
     let flags = [
         "",
