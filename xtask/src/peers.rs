@@ -184,6 +184,8 @@ fn install_from_npm(project: &Project) -> Result<(), String> {
     }
     // Node.js from elsewhere brings an npm of its own, which Debian's would conflict with.
     if !command::succeeds(Command::new("npm").arg("--version")) {
+        require_debian_and_root()?;
+        command::run(apt_get().arg("update"))?;
         command::run(apt_get().args(["install", "-y", "--no-remove", "--no-install-recommends", "npm"]))?;
     }
     fs::create_dir_all(&to).map_err(failed)?;

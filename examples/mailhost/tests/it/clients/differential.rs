@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::server::{Kind, Server};
-use super::typed::{Typed, Value, items};
+use super::typed::{Typed, Value, items, seconds};
 use super::work::samples;
 use crate::support::{is_installed, run, skip};
 
@@ -92,16 +92,14 @@ fn messages() -> Option<(Messages, Messages)> {
 
 /// As a mail program would send it: other line ends than CRLF become that.
 fn with_crlf(octets: &[u8]) -> Vec<u8> {
-    let text = octets
-        .iter()
-        .enumerate()
-        .filter(|(at, octet)| **octet != b'\n' || *at == 0 || octets[at - 1] != b'\r');
-    let mut out = Vec::new();
-    for (_, octet) in text {
+    let (mut out, mut last) = (Vec::new(), 0);
+    for octet in octets {
         match octet {
+            b'\n' if last == b'\r' => {}
             b'\r' | b'\n' => out.extend(b"\r\n"),
             other => out.push(*other),
         }
+        last = *octet;
     }
     if !out.ends_with(b"\r\n") {
         out.extend(b"\r\n");
@@ -152,7 +150,7 @@ fn look(server: &Server, mailbox: &str) -> Typed {
 fn plain(item: &str, value: &Value) -> Value {
     match (item, value) {
         ("BODYSTRUCTURE" | "BODY", Value::List(parts)) => Value::List(structure(parts)),
-        ("INTERNALDATE", value) => Value::Atom(super::typed::seconds(&value.text()).to_string()),
+        ("INTERNALDATE", value) => Value::Atom(seconds(&value.text()).to_string()),
         ("FLAGS", Value::List(flags)) => {
             let flags: BTreeSet<String> = flags.iter().map(Value::text).collect();
             Value::List(flags.into_iter().filter(|flag| flag != "\\Recent").map(Value::Atom).collect())

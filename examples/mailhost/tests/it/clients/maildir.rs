@@ -1,6 +1,6 @@
 //! What lies in a Maildir, and what somebody does there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -74,6 +74,13 @@ pub(super) fn flag(mail: &Mail, flags: &str) {
     let base = name.split_once(":2,").map_or(name, |(base, _)| base);
     let mailbox = mail.path.parent().unwrap().parent().unwrap();
     fs::rename(&mail.path, mailbox.join("cur").join(format!("{base}:2,{flags}"))).unwrap();
+}
+
+/// Flags as they stand in the name of a file, in the order of the alphabet.
+pub(super) fn letters(flags: &BTreeSet<String>) -> String {
+    let all =
+        [("\\Draft", 'D'), ("\\Flagged", 'F'), ("\\Answered", 'R'), ("\\Seen", 'S'), ("\\Deleted", 'T')];
+    all.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, letter)| letter).collect()
 }
 
 pub(super) fn with_crlf(octets: &[u8]) -> Vec<u8> {

@@ -1,24 +1,20 @@
 //! NeoMutt, with its keys pressed for it on a terminal of its own.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::process::Command;
 
-use super::foreign;
+use super::foreign::{self, Foreign};
 use super::maildir::{self, Mailboxes};
 use super::server::{Kind, LOGIN, Server};
 use super::typed::Typed;
 use super::work::{self, name, short, table};
 use crate::support::{Folder, PASSWORD, is_installed, skip};
 
-/// Runs it in a mailbox, and presses these keys at once; then `heard` hears what its shell commands say.
+/// Runs it in a mailbox, and presses these keys at once; then `heard` hears what its shell commands say. It looks at its
+/// connection when no key has come for a second.
 #[track_caller]
-fn run(
-    server: &Server,
-    folder: &Folder,
-    mailbox: &str,
-    keys: &str,
-    mut heard: impl FnMut(&str, &mut foreign::Foreign),
-) {
+fn run(server: &Server, folder: &Folder, mailbox: &str, keys: &str, heard: impl FnMut(&str, &mut Foreign)) {
     let here = folder.path("").display().to_string();
     let url = format!("imaps://localhost:{}", server.imaps().port());
     folder.write(
@@ -37,8 +33,8 @@ fn run(
     command
         .args(["-c", "exec 3>&1 && exec script --quiet --flush --return --command \"$0\" /dev/null >\"$1\""]);
     command.arg(neomutt).arg(folder.path("screen")).env("HOME", &here).env("TERM", "vt100");
-    let result = foreign::watch(&mut command, |line, foreign| heard(line, foreign));
-    let screen = std::fs::read(folder.path("screen")).unwrap();
+    let result = foreign::watch(&mut command, heard);
+    let screen = fs::read(folder.path("screen")).unwrap();
     assert_eq!(result.status, Some(0), "{}{}", result.stderr, screen.escape_ascii());
 }
 
@@ -46,7 +42,7 @@ fn run(
 #[track_caller]
 fn view(server: &Server, folder: &Folder, mailbox: &str) {
     let into = folder.path("seen").join(mailbox);
-    std::fs::create_dir_all(into.parent().unwrap()).unwrap();
+    fs::create_dir_all(into.parent().unwrap()).unwrap();
     let keys = format!("<tag-pattern>~A<enter><tag-prefix><copy-message>{}<enter><quit>", into.display());
     run(server, folder, mailbox, &keys, |_, _| {});
 }
@@ -103,9 +99,11 @@ fn works_with(kind: Kind, test: &str) {
     }
     let seen: Mailboxes = maildir::mailboxes(&folder.path("seen"));
     for (mailbox, mails) in &seen {
-        let shown = |octets: &[u8]| (name(octets), bare(octets).escape_ascii().to_string());
-        let seen: BTreeSet<_> = mails.iter().map(|mail| shown(&mail.octets)).collect();
-        let there: BTreeSet<_> = held[mailbox].iter().map(|mail| shown(&mail.octets)).collect();
+        let shown = |octets: &[u8], flags| (name(octets), flags, bare(octets).escape_ascii().to_string());
+        let seen: BTreeSet<_> = mails.iter().map(|mail| shown(&mail.octets, mail.flags.clone())).collect();
+        let there = held[mailbox].iter();
+        let there: BTreeSet<_> =
+            there.map(|mail| shown(&mail.octets, maildir::letters(&mail.flags))).collect();
         assert_eq!(seen, there, "{mailbox}");
     }
     assert_eq!(seen.len(), 4);

@@ -1,6 +1,6 @@
 //! A synchroniser between a Maildir and a server, with changes on both sides at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -117,7 +117,7 @@ fn same(near: &Path, far: &View) {
         .collect();
     for (name, messages) in far {
         let messages =
-            sorted(messages.iter().map(|message| (message.octets.clone(), letters(&message.flags))));
+            sorted(messages.iter().map(|message| (message.octets.clone(), maildir::letters(&message.flags))));
         let found = near.get(name).unwrap_or_else(|| panic!("{name} is not near: {:?}", near.keys()));
         let names = |messages: &[(Vec<u8>, String)]| -> Vec<_> {
             messages.iter().map(|(octets, flags)| (work::name(octets), flags.clone(), octets.len())).collect()
@@ -144,13 +144,6 @@ fn lossy(messages: &[(Vec<u8>, String)]) -> Vec<String> {
         .iter()
         .map(|(octets, _)| String::from_utf8_lossy(&octets[..octets.len().min(400)]).into_owned())
         .collect()
-}
-
-/// Flags as they stand in the name of a file, in the order of the alphabet.
-fn letters(flags: &BTreeSet<String>) -> String {
-    let all =
-        [("\\Draft", 'D'), ("\\Flagged", 'F'), ("\\Answered", 'R'), ("\\Seen", 'S'), ("\\Deleted", 'T')];
-    all.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, letter)| letter).collect()
 }
 
 fn message(name: &str) -> Vec<u8> {
