@@ -220,7 +220,7 @@ impl<'a> Parameters<'a> {
     ///
     /// Takes memory for what it gives, which is no more than the field is long, and as much again.
     pub fn joined(self) -> impl Iterator<Item = (Cow<'a, [u8]>, Cow<'a, [u8]>)> {
-        let mut all: Vec<(Cow<'a, [u8]>, Cow<'a, [u8]>)> = Vec::new();
+        let mut all = Vec::<(Cow<'a, [u8]>, Cow<'a, [u8]>)>::new();
         // By name: where it is, and the number that it goes on with.
         let mut open = BTreeMap::<Vec<u8>, (usize, u32)>::new();
         for (name, value) in self {
