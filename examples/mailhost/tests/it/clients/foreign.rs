@@ -86,7 +86,7 @@ impl Foreign {
     }
 
     /// SIGTERM.
-    pub(super) fn stop(&mut self) {
+    pub(super) fn stop(&self) {
         self.signal(Signal::TERM);
     }
 

@@ -57,7 +57,7 @@ pub(super) fn samples() -> Vec<Sample> {
 }
 
 /// What is there in the end: names and flags of the messages of each mailbox, in their order.
-const EXPECTED: &[(&str, &[(&str, &[&str])])] = &[
+const EXPECTED: &Table<'_> = &[
     ("INBOX", &[("delivered", &["\\Flagged", "\\Seen"])]),
     (
         "Work",
@@ -134,7 +134,7 @@ pub(super) fn judge(server: &Server, seen: &View) {
     let mut typed = Typed::log_in(server);
     let held = typed.view();
     assert_eq!(seen, &held);
-    assert_eq!(short(&held), expected());
+    assert_eq!(short(&held), table(EXPECTED));
     for messages in held.values() {
         for message in messages {
             let name = name(&message.octets);
@@ -169,8 +169,17 @@ pub(super) fn name(octets: &[u8]) -> String {
     line.unwrap_or("").to_owned()
 }
 
+/// By mailbox, the names and flags of its messages.
+pub(super) type Short = BTreeMap<String, Vec<(String, BTreeSet<String>)>>;
+
+/// The same as it is written down.
+pub(super) type Table<'t> = [(&'t str, &'t [Line<'t>])];
+
+/// The name and the flags of a message.
+type Line<'t> = (&'t str, &'t [&'t str]);
+
 /// A view by names and flags, without the mailboxes that are empty.
-pub(super) fn short(view: &View) -> BTreeMap<String, Vec<(String, BTreeSet<String>)>> {
+pub(super) fn short(view: &View) -> Short {
     let full = view.iter().filter(|(_, messages)| !messages.is_empty());
     let messages = |messages: &Vec<Message>| {
         messages.iter().map(|message| (name(&message.octets), message.flags.clone())).collect()
@@ -179,16 +188,11 @@ pub(super) fn short(view: &View) -> BTreeMap<String, Vec<(String, BTreeSet<Strin
 }
 
 /// A table as [`short`] has it.
-pub(super) fn table(of: &[(&str, &[(&str, &[&str])])]) -> BTreeMap<String, Vec<(String, BTreeSet<String>)>> {
+pub(super) fn table(of: &Table<'_>) -> Short {
     let flags = |flags: &[&str]| flags.iter().map(|flag| (*flag).to_owned()).collect();
-    let messages = |messages: &[(&str, &[&str])]| {
-        messages.iter().map(|(name, of)| ((*name).to_owned(), flags(of))).collect()
-    };
+    let messages =
+        |messages: &[Line<'_>]| messages.iter().map(|(name, of)| ((*name).to_owned(), flags(of))).collect();
     of.iter().map(|(name, found)| ((*name).to_owned(), messages(found))).collect()
-}
-
-fn expected() -> BTreeMap<String, Vec<(String, BTreeSet<String>)>> {
-    table(EXPECTED)
 }
 
 /// 1 January 2026, at noon in Berlin.
