@@ -13,7 +13,7 @@ use mailhost::host::{Host, session};
 use mailhost::listener::{Gate, Service, Stop, Stopping};
 use mailhost::relay::Relay;
 use mailhost::store::{Opening, Store};
-use mailstore::sim;
+use mailstore::{Actor, sim};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -321,7 +321,7 @@ impl Site {
                     // What an operator sees: nobody can log in any more.
                     let first = running.host.accounts.accounts().first().map(|account| account.id);
                     let account = mailstore::mailbox::AccountId(first.unwrap_or(1));
-                    match running.host.store.find(account, INBOX).await {
+                    match running.host.store.find(Actor::Host, account, INBOX).await {
                         Some(_) => {
                             if world.plan.hosts[index].window.is_some() {
                                 look_through(&running.host).await;
@@ -528,7 +528,7 @@ async fn contents(world: &World, index: usize, host: &Host) -> Contents {
             lock(&world.oracle).violated(format!("{} has no mailbox any more", user.address));
             continue;
         };
-        let Some(snapshot) = host.store.load(inbox).await else {
+        let Some(snapshot) = host.store.load(Actor::Host, inbox).await else {
             lock(&world.oracle).violated(format!("the mailbox of {} cannot be opened", user.address));
             continue;
         };
@@ -536,7 +536,7 @@ async fn contents(world: &World, index: usize, host: &Host) -> Contents {
         for message in snapshot.messages.iter() {
             let mut octets = Vec::new();
             loop {
-                match reader.read(message, octets.len() as u64).await {
+                match reader.read(&message, octets.len() as u64).await {
                     Ok(slice) if slice.is_empty() => break,
                     Ok(slice) => octets.extend_from_slice(&slice),
                     Err(error) => {

@@ -1,9 +1,10 @@
 //! The project's own commands: `cargo xtask check`, `cargo xtask test`, `cargo xtask bench`,
-//! `cargo xtask simulate`, `cargo xtask torture`.
+//! `cargo xtask ledger`, `cargo xtask simulate`, `cargo xtask torture`.
 
 mod bench;
 mod check;
 mod command;
+mod ledger;
 mod peers;
 mod project;
 mod rules;
@@ -35,6 +36,8 @@ commands:
     bench queue [--messages N] [--runs N]
                             how soon a host greets whose queue holds 1,000,000 messages, or N, and
                             how much memory it has by then and when it has read them all
+    ledger                  writes docs/ledger.md: what the RFCs demand, and by which test it is done
+    ledger --check          whether it is up to date, with a test at each row that says so
     simulate [--seeds N] [--hosts N] [--days N] [--first SEED] [--replays N] [--jobs N]
                             whole worlds of mail hosts, each under one seed and a virtual clock
     simulate replay FILE    one of them again, with all that was said
@@ -46,7 +49,7 @@ commands:
 ";
 
 /// The first words that `cargo xtask` takes; README.md may name no others.
-pub(crate) const COMMANDS: &[&str] = &["bench", "check", "simulate", "test", "torture", "help"];
+pub(crate) const COMMANDS: &[&str] = &["bench", "check", "ledger", "simulate", "test", "torture", "help"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -62,6 +65,10 @@ fn main() -> ExitCode {
         }
         ["bench", "queue", ref options @ ..] if let Some(options) = bench::QueueOptions::parse(options) => {
             Project::load().and_then(|project| bench::queue(&project, options))
+        }
+        ["ledger"] => Project::load().and_then(|project| ledger::run(&project, true)).map(|()| true),
+        ["ledger", "--check"] => {
+            Project::load().and_then(|project| ledger::run(&project, false)).map(|()| true)
         }
         ["simulate", ref rest @ ..] => Project::load().and_then(|project| simulate::simulate(&project, rest)),
         ["torture", "kill", "--rounds", count] => {

@@ -4,13 +4,19 @@
 //! answered like anything unknown: BAD.
 
 pub mod condstore;
+pub(crate) mod enable;
 pub mod esearch;
 pub mod id;
+pub(crate) mod idle;
 pub mod list_extended;
+pub(crate) mod literal;
 pub mod namespace;
 pub mod quota;
+pub(crate) mod sasl_ir;
+pub(crate) mod search_res;
 pub mod special_use;
 pub mod status;
+pub(crate) mod uid_plus;
 
 use core::fmt;
 use std::borrow::Cow;
@@ -141,10 +147,8 @@ impl Extensions {
     }
 
     /// All that this crate knows, with LITERAL+ and not LITERAL-.
-    pub fn all() -> Self {
-        Extension::all()
-            .filter(|extension| *extension != Extension::LiteralMinus)
-            .fold(Self::default(), Self::with)
+    pub const fn all() -> Self {
+        Self(((1 << Extension::EVERY.len()) - 1) & !Extension::LiteralMinus.bit())
     }
 
     /// With one more, and with what that one needs. LITERAL+ and LITERAL- replace each other.
@@ -287,8 +291,9 @@ impl<'a> Capabilities<'a> {
 }
 
 impl PartialEq for Capabilities<'_> {
+    /// The same words in the same order, in any case, as [`Atom`]s are compared.
     fn eq(&self, other: &Self) -> bool {
-        self.iter().eq(other.iter())
+        self.iter().map(str::to_ascii_lowercase).eq(other.iter().map(str::to_ascii_lowercase))
     }
 }
 
@@ -306,6 +311,7 @@ impl From<Extensions> for Capabilities<'_> {
 mod tests {
     use super::*;
 
+    // Ledger: 5182-2.1-1, 5182-2.4-1, 7888-5-4
     #[test]
     fn rev2_holds_its_parts_and_one_kind_of_literal() {
         let set = Extensions::default().with(Extension::Imap4Rev2);

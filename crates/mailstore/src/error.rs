@@ -25,19 +25,38 @@ pub enum Failure {
 #[derive(Clone, Copy, Debug, Eq, Error, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// No mailbox has this identifier.
+    /// No mailbox has this identifier, or it belongs to somebody else.
     #[error("no such mailbox")]
     NoSuchMailbox,
     /// The account has a mailbox of this name.
     #[error("mailbox exists")]
     MailboxExists,
-    /// A mailbox name is empty, too long, or holds a control character.
+    /// A mailbox name is empty, too long or too deep, has an empty level, or holds a control character; or a mailbox would come
+    /// to stand below itself.
     #[error("bad mailbox name")]
     BadName,
-    /// A delivery or a hold in a commit without a body.
-    #[error("a delivery or a hold needs a body")]
+    /// INBOX can be neither deleted nor renamed.
+    #[error("INBOX stays")]
+    Inbox,
+    /// A mailbox with others below it cannot be deleted.
+    #[error("there are mailboxes below it")]
+    HasChildren,
+    /// A keyword is no atom, or too long.
+    #[error("bad keyword")]
+    BadKeyword,
+    /// The mailbox has as many keywords as it can have.
+    #[error("the mailbox has too many keywords")]
+    TooManyKeywords,
+    /// The account would have more octets or messages than it may.
+    #[error("over quota")]
+    OverQuota,
+    /// Only the host may do this.
+    #[error("not allowed")]
+    NotAllowed,
+    /// A delivery, a hold or a structure in a commit without a body.
+    #[error("a delivery, a hold or a structure needs a body")]
     NoBody,
-    /// A body, prefix, key or value beyond its limit, or a commit that does not fit into a segment.
+    /// A body, prefix, structure, key or value beyond its limit, or a commit that does not fit into a segment.
     #[error("too large")]
     TooLarge,
     /// The mailbox has no unique identifiers left.
@@ -55,7 +74,7 @@ pub enum Refusal {
 #[derive(Clone, Copy, Debug, Eq, Error, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Unavailable {
-    /// No mailbox has this identifier.
+    /// No mailbox has this identifier, or it belongs to somebody else.
     #[error("no such mailbox")]
     NoSuchMailbox,
     /// Its messages could be read neither from the snapshot nor from the journal.

@@ -45,7 +45,7 @@ impl Limits {
     /// How many octets the journal grows between two snapshots, unless the last snapshot is larger.
     ///
     /// Default 67,108,864; at least 65,536. As much is read when the store is opened, and garbage is not collected in it. A snapshot
-    /// has 40 octets for a message, some 85 for a record of the caller's that holds a body.
+    /// has 52 octets for a message, some 85 for a record of the caller's that holds a body.
     pub const fn snapshot(mut self, octets: u64) -> Self {
         self.snapshot = if octets < MIN_SNAPSHOT { MIN_SNAPSHOT } else { octets };
         self
@@ -53,7 +53,7 @@ impl Limits {
 
     /// How many messages are kept in memory that could be read again from a snapshot; those of one mailbox at least.
     ///
-    /// Default 1,000,000, at 40 octets each.
+    /// Default 1,000,000, at 56 octets each.
     pub const fn loaded(mut self, messages: usize) -> Self {
         self.loaded = messages;
         self
@@ -86,6 +86,8 @@ const MIN_SNAPSHOT: u64 = 64 << 10;
 pub(crate) const MAX_SEGMENT: u64 = 256 << 20;
 /// What stands in front of a body in one delivery.
 pub(crate) const MAX_PREFIX: usize = 16 << 10;
+/// What a caller has found out about a body.
+pub(crate) const MAX_STRUCTURE: usize = 64 << 10;
 /// A mailbox name.
 pub(crate) const MAX_NAME: usize = 1_024;
 /// The key of a record of the caller's.

@@ -1,12 +1,17 @@
 //! Mailboxes and what numbers their messages.
 
+mod messages;
+pub(crate) mod name;
+
 use core::fmt;
 use core::num::NonZeroU32;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::message::{Message, Stretch};
+pub use self::messages::{Change, Messages};
+pub use self::name::{INBOX, SEPARATOR, normalise};
+use crate::message::Stretch;
 
 /// What identifies an account within a store. The store gives no meaning to it.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -28,6 +33,39 @@ pub struct UidValidity(pub(crate) NonZeroU32);
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ModSeq(pub(crate) u64);
 
+/// What a mailbox is for ([RFC 6154 §2](https://www.rfc-editor.org/rfc/rfc6154#section-2)).
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum SpecialUse {
+    /// Messages that are not finished.
+    Drafts,
+    /// Messages that were sent.
+    Sent,
+    /// Messages that were found to be spam.
+    Junk,
+    /// Messages that were deleted, or will be.
+    Trash,
+    /// Messages that are kept aside.
+    Archive,
+    /// All messages.
+    All,
+    /// Messages that want attention.
+    Flagged,
+}
+
+/// How much an account has, and how much it may have.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Quota {
+    /// Octets of all its messages, prefixes included; a body counts for each message that it is in.
+    pub used_octets: u64,
+    /// All its messages.
+    pub used_messages: u64,
+    /// How many octets it may have, if there is a limit.
+    pub limit_octets: Option<u64>,
+    /// How many messages it may have, if there is a limit.
+    pub limit_messages: Option<u64>,
+}
+
 /// What is known of a mailbox without looking at its messages.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct MailboxStatus {
@@ -47,6 +85,14 @@ pub struct MailboxStatus {
     pub messages: u64,
     /// How many octets they have.
     pub octets: u64,
+    /// How many have not [`Flags::SEEN`](crate::message::Flags::SEEN).
+    pub unseen: u64,
+    /// How many have [`Flags::DELETED`](crate::message::Flags::DELETED).
+    pub deleted: u64,
+    /// What it is for.
+    pub special_use: Option<SpecialUse>,
+    /// Its keywords, at most 56, by their places in [`Flags`](crate::message::Flags). None ever goes, and none changes its place.
+    pub keywords: Arc<[String]>,
 }
 
 /// A mailbox as it was at one moment. As long as it is held, every message in it can be read, deleted or not.
@@ -59,7 +105,7 @@ pub struct View {
     /// The mailbox at that moment.
     pub status: MailboxStatus,
     /// Its messages, by rising [`Uid`].
-    pub messages: Arc<[Message]>,
+    pub messages: Messages,
 }
 
 /// What keeps the octets in place that somebody reads, deleted or not. [`Store::release`](crate::Store::release) takes it back.
@@ -126,7 +172,29 @@ impl AccountId {
     }
 }
 
+impl SpecialUse {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Drafts, Self::Sent, Self::Junk, Self::Trash, Self::Archive, Self::All, Self::Flagged];
+
+    pub(crate) fn number(of: Option<Self>) -> u8 {
+        let place = of.and_then(|of| Self::ALL.iter().position(|one| *one == of));
+        place.map_or(0, |place| place as u8 + 1)
+    }
+
+    /// `None` for a number that stands for nothing.
+    pub(crate) fn from_number(number: u8) -> Option<Option<Self>> {
+        match usize::from(number).checked_sub(1) {
+            None => Some(None),
+            Some(place) => Self::ALL.get(place).copied().map(Some),
+        }
+    }
+}
+
 impl MailboxId {
+    /// Within a commit: the mailbox that the last [`Intent::CreateMailbox`](crate::Intent::CreateMailbox) before has made.
+    pub const CREATED: Self = Self(0);
+
     /// The number.
     pub const fn get(self) -> u64 {
         self.0
@@ -173,6 +241,11 @@ impl UidValidity {
 }
 
 impl ModSeq {
+    /// The position with this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
     /// The number.
     pub const fn get(self) -> u64 {
         self.0

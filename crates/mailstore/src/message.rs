@@ -1,12 +1,16 @@
-//! Messages and bodies.
+//! Messages, their flags and their bodies.
 
+pub(crate) mod flags;
+
+use core::fmt;
 use core::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::index::Place;
-use crate::journal::segment::Live;
+pub use self::flags::{FlagChange, Flags, NamedFlags};
+use crate::index::{DELIVER_FIXED, Entry, Ground, Place, Salts};
 use crate::journal::writer::{FRAME, checksum};
 use crate::mailbox::{ModSeq, Uid};
 use crate::operation::File;
@@ -90,24 +94,18 @@ pub struct Rotten(pub Extent);
 /// A message in a mailbox. It is immutable; what it says holds as long as the [`View`](crate::View) it came from.
 ///
 /// A message is the prefix of its delivery (`Return-Path:` and the like) and the body that it shares with all other
-/// deliveries of the same commit. Sizes and offsets count both.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// deliveries of the same commit, and with its copies. Sizes and offsets count both.
+#[derive(Clone)]
 pub struct Message {
-    pub(crate) uid: Uid,
-    pub(crate) mod_seq: ModSeq,
-    pub(crate) date: UnixTime,
-    pub(crate) body: BodyId,
-    pub(crate) prefix: Stretch,
-    pub(crate) content: Stretch,
+    entry: Entry,
+    ground: Arc<Ground>,
 }
 
 impl Stretch {
     /// The part of a record that begins `skip` octets into its payload.
-    pub(crate) fn record(place: Place, skip: u16, live: &[Live]) -> Self {
+    pub(crate) fn record(place: Place, skip: u16, salts: &Salts) -> Self {
         let Place { segment, at, length } = place;
-        // A segment that is not listed has been lost, and no salt fits.
-        let number = u64::from(segment);
-        let salt = live.binary_search_by_key(&number, |live| live.number).map_or(0, |at| live[at].salt);
+        let salt = salts.of(segment);
         Self { source: Source::Record { segment, at, skip, salt }, length: u64::from(length) }
     }
 
@@ -207,38 +205,66 @@ pub(crate) fn block_hasher(body: BodyId, index: u64, octets: &[u8]) -> crc32fast
 }
 
 impl Message {
+    pub(crate) const fn new(entry: Entry, ground: Arc<Ground>) -> Self {
+        Self { entry, ground }
+    }
+
     /// Its unique identifier within the mailbox.
     pub const fn uid(&self) -> Uid {
-        self.uid
+        self.entry.uid
     }
 
     /// The modification sequence of its last change.
     pub const fn mod_seq(&self) -> ModSeq {
-        self.mod_seq
+        self.entry.facts.mod_seq
+    }
+
+    /// Its flags.
+    pub const fn flags(&self) -> Flags {
+        self.entry.facts.flags
     }
 
     /// When it was delivered.
     pub const fn date(&self) -> UnixTime {
-        self.date
+        self.entry.facts.date
     }
 
     /// The body, which it may share with other messages.
     pub const fn body(&self) -> BodyId {
-        self.body
+        self.entry.facts.body
+    }
+
+    /// How many of its octets stand in front of the body.
+    pub const fn prefix_size(&self) -> u64 {
+        self.entry.facts.place.length as u64
     }
 
     /// Its size in octets, the prefix included.
-    pub const fn size(&self) -> u64 {
-        self.prefix.length + self.content.length
+    pub fn size(&self) -> u64 {
+        // A message without its body, which damage may have taken, is not shown.
+        self.prefix_size() + self.ground.bodies.size(self.body()).unwrap_or(0)
     }
 
     /// What has to be read for the octets of `range`, in order; what is beyond the end is left out.
     pub fn locate(&self, range: Range<u64>) -> impl Iterator<Item = Piece> + use<> {
-        let behind = self.prefix.length;
-        let prefix = self.prefix.locate(range.start..range.end);
-        let content =
-            self.content.locate(range.start.saturating_sub(behind)..range.end.saturating_sub(behind));
-        prefix.chain(content)
+        let Ground { bodies, salts } = &*self.ground;
+        let behind = self.prefix_size();
+        let prefix = Stretch::record(self.entry.facts.place, DELIVER_FIXED, salts);
+        let content = bodies.content(self.body(), salts).map(|content| {
+            content.locate(range.start.saturating_sub(behind)..range.end.saturating_sub(behind))
+        });
+        prefix.locate(range.start..range.end).chain(content.into_iter().flatten())
+    }
+
+    /// Where the structure of its body lies, if its commit came with one.
+    pub fn structure(&self) -> Option<Stretch> {
+        self.ground.bodies.structure(self.body(), &self.ground.salts)
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.entry.fmt(f)
     }
 }
 
@@ -250,20 +276,24 @@ pub(crate) const CRC: u64 = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::index::{Bodies, Facts, Large};
+    use crate::journal::segment::Live;
 
     #[test]
     fn a_range_may_span_prefix_and_body() {
         let live = [Live { number: 1, salt: 3, start: 0, limit: 0 }];
-        let prefix = Stretch::record(Place { segment: 1, at: 80, length: 10 }, 36, &live);
-        let content = Stretch::file(BodyId(7), BLOCK + 20);
-        let message = Message {
-            uid: Uid::FIRST,
+        let mut bodies = Bodies::default();
+        bodies.large.insert(7, Large { size: BLOCK + 20, segment: 1, holders: 1 });
+        let facts = Facts {
             mod_seq: ModSeq(1),
             date: UnixTime(0),
             body: BodyId(7),
-            prefix,
-            content,
+            flags: Flags::NONE,
+            place: Place { segment: 1, at: 80, length: 10 },
+            flags_segment: 0,
         };
+        let ground = Ground { bodies, salts: Salts::new(&live) };
+        let message = Message::new(Entry { uid: Uid::FIRST, facts }, Arc::new(ground));
         let located = |range| {
             let part = |piece: Piece| (piece.extent.at, piece.extent.length, piece.skip, piece.length);
             message.locate(range).map(part).collect::<Vec<_>>()
@@ -273,9 +303,9 @@ mod tests {
         let (first, second) = ((0, BLOCK + 4), (BLOCK + 4, 24));
         assert_eq!(
             located(0..u64::MAX),
-            [(80, 62, 52, 10), (first.0, first.1, 0, BLOCK), (second.0, second.1, 0, 20)]
+            [(80, 70, 60, 10), (first.0, first.1, 0, BLOCK), (second.0, second.1, 0, 20)]
         );
-        assert_eq!(located(4..12), [(80, 62, 56, 6), (0, first.1, 0, 2)]);
+        assert_eq!(located(4..12), [(80, 70, 64, 6), (0, first.1, 0, 2)]);
         assert_eq!(located(10..11), [(0, first.1, 0, 1)]);
         assert_eq!(located(size - 1..size + 9), [(second.0, second.1, 19, 1)]);
         assert_eq!(located(size..size + 9), []);

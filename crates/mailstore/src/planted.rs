@@ -41,12 +41,24 @@ mod bug {
         RemovedEarly,
         /// A snapshot counts before its octets are synced.
         SnapshotNotSynced,
+        /// A delivery is copied with the flags that it once had.
+        FlagsAsDelivered,
+        /// A new keyword takes the place of the last one.
+        KeywordReused,
+        /// A mailbox is renamed without the last one below it.
+        ChildLeftBehind,
+        /// What is copied does not count when an account is asked whether it has room.
+        CopyIsFree,
+        /// Compaction drops the structures of bodies.
+        StructureDropped,
+        /// A snapshot says that no flag has a record of its own.
+        FlagsUncounted,
     }
 
     #[cfg(feature = "simulation")]
     impl Bug {
         /// All of them.
-        pub const ALL: [Self; 15] = [
+        pub const ALL: [Self; 21] = [
             Self::NoSync,
             Self::NoDirectorySync,
             Self::SyncRetried,
@@ -62,6 +74,12 @@ mod bug {
             Self::RemovalDropped,
             Self::RemovedEarly,
             Self::SnapshotNotSynced,
+            Self::FlagsAsDelivered,
+            Self::KeywordReused,
+            Self::ChildLeftBehind,
+            Self::CopyIsFree,
+            Self::StructureDropped,
+            Self::FlagsUncounted,
         ];
     }
 }

@@ -15,9 +15,9 @@ pub(crate) mod writer;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::index::{Entry, Highest, Place};
+use crate::index::{Entry, Facts, Highest, Place};
 use crate::mailbox::{ModSeq, Uid};
-use crate::message::{BodyId, UnixTime};
+use crate::message::{BodyId, Flags, UnixTime};
 
 /// A place between two batches of the journal.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -135,21 +135,27 @@ pub(crate) const fn section_length(count: u64) -> u64 {
 }
 
 pub(crate) fn put_entry(entry: &Entry, out: &mut BytesMut) {
+    let Facts { mod_seq, date, body, flags, place, flags_segment } = entry.facts;
     out.put_u32_le(entry.uid.get());
-    out.put_u64_le(entry.mod_seq.0);
-    out.put_i64_le(entry.date.0);
-    out.put_u64_le(entry.body.0);
-    put_place(entry.place, out);
+    out.put_u64_le(mod_seq.0);
+    out.put_i64_le(date.0);
+    out.put_u64_le(body.0);
+    out.put_u64_le(flags.0);
+    put_place(place, out);
+    out.put_u32_le(flags_segment);
 }
 
 pub(crate) fn get_entry(octets: &mut Bytes) -> Option<Entry> {
-    Some(Entry {
-        uid: Uid::new(octets.try_get_u32_le().ok()?)?,
+    let uid = Uid::new(octets.try_get_u32_le().ok()?)?;
+    let facts = Facts {
         mod_seq: ModSeq(octets.try_get_u64_le().ok()?),
         date: UnixTime(octets.try_get_i64_le().ok()?),
         body: BodyId(octets.try_get_u64_le().ok()?),
+        flags: Flags(octets.try_get_u64_le().ok()?),
         place: get_place(octets)?,
-    })
+        flags_segment: octets.try_get_u32_le().ok()?,
+    };
+    Some(Entry { uid, facts })
 }
 
 pub(crate) fn put_place(place: Place, out: &mut BytesMut) {
@@ -184,8 +190,8 @@ const BLOCK_FRAME: usize = 8;
 /// The longest block that is read.
 const MAX_BLOCK: usize = 128 << 10;
 /// Octets of a message in a section, and messages in a block.
-const ENTRY: usize = 40;
-const ENTRIES: usize = 1_600;
+const ENTRY: usize = 52;
+const ENTRIES: usize = 1_200;
 /// How long a block of the head gets before the next one begins.
 const HEAD_BLOCK: usize = 64 << 10;
 /// What is read or written at once.
@@ -199,6 +205,8 @@ mod kind {
     pub(super) const VALUE: u8 = 4;
     pub(super) const HOLD: u8 = 5;
     pub(super) const SEGMENT: u8 = 6;
+    pub(super) const STRUCTURE: u8 = 7;
+    pub(super) const QUOTA: u8 = 8;
 }
 
 #[cfg(test)]

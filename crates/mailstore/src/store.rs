@@ -10,10 +10,14 @@
 //!                     └──▶ Making, at the next commit
 //! ```
 
-mod batch;
+mod access;
 mod compaction;
+mod draft;
 mod loading;
 mod making;
+mod opening;
+mod segments;
+mod writing;
 
 use core::sync::atomic::AtomicU64;
 use core::time::Duration;
@@ -22,155 +26,30 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use self::batch::Overlay;
+use self::access::{Right, authorise};
 use self::compaction::Compaction;
 use self::loading::Loading;
-use self::making::{Making, Progress};
+use self::making::Making;
+use crate::commit::{Actor, Commit, Intent, Outcome, Receipt, Source};
 use crate::error::{Dead, Failure, Refusal, Unavailable};
-use crate::index::{Change, Highest, Index, Key};
-use crate::journal::entry::Record;
-use crate::journal::recovery::{
-    Damage, HIGHEST_SEGMENT, Recovered, Recovery, Report, change, number, rewrite,
-};
-use crate::journal::segment::{HEADER_READ, Header, Live};
-use crate::journal::writer::{BATCH_END, SEAL, Writer};
+use crate::index::{Change, Highest, Index, Key, Salts};
+use crate::journal::recovery::{Damage, Recovered, Recovery, Report};
+use crate::journal::segment::Live;
 use crate::limits::Limits;
 use crate::mailbox::{
-    AccountId, Located, MailboxId, MailboxStatus, ModSeq, Pin, Records, TableStatus, Uid, UidValidity, View,
+    AccountId, Located, MailboxId, MailboxStatus, ModSeq, Pin, Quota, Records, TableStatus, View, normalise,
 };
-use crate::message::{Body, BodyId, Stretch, UnixTime};
+use crate::message::{Body, BodyId, Stretch};
 use crate::operation::{DiskError, Done, File, Operation};
 use crate::planted::{Bug, Planted};
 use crate::snapshot::reader::Count;
-use crate::snapshot::{Position, reader, writer};
+use crate::snapshot::{Position, writer};
 use crate::upload::Upload;
 use crate::verify::Verification;
-
-/// Everything that is to happen, or not to happen, together.
-#[derive(Debug)]
-pub struct Commit {
-    /// The body that the deliveries share.
-    pub body: Source,
-    /// What is to happen, in this order.
-    pub intents: Vec<Intent>,
-}
-
-/// Where the body of a commit comes from.
-#[derive(Debug)]
-pub enum Source {
-    /// There is none.
-    None,
-    /// It goes into the journal, up to [`Limits::inline_body`].
-    Inline(Bytes),
-    /// It has been uploaded. When the commit fails, the store removes the file.
-    Stored(Body),
-}
-
-/// One thing that is to happen.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Intent {
-    /// Makes a mailbox.
-    CreateMailbox {
-        /// Whose it is.
-        account: AccountId,
-        /// Its name, 1 to 1,024 octets without control characters.
-        name: String,
-        /// The time, from which its [`UidValidity`] comes.
-        now: UnixTime,
-    },
-    /// Removes a mailbox and all that is in it.
-    DeleteMailbox {
-        /// Which.
-        mailbox: MailboxId,
-    },
-    /// Puts the body of the commit into a mailbox.
-    Deliver {
-        /// Where to.
-        mailbox: MailboxId,
-        /// What stands in front of the body in this delivery alone, up to 16 KiB.
-        prefix: Bytes,
-        /// When it was received.
-        date: UnixTime,
-    },
-    /// Removes a message. That it is gone already is no error.
-    Expunge {
-        /// Where from.
-        mailbox: MailboxId,
-        /// Which.
-        uid: Uid,
-    },
-    /// Sets a record of the caller's. The store gives no meaning to it.
-    Put {
-        /// The table, a number of the caller's choice.
-        table: u16,
-        /// The key, up to 1,024 octets.
-        key: Bytes,
-        /// The value, up to 64 KiB.
-        value: Bytes,
-    },
-    /// Lets a record of the caller's hold the body of the commit: as long as the record is not removed, the body stays,
-    /// delivered or not. What the record held before is let go.
-    Hold {
-        /// The table.
-        table: u16,
-        /// The key.
-        key: Bytes,
-    },
-    /// Removes a record of the caller's; the body that it holds is let go.
-    Remove {
-        /// The table.
-        table: u16,
-        /// The key.
-        key: Bytes,
-    },
-}
 
 /// What tells one commit, or one mailbox that was asked for, from another.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Ticket(u64);
-
-/// What a durable commit has led to.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Receipt {
-    /// The body, if there was one.
-    pub body: Option<BodyId>,
-    /// What each intent has led to, in their order.
-    pub outcomes: Vec<Outcome>,
-}
-
-/// What an intent has led to.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// To [`Intent::CreateMailbox`].
-    MailboxCreated {
-        /// The mailbox.
-        mailbox: MailboxId,
-        /// Its life.
-        uid_validity: UidValidity,
-    },
-    /// To [`Intent::DeleteMailbox`].
-    MailboxDeleted,
-    /// To [`Intent::Deliver`].
-    Delivered {
-        /// The identifier of the message.
-        uid: Uid,
-        /// The modification sequence of the delivery.
-        mod_seq: ModSeq,
-    },
-    /// To [`Intent::Expunge`].
-    Expunged {
-        /// Whether this commit has removed it.
-        was_there: bool,
-    },
-    /// To [`Intent::Put`].
-    Put,
-    /// To [`Intent::Hold`].
-    Held,
-    /// To [`Intent::Remove`].
-    Removed,
-}
 
 /// What the driver has to do, or may want to know.
 #[derive(Debug)]
@@ -184,8 +63,10 @@ pub enum Event {
     Durable(Ticket, Receipt),
     /// The commit has not come to pass.
     Failed(Ticket, Failure),
-    /// A mailbox has changed; all of it is durable.
+    /// The messages of a mailbox have changed, or their flags; all of it is durable.
     Changed(MailboxId, ModSeq),
+    /// An account has other mailboxes, or has subscribed to others.
+    Mailboxes(AccountId),
     /// What [`Store::load`] was asked for.
     Loaded(Ticket, Result<View, Unavailable>),
     /// After [`Store::close`]: everything is on stable storage, and nothing more will come.
@@ -223,6 +104,8 @@ pub struct Store {
     index: Index,
     phase: Phase,
     live: Vec<Live>,
+    /// The salts of these.
+    salts: Salts,
     /// The highest number of a segment that compaction has removed.
     floor: u64,
     next_segment: u64,
@@ -333,6 +216,7 @@ impl Store {
             index: Index::default(),
             phase: Phase::Recovering(Box::new(Recovery::new(limits.segment / 4, false))),
             live: Vec::new(),
+            salts: Salts::new(&[]),
             floor: 0,
             next_segment: 1,
             next_ticket: 0,
@@ -488,13 +372,15 @@ impl Store {
     }
 
     /// Shows a mailbox as it is when its messages have been read: [`Event::Loaded`] tells.
-    pub fn load(&mut self, mailbox: MailboxId) -> Ticket {
+    pub fn load(&mut self, actor: Actor, mailbox: MailboxId) -> Ticket {
         let ticket = self.ticket();
-        if self.is_ready() && !self.closing {
+        if !self.is_ready() || self.closing {
+            self.events.push_back(Event::Loaded(ticket, Err(Unavailable::Closed)));
+        } else if self.status(actor, mailbox).is_none() {
+            self.events.push_back(Event::Loaded(ticket, Err(Unavailable::NoSuchMailbox)));
+        } else {
             self.loading.wait(mailbox, ticket);
             self.advance(mailbox);
-        } else {
-            self.events.push_back(Event::Loaded(ticket, Err(Unavailable::Closed)));
         }
         ticket
     }
@@ -520,7 +406,7 @@ impl Store {
             return None;
         }
         let snapshot = self.snapshot.map(|snapshot| (snapshot.number, snapshot.length));
-        let bodies = self.index.large_bodies().collect();
+        let bodies = self.index.bodies().in_files().collect();
         let pin = self.pin();
         Some(Verification::new(pin, &self.live, snapshot, bodies))
     }
@@ -532,24 +418,45 @@ impl Store {
     }
 
     /// What is known of a mailbox without its messages.
-    pub fn status(&self, mailbox: MailboxId) -> Option<MailboxStatus> {
-        self.is_ready().then(|| self.index.status(mailbox)).flatten()
+    pub fn status(&self, actor: Actor, mailbox: MailboxId) -> Option<MailboxStatus> {
+        let status = self.is_ready().then(|| self.index.status(mailbox)).flatten()?;
+        authorise(actor, status.account, Right::Read).ok().map(|()| status)
     }
 
     /// The mailbox of this name.
-    pub fn find(&self, account: AccountId, name: &str) -> Option<MailboxId> {
-        self.is_ready().then(|| self.index.find(account, name)).flatten()
+    pub fn find(&self, actor: Actor, account: AccountId, name: &str) -> Option<MailboxId> {
+        if !self.may_read(actor, account) {
+            return None;
+        }
+        self.index.find(account, &normalise(name).ok()?)
     }
 
-    /// All mailboxes of an account, or of all accounts.
-    pub fn mailboxes(&self, account: Option<AccountId>) -> Vec<MailboxId> {
-        if self.is_ready() { self.index.mailboxes(account) } else { Vec::new() }
+    /// All mailboxes of an account by name, or of all accounts, as far as they are the actor's to see.
+    pub fn mailboxes(&self, actor: Actor, account: impl Into<Option<AccountId>>) -> Vec<MailboxStatus> {
+        if !self.is_ready() {
+            return Vec::new();
+        }
+        let all = self.index.mailboxes(account.into());
+        all.into_iter().filter_map(|mailbox| self.status(actor, mailbox)).collect()
+    }
+
+    /// The names that an account has subscribed to, whether or not there are such mailboxes.
+    pub fn subscriptions(&self, actor: Actor, account: AccountId) -> Vec<String> {
+        if !self.may_read(actor, account) {
+            return Vec::new();
+        }
+        self.index.subscriptions(account).map(str::to_owned).collect()
+    }
+
+    /// How much an account has, and how much it may have; `None` if that is not the actor's to see.
+    pub fn quota(&self, actor: Actor, account: AccountId) -> Option<Quota> {
+        self.may_read(actor, account).then(|| self.index.quota(account))
     }
 
     /// Where the value of a record of the caller's lies.
     pub fn record(&mut self, table: u16, key: &[u8]) -> Option<Located> {
         let place = self.is_ready().then(|| self.index.value(table, key)).flatten()?;
-        let stretch = Stretch::record(place, value_at(key), &self.live);
+        let stretch = Stretch::record(place, value_at(key), &self.salts);
         Some(Located { pin: self.pin(), stretch })
     }
 
@@ -563,7 +470,7 @@ impl Store {
                     next = Some(key.to_bytes());
                     break;
                 }
-                let stretch = Stretch::record(*place, value_at(key.octets()), &self.live);
+                let stretch = Stretch::record(*place, value_at(key.octets()), &self.salts);
                 records.push((key.to_bytes(), stretch));
             }
         }
@@ -583,7 +490,7 @@ impl Store {
     /// Where the body lies that a record of the caller's holds.
     pub fn held(&mut self, table: u16, key: &[u8]) -> Option<Located> {
         let hold = self.is_ready().then(|| self.index.held(table, key)).flatten()?;
-        let stretch = self.index.body(BodyId(hold.body), &self.live)?;
+        let stretch = self.index.bodies().content(BodyId(hold.body), &self.salts)?;
         Some(Located { pin: self.pin(), stretch })
     }
 
@@ -604,6 +511,10 @@ impl Store {
         )
     }
 
+    fn may_read(&self, actor: Actor, account: AccountId) -> bool {
+        self.is_ready() && authorise(actor, account, Right::Read).is_ok()
+    }
+
     fn ticket(&mut self) -> Ticket {
         self.next_ticket += 1;
         Ticket(self.next_ticket - 1)
@@ -621,361 +532,6 @@ impl Store {
         }
         self.phase = Phase::Closed;
         self.events.push_back(Event::Closed);
-    }
-
-    fn recovered(&mut self, mut recovery: Box<Recovery>, result: Result<Done, DiskError>) {
-        match recovery.handle_done(result, &mut self.index) {
-            Err(dead) => self.die(dead),
-            Ok(false) => self.phase = Phase::Recovering(recovery),
-            Ok(true) => {
-                let recovered = Box::new(recovery.finish());
-                self.live.clone_from(&recovered.live);
-                (self.floor, self.next_segment) = (recovered.floor, recovered.next_segment);
-                // Nobody sees it before it is written.
-                for change in self.rewritten(&recovered.tail).1 {
-                    self.index.apply(&change, false);
-                }
-                self.index.begin_count();
-                match Count::new(&self.index) {
-                    Some(count) => self.phase = Phase::Counting(count, recovered),
-                    None => self.read(*recovered),
-                }
-            }
-        }
-    }
-
-    fn counted(&mut self, mut count: Count, recovered: Box<Recovered>, result: Result<Done, DiskError>) {
-        let octets = match result {
-            Ok(Done::Data(octets)) => octets,
-            _ => Bytes::new(),
-        };
-        match count.slice(&octets, &mut self.index) {
-            reader::Progress::GoingOn => self.phase = Phase::Counting(count, recovered),
-            reader::Progress::Done => self.read(*recovered),
-            reader::Progress::Damaged => {
-                // It is derived: everything in it stands in the journal.
-                self.index = Index::default();
-                let mut recovery = Recovery::new(self.limits.segment / 4, true);
-                recovery.spoilt_snapshot();
-                recovery.planted = self.planted;
-                self.phase = Phase::Recovering(Box::new(recovery));
-            }
-        }
-    }
-
-    fn rewritten(&self, tail: &[Vec<Record>]) -> (Vec<u8>, Vec<Change>) {
-        let header = self.next_header();
-        rewrite(tail, header.number, header.salt, header.start())
-    }
-
-    /// Everything has been read: a new segment is made.
-    fn read(&mut self, recovered: Recovered) {
-        self.index.end_count();
-        let (octets, _) = self.rewritten(&recovered.tail);
-        let Recovered { next_snapshot, snapshot, highest_body, files, mut report, .. } = recovered;
-        self.next_snapshot = next_snapshot;
-        self.highest.body = highest_body;
-        self.snapshot = snapshot.map(|header| Snapshot {
-            number: header.number,
-            position: header.position,
-            length: header.end,
-        });
-        let position = self.snapshot.map_or(0, |snapshot| snapshot.position.segment);
-        let behind = self.live.iter().filter(|live| live.number >= position);
-        self.grown = behind.map(|live| live.limit - live.start).sum::<u64>() + octets.len() as u64;
-        if self.due > 0 {
-            self.due = self.limits.snapshot.max(self.snapshot.map_or(0, |snapshot| snapshot.length));
-        }
-        self.kept = report
-            .damage
-            .iter()
-            .filter_map(|damage| match damage.file {
-                File::Segment(number) => Some(number),
-                File::Body(_) | File::Snapshot(_) => None,
-            })
-            .collect();
-        let is_live = |number| self.live.binary_search_by_key(&number, |live| live.number).is_ok();
-        let orphans: Vec<File> = files
-            .into_iter()
-            .map(|(file, _)| file)
-            .filter(|file| match file {
-                File::Segment(number) => !is_live(*number),
-                File::Snapshot(number) => snapshot.is_none_or(|header| header.number != *number),
-                // What is damaged may have named it.
-                File::Body(_) if !report.damage.is_empty() => false,
-                // A body of the journal may have the number of an upload whose removal a crash has undone.
-                File::Body(id) => self.index.large_body(*id).is_none(),
-            })
-            .collect();
-        report.orphans = orphans.len();
-        self.make_segment(octets.into(), Then::Ready { orphans, report });
-    }
-
-    fn next_header(&self) -> Header {
-        let number = self.next_segment;
-        let mut live = self.live.clone();
-        if self.planted.has(Bug::LimitLost) && self.counters.compacted > 0 {
-            for live in &mut live {
-                live.limit = live.limit.max(self.limits.segment);
-            }
-        }
-        Header { number, salt: salt(self.seed, number), floor: self.floor, live }
-    }
-
-    fn make_segment(&mut self, data: Bytes, then: Then) {
-        let header = self.next_header();
-        if header.start() > HEADER_READ || header.number > HIGHEST_SEGMENT {
-            // It could be written, but not be read again.
-            return self.not_made(then, DiskError::NoSpace);
-        }
-        self.next_segment += 1;
-        // The tail of a store that was written with larger segments may not fit.
-        let reserve = self.limits.segment.max(header.start() + data.len() as u64 + SEAL as u64);
-        self.phase = Phase::Making(Making::new(header, reserve, data, self.planted), then);
-    }
-
-    fn made(&mut self, mut making: Making, then: Then, result: Result<(), DiskError>) {
-        match making.handle_done(result) {
-            Progress::GoingOn => self.phase = Phase::Making(making, then),
-            Progress::Made(live) => {
-                self.live.push(live);
-                (self.ended, self.hold_off) = (false, false);
-                self.counters.segments += 1;
-                self.phase = Phase::Idle;
-                self.follow(then);
-            }
-            Progress::Harmless(error) => {
-                self.unlinks.push_back(making.file());
-                self.not_made(then, error);
-            }
-            Progress::Doubtful(error) => {
-                self.ended = true;
-                self.doubtful.push(making.file());
-                self.not_made(then, error);
-            }
-        }
-    }
-
-    /// A new segment counts.
-    fn follow(&mut self, then: Then) {
-        self.unlinks.extend(self.doubtful.drain(..));
-        self.remove_emptied();
-        match then {
-            Then::GoOn => {}
-            Then::Ready { orphans, report } => {
-                // Deliveries that were acknowledged as gone, and bodies whose deliveries were.
-                while let Some((id, size)) = self.index.take_unused_body() {
-                    if size.is_some() && report.damage.is_empty() {
-                        self.unlinks.push_back(File::Body(id));
-                    }
-                }
-                let known = self.index.highest();
-                self.highest = Highest { body: self.highest.body.max(known.body), ..known };
-                self.unlinks.extend(orphans);
-                self.events.push_back(Event::Ready(report));
-            }
-            Then::Tell { waiters, failure } => {
-                for waiter in waiters {
-                    self.fail(waiter.ticket, waiter.file, failure);
-                }
-            }
-        }
-    }
-
-    /// No header lists them any more.
-    fn remove_emptied(&mut self) {
-        if self.emptied.is_empty() {
-            return;
-        }
-        self.index.forget_shared();
-        for number in core::mem::take(&mut self.emptied) {
-            self.bury(File::Segment(number));
-        }
-    }
-
-    fn not_made(&mut self, then: Then, error: DiskError) {
-        let failure = failure(error);
-        match then {
-            Then::Ready { .. } => return self.die(Dead::Open(error)),
-            Then::GoOn => {}
-            Then::Tell { waiters, .. } => {
-                for waiter in waiters {
-                    // After a restart the commit may be there, unless a later segment counts by then.
-                    self.doubtful.extend(waiter.file);
-                    self.fail(waiter.ticket, None, Failure::Unknown);
-                }
-            }
-        }
-        self.phase = if self.ended { Phase::Broken } else { Phase::Idle };
-        // It is tried again when something has been written, not at once.
-        self.hold_off = true;
-        self.give_up_compaction();
-        self.unlooked = 0;
-        // Nothing of these has touched the disk.
-        for (ticket, commit) in core::mem::take(&mut self.staged) {
-            self.fail(ticket, file_of(&commit), failure);
-        }
-        self.blocked = None;
-    }
-
-    fn die(&mut self, dead: Dead) {
-        self.phase = Phase::Closed;
-        self.events.push_back(Event::Dead(dead));
-        for (ticket, commit) in core::mem::take(&mut self.staged) {
-            self.fail(ticket, file_of(&commit), Refusal::Closed.into());
-        }
-    }
-
-    fn has_batch(&self) -> bool {
-        (!self.staged.is_empty() && self.blocked.is_none())
-            || (!self.closing && self.compaction.as_ref().is_some_and(Compaction::is_ready))
-    }
-
-    fn form_batch(&mut self) {
-        let Some(&active) = self.live.last() else { return };
-        let mut writer = Writer::new(active.salt, active.limit).planted(self.planted);
-        let room = (self.limits.segment.saturating_sub(active.limit) as usize).saturating_sub(SEAL);
-        let fresh = (self.limits.segment.saturating_sub(Header::start_behind(self.live.len())) as usize)
-            .saturating_sub(SEAL + BATCH_END);
-        // First: what the commits of this batch change, they change behind the copies.
-        let (moved, mut full) = self.copy_records(&mut writer, room);
-        let mut overlay = Overlay::new(self.highest);
-        let (mut waiters, mut changes) = (Vec::new(), Vec::new());
-        while self.blocked.is_none()
-            && let Some((ticket, commit)) = self.staged.pop_front()
-        {
-            if let Some(mailbox) = commit.needs(&self.index) {
-                self.staged.push_front((ticket, commit));
-                self.blocked = Some(mailbox);
-                self.advance(mailbox);
-                break;
-            }
-            let octets = match overlay.check(&commit, &self.index, &self.limits) {
-                Ok(octets) if octets <= fresh => octets,
-                Ok(_) => {
-                    self.fail(ticket, file_of(&commit), Refusal::TooLarge.into());
-                    continue;
-                }
-                Err(refusal) => {
-                    self.fail(ticket, file_of(&commit), refusal.into());
-                    continue;
-                }
-            };
-            let length = writer.length() + octets;
-            if length > room || (length > self.limits.batch && !waiters.is_empty()) {
-                full |= length > room;
-                self.staged.push_front((ticket, commit));
-                break;
-            }
-            let body = file_of(&commit);
-            let receipt = overlay.resolve(commit, &self.index, |record: Record| {
-                let at = writer.push(&record);
-                changes.extend(change(&record, number(active.number), at));
-            });
-            waiters.push(Waiter { ticket, receipt, file: body });
-        }
-        if writer.is_empty() && waiters.is_empty() {
-            if full {
-                self.make_segment(Bytes::new(), Then::GoOn);
-            }
-            return;
-        }
-        self.highest = overlay.highest();
-        let octets = writer.finish();
-        if self.planted.has(Bug::VisibleEarly) {
-            for change in changes.drain(..) {
-                self.index.apply(&change, false);
-            }
-        }
-        if self.planted.has(Bug::AcknowledgedEarly) {
-            for waiter in waiters.drain(..) {
-                self.events.push_back(Event::Durable(waiter.ticket, waiter.receipt));
-            }
-        }
-        self.phase = Phase::Writing(InFlight { length: octets.len() as u64, moved, changes, waiters });
-        self.counters.syncs += 1;
-        self.events.push_back(Event::Operation(Operation::Write {
-            file: File::Segment(active.number),
-            at: active.limit,
-            data: vec![octets],
-            sync: !self.planted.has(Bug::NoSync),
-        }));
-    }
-
-    fn written(&mut self, batch: InFlight, result: Result<(), DiskError>) {
-        if let Err(error) = result {
-            self.give_up_compaction();
-            // What the file holds now is unknown, and a second sync would not tell: the segment ends before this batch.
-            self.ended = true;
-            let mut waiters = batch.waiters;
-            if self.planted.has(Bug::FailureToldEarly) {
-                for waiter in waiters.drain(..) {
-                    self.fail(waiter.ticket, waiter.file, failure(error));
-                }
-            }
-            self.make_segment(Bytes::new(), Then::Tell { waiters, failure: failure(error) });
-            return;
-        }
-        if let Some(active) = self.live.last_mut() {
-            active.limit += batch.length;
-        }
-        self.grown += batch.length;
-        self.hold_off &= batch.waiters.is_empty();
-        self.unlooked = self.unlooked.saturating_add(1);
-        self.counters.batches += 1;
-        self.counters.octets += batch.length;
-        self.counters.commits += batch.waiters.len() as u64;
-        for change in &batch.moved {
-            self.index.apply(change, true);
-            if self.planted.has(Bug::MiscountedBody)
-                && let Change::Body { id, .. } = change
-            {
-                self.index.miscount(*id);
-            }
-        }
-        self.copied();
-        let mut changed = BTreeSet::new();
-        for change in &batch.changes {
-            self.index.apply(change, false);
-            match change {
-                Change::Delivered { mailbox, .. }
-                | Change::Expunged { mailbox, .. }
-                | Change::MailboxDeleted { id: mailbox, .. } => {
-                    self.unlooked = self.unlooked.saturating_add(1);
-                    changed.insert(*mailbox);
-                }
-                _ => {}
-            }
-        }
-        while let Some((id, size)) = self.index.take_unused_body() {
-            if size.is_some() {
-                self.bury(File::Body(id));
-            }
-        }
-        for waiter in batch.waiters {
-            self.events.push_back(Event::Durable(waiter.ticket, waiter.receipt));
-        }
-        for mailbox in changed {
-            let mod_seq = self.index.status(mailbox).map_or(ModSeq(0), |status| status.highest_mod_seq);
-            self.events.push_back(Event::Changed(mailbox, mod_seq));
-        }
-        self.unload();
-    }
-
-    /// A file that nothing names goes once nobody reads it.
-    fn bury(&mut self, file: File) {
-        match self.pins.last() {
-            Some(last) => self.dying.push((file, *last)),
-            None => self.unlinks.push_back(file),
-        }
-    }
-
-    fn seal(&mut self) -> Operation {
-        self.phase = Phase::Sealing;
-        let Live { number, salt, limit, .. } =
-            *self.live.last().expect("a store that is ready has a segment");
-        let data = vec![Writer::seal(salt, limit)];
-        Operation::Write { file: File::Segment(number), at: limit, data, sync: true }
     }
 
     fn fail(&mut self, ticket: Ticket, file: Option<File>, failure: Failure) {

@@ -5,10 +5,10 @@ use std::io;
 use std::sync::RwLock;
 
 use bytes::Bytes;
-use mailstore::mailbox::{AccountId, MailboxId};
+use mailstore::commit::Outcome;
+use mailstore::mailbox::{AccountId, MailboxId, MailboxStatus};
 use mailstore::message::UnixTime;
-use mailstore::store::Outcome;
-use mailstore::{Commit, Intent};
+use mailstore::{Actor, Commit, Intent};
 use relay_queue::Address;
 use sasl_codec::ServerSecret;
 use sasl_codec::prepare::{Unassigned, prepare};
@@ -162,7 +162,7 @@ impl Accounts {
         let mut directory = Directory::default();
         for (_, value) in store.table(ACCOUNTS).await? {
             let account: Account = serde_json::from_slice(&value)?;
-            let inbox = store.find(AccountId(account.id), INBOX).await;
+            let inbox = store.find(Actor::Host, AccountId(account.id), INBOX).await;
             directory.set_account(account, inbox);
         }
         let aliases = store.table(ALIASES).await?;
@@ -279,12 +279,12 @@ impl Accounts {
         if !old {
             let now = UnixTime(self.store.system().unix_seconds());
             let (account, name) = (AccountId(account.id), INBOX.to_owned());
-            intents.push(Intent::CreateMailbox { account, name, now });
+            intents.push(Intent::CreateMailbox { account, name, special_use: None, now });
         }
         let receipt = self.store.commit(Commit::of(intents)).await?;
         let inbox = match receipt.outcomes.last() {
             Some(Outcome::MailboxCreated { mailbox, .. }) => Some(*mailbox),
-            _ => self.store.find(AccountId(account.id), INBOX).await,
+            _ => self.store.find(Actor::Host, AccountId(account.id), INBOX).await,
         };
         self.write().set_account(account.clone(), inbox);
         Ok(account)
@@ -300,8 +300,10 @@ impl Accounts {
                 table: ACCOUNTS,
                 key: Bytes::copy_from_slice(&account.id.to_be_bytes()),
             }];
-            let mailboxes = self.store.mailboxes(Some(AccountId(account.id))).await;
-            intents.extend(mailboxes.into_iter().map(|mailbox| Intent::DeleteMailbox { mailbox }));
+            let mailboxes = self.store.mailboxes(Actor::Host, Some(AccountId(account.id))).await;
+            // From the last name to the first: a mailbox goes before the one that it stands below.
+            let delete = |mailbox: MailboxStatus| Intent::DeleteMailbox { mailbox: mailbox.id };
+            intents.extend(mailboxes.into_iter().rev().map(delete));
             intents
         } else {
             vec![put_account(&account)?]

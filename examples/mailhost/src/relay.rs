@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use mailstore::store::Receipt;
+use mailstore::commit::Receipt;
 use mailstore::{Commit, Failure, Intent};
 use mx_lookup::{Plan, Resolver, Trace};
 use relay_queue::queue::CommitId;
@@ -364,7 +364,7 @@ impl Relay {
             all.extend(injected.intents);
             queued = injected.queued;
         }
-        let result = self.store.commit(Commit { body: source, intents: all }).await;
+        let result = self.store.commit(Commit::delivery(source, all)).await;
         if let Err(failure) = &result {
             error!(queue_id = %commit.message, %failure, "a change of the queue could not be stored, it is tried again");
         }

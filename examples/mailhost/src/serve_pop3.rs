@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use mailstore::{Commit, Failure, Intent};
+use mailstore::mailbox::AccountId;
+use mailstore::message::Message;
+use mailstore::{Actor, Commit, Failure, Intent};
 use pop3_codec::command::Mechanism;
 use pop3_codec::server::{Login, Reason, Retrieve, Update};
 use pop3_codec::{Event, Maildrop, Reply, ServerConfig, ServerSession, UniqueId};
@@ -91,17 +93,23 @@ struct Drop {
     _lock: Lock,
 }
 
+impl Drop {
+    fn message(&self, index: usize) -> Message {
+        self.mail.messages.get(index).expect("the session asks for messages that it has counted")
+    }
+}
+
 impl Maildrop for Drop {
     fn len(&self) -> usize {
         self.mail.messages.len()
     }
 
     fn size(&self, index: usize) -> u64 {
-        self.mail.messages[index].size()
+        self.message(index).size()
     }
 
     fn unique_id(&self, index: usize) -> UniqueId {
-        let id = format!("{}.{}", self.mail.status.uid_validity, self.mail.messages[index].uid());
+        let id = format!("{}.{}", self.mail.status.uid_validity, self.message(index).uid());
         UniqueId::new(&id).expect("two numbers and a dot")
     }
 }
@@ -145,7 +153,7 @@ async fn open(host: &Host, peer: SocketAddr, name: &str, password: &str) -> Resu
 async fn lock(host: &Host, account: u64) -> Result<Drop, Reply> {
     let inbox = host.accounts.inbox(account).ok_or(Reply::LOCAL_ERROR)?;
     let lock = host.locks.take(inbox).ok_or(Reply::IN_USE)?;
-    let mail = host.store.load(inbox).await.ok_or(Reply::LOCAL_ERROR)?;
+    let mail = host.store.load(Actor::Account(AccountId(account)), inbox).await.ok_or(Reply::LOCAL_ERROR)?;
     Ok(Drop { mail, _lock: lock })
 }
 
@@ -195,7 +203,7 @@ impl<'h> Sasl<'h> {
 /// Streams a message; the client sets the pace.
 async fn send_message(retrieve: Retrieve<'_, Drop>, wire: &mut Wire, out: &mut BytesMut) -> io::Result<()> {
     let drop = retrieve.maildrop();
-    let message = drop.mail.messages[retrieve.index()];
+    let message = drop.message(retrieve.index());
     let reader = drop.mail.reader();
     // One slice is read ahead, which for a small message is all of it: what is damaged can still be refused.
     let begun = async {
@@ -229,11 +237,12 @@ async fn send_message(retrieve: Retrieve<'_, Drop>, wire: &mut Wire, out: &mut B
 /// RFC 1939 §6: what is marked goes at QUIT, and the answer tells the truth about it.
 async fn delete(host: &Host, update: Update<'_, Drop>, out: &mut BytesMut) -> io::Result<()> {
     let drop = update.maildrop();
-    let mailbox = drop.mail.status.id;
-    let expunge = |index: usize| Intent::Expunge { mailbox, uid: drop.mail.messages[index].uid() };
+    let (mailbox, owner) = (drop.mail.status.id, Actor::Account(drop.mail.status.account));
+    let expunge =
+        |index: usize| Intent::Expunge { mailbox, uid: drop.message(index).uid(), only_deleted: false };
     let intents: Vec<_> = update.deleted().map(expunge).collect();
     for part in intents.chunks(DELETED_AT_ONCE) {
-        if let Err(failure) = host.store.commit(Commit::of(part.to_vec())).await {
+        if let Err(failure) = host.store.commit(Commit::of(part.to_vec()).by(owner)).await {
             warn!(mailbox = mailbox.get(), %failure, "messages could not be deleted");
             if failure == Failure::Unknown {
                 // Neither yes nor no would be true: the client hears nothing, and looks again.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use mailstore::mailbox::MailboxId;
-use mailstore::message::UnixTime;
+use mailstore::message::{NamedFlags, UnixTime};
 use mailstore::{Commit, Failure, Intent};
 use relay_queue::Address;
 use relay_queue::error::Refusal;
@@ -339,7 +339,7 @@ impl<'h> Policy<'h> {
             let mut prefix = BytesMut::new();
             return_path(&draft.from, &mut prefix);
             delivered_to(address, &mut prefix);
-            Intent::Deliver { mailbox: *mailbox, prefix: prefix.freeze(), date: now }
+            Intent::Deliver { mailbox: *mailbox, prefix: prefix.freeze(), date: now, flags: NamedFlags::NONE }
         };
         let mut intents: Vec<_> = draft.to.iter().map(deliver).collect();
         intents.extend(queued.iter().flat_map(|queued| queued.intents.clone()));

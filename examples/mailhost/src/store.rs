@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use mailstore::commit::{Actor, Receipt};
 use mailstore::error::{Dead, Refusal};
-use mailstore::mailbox::{AccountId, Located, MailboxId, Pin, Records, TableStatus, View};
+use mailstore::mailbox::{AccountId, Located, MailboxId, MailboxStatus, Pin, Records, TableStatus, View};
 use mailstore::message::{Body, Message, Piece, Stretch};
-use mailstore::store::{Counters, Receipt, Ticket};
+use mailstore::store::{Counters, Ticket};
 use mailstore::upload::Upload;
 use mailstore::verify::Verification;
 use mailstore::{Commit, Damage, Event, Failure, Limits, Report};
@@ -119,10 +120,10 @@ pub enum Received {
 #[derive(Debug)]
 enum Request {
     Commit(Commit, oneshot::Sender<Result<Receipt, Failure>>),
-    Load(MailboxId, oneshot::Sender<Option<View>>),
+    Load(Actor, MailboxId, oneshot::Sender<Option<View>>),
     Release(Pin),
-    Find(AccountId, String, oneshot::Sender<Option<MailboxId>>),
-    Mailboxes(Option<AccountId>, oneshot::Sender<Vec<MailboxId>>),
+    Find(Actor, AccountId, String, oneshot::Sender<Option<MailboxId>>),
+    Mailboxes(Actor, Option<AccountId>, oneshot::Sender<Vec<MailboxStatus>>),
     Held(u16, Bytes, oneshot::Sender<Option<Located>>),
     Records(u16, Bytes, usize, oneshot::Sender<Records>),
     Values(u16, Vec<Bytes>, oneshot::Sender<Vec<Option<Located>>>),
@@ -187,19 +188,19 @@ impl Store {
     }
 
     /// Shows a mailbox as it is now.
-    pub async fn load(&self, mailbox: MailboxId) -> Option<Snapshot> {
-        let view = self.ask(|reply| Request::Load(mailbox, reply)).await??;
+    pub async fn load(&self, actor: Actor, mailbox: MailboxId) -> Option<Snapshot> {
+        let view = self.ask(|reply| Request::Load(actor, mailbox, reply)).await??;
         Some(Snapshot { view: Some(view), store: self.clone() })
     }
 
     /// The mailbox of this name.
-    pub async fn find(&self, account: AccountId, name: &str) -> Option<MailboxId> {
-        self.ask(|reply| Request::Find(account, name.to_owned(), reply)).await?
+    pub async fn find(&self, actor: Actor, account: AccountId, name: &str) -> Option<MailboxId> {
+        self.ask(|reply| Request::Find(actor, account, name.to_owned(), reply)).await?
     }
 
-    /// All mailboxes of an account, or of all.
-    pub async fn mailboxes(&self, account: Option<AccountId>) -> Vec<MailboxId> {
-        self.ask(|reply| Request::Mailboxes(account, reply)).await.unwrap_or_default()
+    /// All mailboxes of an account, or of all, by name.
+    pub async fn mailboxes(&self, actor: Actor, account: Option<AccountId>) -> Vec<MailboxStatus> {
+        self.ask(|reply| Request::Mailboxes(actor, account, reply)).await.unwrap_or_default()
     }
 
     /// The body that a record holds.
@@ -546,9 +547,10 @@ impl Writer {
                     if let Err(error) = &result {
                         tracing::error!(%error, "a mailbox cannot be shown");
                     }
-                    match self.loading.remove(&ticket).map(|reply| reply.send(result.ok())) {
-                        None | Some(Ok(())) | Some(Err(None)) => {}
-                        Some(Err(Some(view))) => self.store.release(view),
+                    if let Some(reply) = self.loading.remove(&ticket)
+                        && let Err(Some(view)) = reply.send(result.ok())
+                    {
+                        self.store.release(view);
                     }
                 }
                 Some(Event::Ready(report)) => {
@@ -580,16 +582,16 @@ impl Writer {
                 let ticket = self.store.commit(commit);
                 self.waiting.insert(ticket, reply);
             }
-            Request::Load(mailbox, reply) => {
-                let ticket = self.store.load(mailbox);
+            Request::Load(actor, mailbox, reply) => {
+                let ticket = self.store.load(actor, mailbox);
                 self.loading.insert(ticket, reply);
             }
             Request::Release(pin) => self.store.release(pin),
-            Request::Find(account, name, reply) => {
-                let _ = reply.send(self.store.find(account, &name));
+            Request::Find(actor, account, name, reply) => {
+                let _ = reply.send(self.store.find(actor, account, &name));
             }
-            Request::Mailboxes(account, reply) => {
-                let _ = reply.send(self.store.mailboxes(account));
+            Request::Mailboxes(actor, account, reply) => {
+                let _ = reply.send(self.store.mailboxes(actor, account));
             }
             Request::Held(table, key, reply) => {
                 if let Err(Some(located)) = reply.send(self.store.held(table, &key)) {

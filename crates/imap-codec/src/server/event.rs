@@ -11,6 +11,7 @@ use super::Core;
 use super::state::{Mode, Pending};
 use crate::command::{Append, Verb};
 use crate::encode::{Names, Wire, Writer};
+use crate::extension::idle;
 use crate::response::fetch::write_head;
 use crate::response::{Condition, Data, FetchItem, Reply, Source};
 use crate::types::string::Atom;
@@ -268,6 +269,12 @@ macro_rules! login_answers {
             pub fn no<'r>(self, reply: impl Into<Reply<'r>>, out: &mut BytesMut) {
                 self.core.answer(Condition::No, reply.into(), out);
             }
+
+            /// Not understood, or an initial response to a mechanism that has none:
+            /// [RFC 9051 §6.2.2](https://www.rfc-editor.org/rfc/rfc9051#section-6.2.2).
+            pub fn bad<'r>(self, reply: impl Into<Reply<'r>>, out: &mut BytesMut) {
+                self.core.answer(Condition::Bad, reply.into(), out);
+            }
         }
     };
 }
@@ -350,7 +357,7 @@ impl IdleStart<'_> {
 
     /// From now on [`idling`](super::ServerSession::idling) takes data, until [`Event::IdleEnd`].
     pub fn accept(self, out: &mut BytesMut) {
-        out.extend_from_slice(b"+ idling\r\n");
+        out.extend_from_slice(idle::WAITING);
         self.core.pending = None;
         self.core.restart = true;
         self.core.mode = Mode::Idle;

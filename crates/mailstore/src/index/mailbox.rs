@@ -1,14 +1,12 @@
 //! What is known of one mailbox: what the last snapshot says, and what has changed since.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Range;
-use std::iter::Peekable;
-use std::slice::Iter;
 use std::sync::Arc;
 
-use super::{Entry, Place};
-use crate::mailbox::{AccountId, ModSeq, Uid, UidValidity};
-use crate::message::Message;
+use super::{Entry, Facts, Runs, octets};
+use crate::journal::entry::mailbox_length;
+use crate::mailbox::{AccountId, ModSeq, SpecialUse, Uid, UidValidity};
+use crate::message::Flags;
 
 /// A mailbox of the index.
 #[derive(Clone, Debug)]
@@ -18,35 +16,78 @@ pub(crate) struct Mailbox {
     /// The identifier of the next message; beyond all of them when they are used up.
     pub(crate) uid_next: u64,
     pub(crate) highest_mod_seq: ModSeq,
-    pub(crate) messages: u64,
-    pub(crate) octets: u64,
+    pub(crate) tally: Tally,
     pub(super) base: Base,
-    /// What has changed since the base was written: the message, or that it is gone.
+    /// What has changed since the base was written: what is to be laid over it when it is read again.
     pub(super) delta: BTreeMap<Uid, Delta>,
-    /// All messages as a slice, from the first time that somebody asks to the next change.
-    pub(super) shared: Option<Arc<[Message]>>,
     /// When it was last asked for, among all that are loaded.
     pub(super) used: u64,
+    /// Every flag that a message was seen to have while all was counted.
+    pub(super) counted_flags: Flags,
 }
 
+/// What a mailbox is called and what it is.
 #[derive(Clone, Debug)]
 pub(crate) struct About {
     pub(crate) account: AccountId,
     pub(crate) name: String,
     pub(crate) uid_validity: UidValidity,
-    /// The segment with its record.
+    pub(crate) special_use: Option<SpecialUse>,
+    pub(crate) keywords: Arc<[String]>,
+    /// The segment with its record, and where that begins.
     pub(crate) segment: u32,
+    pub(crate) at: u32,
 }
 
-/// The messages of a mailbox as a snapshot has them.
+impl About {
+    /// Octets of its record.
+    pub(super) fn octets(&self) -> u64 {
+        octets(mailbox_length(&self.name, &self.keywords))
+    }
+}
+
+/// How many of what there is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Tally {
+    pub(crate) messages: u64,
+    pub(crate) octets: u64,
+    pub(crate) unseen: u64,
+    pub(crate) deleted: u64,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, flags: Flags, octets: u64) {
+        self.messages += 1;
+        self.octets += octets;
+        self.add_flags(flags);
+    }
+
+    pub(super) fn sub(&mut self, flags: Flags, octets: u64) {
+        self.messages = self.messages.saturating_sub(1);
+        self.octets = self.octets.saturating_sub(octets);
+        self.sub_flags(flags);
+    }
+
+    pub(super) fn add_flags(&mut self, flags: Flags) {
+        self.unseen += u64::from(!flags.contains(Flags::SEEN));
+        self.deleted += u64::from(flags.contains(Flags::DELETED));
+    }
+
+    pub(super) fn sub_flags(&mut self, flags: Flags) {
+        self.unseen = self.unseen.saturating_sub(u64::from(!flags.contains(Flags::SEEN)));
+        self.deleted = self.deleted.saturating_sub(u64::from(flags.contains(Flags::DELETED)));
+    }
+}
+
+/// The messages of a mailbox, or where they are.
 #[derive(Clone, Debug)]
 pub(super) enum Base {
-    /// They lie there.
+    /// They lie in a snapshot.
     Stored(Section),
-    /// They lie there, and are in memory.
-    Loaded(Section, Arc<[Entry]>),
+    /// They lie there as they once were, and are in memory as they are.
+    Loaded(Section, Runs<Uid, Facts>),
     /// They are in memory only, until the next snapshot.
-    Whole(Arc<[Entry]>),
+    Whole(Runs<Uid, Facts>),
 }
 
 /// Where the messages of a mailbox lie in a snapshot.
@@ -63,7 +104,77 @@ pub(crate) struct Section {
 pub(super) struct Delta {
     /// Of which time between two snapshots.
     pub(super) epoch: u64,
-    pub(super) entry: Option<Entry>,
+    pub(super) since: Since,
+}
+
+/// What has become of a message since a snapshot, or since the beginning.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Since {
+    /// It is there, and like that.
+    Is(Facts),
+    /// Only its flags are known, for its delivery has not been read.
+    Flags {
+        mod_seq: ModSeq,
+        flags: Flags,
+        segment: u32,
+    },
+    Gone,
+}
+
+impl Since {
+    /// A record of a delivery has been read. Of two that say what the flags are, the one with the higher mod-sequence counts.
+    pub(crate) const fn delivered(before: Option<Self>, facts: Facts) -> Self {
+        match before {
+            Some(Self::Is(before)) if before.mod_seq.0 > facts.mod_seq.0 => Self::Is(Facts {
+                mod_seq: before.mod_seq,
+                flags: before.flags,
+                flags_segment: before.flags_segment,
+                ..facts
+            }),
+            Some(Self::Flags { mod_seq, flags, segment }) => {
+                Self::Is(flagged(facts, mod_seq, flags, segment))
+            }
+            _ => Self::Is(facts),
+        }
+    }
+
+    /// A record of flags has been read.
+    pub(crate) const fn flagged(before: Option<Self>, mod_seq: ModSeq, flags: Flags, segment: u32) -> Self {
+        match before {
+            Some(Self::Gone) => Self::Gone,
+            Some(Self::Is(facts)) => {
+                if facts.mod_seq.0 > mod_seq.0 {
+                    Self::Is(facts)
+                } else {
+                    Self::Is(Facts { mod_seq, flags, flags_segment: segment, ..facts })
+                }
+            }
+            Some(Self::Flags { mod_seq: of, flags, segment }) if of.0 > mod_seq.0 => {
+                Self::Flags { mod_seq: of, flags, segment }
+            }
+            _ => Self::Flags { mod_seq, flags, segment },
+        }
+    }
+
+    /// The message, with what was known of it before.
+    pub(crate) const fn over(self, base: Option<Facts>) -> Option<Facts> {
+        match (self, base) {
+            (Self::Is(facts), _) => Some(facts),
+            (Self::Flags { mod_seq, flags, segment }, Some(base)) => {
+                Some(flagged(base, mod_seq, flags, segment))
+            }
+            (Self::Flags { .. }, None) | (Self::Gone, _) => None,
+        }
+    }
+}
+
+/// The facts, unless this is newer: an equal mod-sequence is the same change, and the delivery says it as well.
+const fn flagged(facts: Facts, mod_seq: ModSeq, flags: Flags, segment: u32) -> Facts {
+    if mod_seq.0 > facts.mod_seq.0 {
+        Facts { mod_seq, flags, flags_segment: segment, ..facts }
+    } else {
+        facts
+    }
 }
 
 impl Mailbox {
@@ -72,31 +183,37 @@ impl Mailbox {
             about,
             uid_next: 1,
             highest_mod_seq: ModSeq(1),
-            messages: 0,
-            octets: 0,
-            base: Base::Whole(Arc::default()),
+            tally: Tally::default(),
+            base: Base::Whole(Runs::default()),
             delta: BTreeMap::new(),
-            shared: None,
             used: 0,
+            counted_flags: Flags::NONE,
         }
     }
 
     /// One whose messages lie in a snapshot. They are counted later.
     pub(crate) fn stored(about: About, uid_next: u64, highest_mod_seq: ModSeq, section: Section) -> Self {
-        let base = if section.count == 0 { Base::Whole(Arc::default()) } else { Base::Stored(section) };
+        let base = if section.count == 0 { Base::Whole(Runs::default()) } else { Base::Stored(section) };
         Self { uid_next, highest_mod_seq, base, ..Self::new(Some(about)) }
     }
 
-    pub(super) fn touch(&mut self, mod_seq: ModSeq) {
+    pub(super) fn touch(&mut self, uid: Uid, mod_seq: ModSeq) {
         self.highest_mod_seq = self.highest_mod_seq.max(mod_seq);
-        self.shared = None;
+        self.uid_next = self.uid_next.max(u64::from(uid.get()) + 1);
     }
 
-    /// The messages of the base, if they are in memory.
-    pub(crate) fn loaded(&self) -> Option<&[Entry]> {
+    /// The messages, if they are in memory.
+    pub(crate) const fn loaded(&self) -> Option<&Runs<Uid, Facts>> {
         match &self.base {
             Base::Stored(_) => None,
-            Base::Loaded(_, entries) | Base::Whole(entries) => Some(entries),
+            Base::Loaded(_, messages) | Base::Whole(messages) => Some(messages),
+        }
+    }
+
+    pub(super) const fn loaded_mut(&mut self) -> Option<&mut Runs<Uid, Facts>> {
+        match &mut self.base {
+            Base::Stored(_) => None,
+            Base::Loaded(_, messages) | Base::Whole(messages) => Some(messages),
         }
     }
 
@@ -108,51 +225,27 @@ impl Mailbox {
     }
 
     /// A message; only of a mailbox that is loaded.
-    pub(crate) fn entry(&self, uid: Uid) -> Option<Entry> {
-        if let Some(delta) = self.delta.get(&uid) {
-            return delta.entry;
-        }
-        let base = self.loaded()?;
-        base.binary_search_by_key(&uid, |entry| entry.uid).ok().map(|at| base[at])
+    pub(crate) fn facts(&self, uid: Uid) -> Option<Facts> {
+        self.loaded()?.get(&uid).copied()
     }
 
-    /// What has changed since the base was written.
-    pub(crate) fn changed(&self, uid: Uid) -> bool {
-        self.delta.contains_key(&uid)
+    /// What is known to have become of a message since the base was written.
+    pub(super) fn since(&self, uid: Uid) -> Option<Since> {
+        self.delta.get(&uid).map(|delta| delta.since)
     }
 
-    /// `base` with all that has changed since.
-    pub(crate) fn merged<'a>(&'a self, base: &'a [Entry]) -> impl Iterator<Item = Entry> + use<'a> {
-        Merged { base: base.iter().peekable(), delta: self.delta.range(..).peekable() }
-    }
-
-    pub(super) fn place(&self, uid: Uid) -> Option<Place> {
-        self.entry(uid).map(|entry| entry.place)
-    }
-}
-
-struct Merged<'a> {
-    base: Peekable<Iter<'a, Entry>>,
-    delta: Peekable<Range<'a, Uid, Delta>>,
-}
-
-impl Iterator for Merged<'_> {
-    type Item = Entry;
-
-    fn next(&mut self) -> Option<Entry> {
-        loop {
-            let delta = self.delta.peek().map(|(uid, _)| **uid);
-            match (self.base.peek(), delta) {
-                (Some(base), Some(uid)) if base.uid == uid => _ = self.base.next(),
-                (Some(base), Some(uid)) if base.uid < uid => return self.base.next().copied(),
-                (Some(_), None) => return self.base.next().copied(),
-                (_, Some(_)) => {
-                    if let Some((_, Delta { entry: Some(entry), .. })) = self.delta.next() {
-                        return Some(*entry);
-                    }
-                }
-                (None, None) => return None,
+    /// The messages as they are, from those that were there when the snapshot was written.
+    pub(crate) fn merged(&self, base: Vec<Entry>) -> Vec<Entry> {
+        let mut merged = Vec::with_capacity(base.len());
+        let mut base = base.into_iter().peekable();
+        for (uid, delta) in &self.delta {
+            while let Some(entry) = base.next_if(|entry| entry.uid < *uid) {
+                merged.push(entry);
             }
+            let before = base.next_if(|entry| entry.uid == *uid).map(|entry| entry.facts);
+            merged.extend(delta.since.over(before).map(|facts| Entry { uid: *uid, facts }));
         }
+        merged.extend(base);
+        merged
     }
 }

@@ -6,16 +6,19 @@ use std::sync::Arc;
 ///
 /// What comes in rising order fills each run to its end, so an entry costs little more than its own octets, where a B-tree
 /// would leave half of each node empty. A clone shares all runs, and each is copied when one side changes it: so a snapshot
-/// can be written, step by step, of a map that goes on changing.
+/// can be written, step by step, of a map that goes on changing, and any number of sessions can look at it as it once was.
 #[derive(Clone, Debug)]
 pub(crate) struct Runs<K, V> {
-    runs: Vec<Arc<Vec<(K, V)>>>,
+    runs: Arc<Vec<Run<K, V>>>,
     length: usize,
 }
 
+/// Some entries in order, at least one, shared by all maps that have them.
+pub(crate) type Run<K, V> = Arc<Vec<(K, V)>>;
+
 impl<K, V> Default for Runs<K, V> {
     fn default() -> Self {
-        Self { runs: Vec::new(), length: 0 }
+        Self { runs: Arc::default(), length: 0 }
     }
 }
 
@@ -31,33 +34,34 @@ impl<K: Clone + Ord, V: Clone> Runs<K, V> {
 
     pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         let (run, at) = self.find(key);
-        at.ok().map(|at| &mut Arc::make_mut(&mut self.runs[run])[at].1)
+        at.ok().map(|at| &mut Arc::make_mut(&mut Arc::make_mut(&mut self.runs)[run])[at].1)
     }
 
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
         let (run, at) = self.find(&key);
+        let runs = Arc::make_mut(&mut self.runs);
         let at = match at {
             Ok(at) => {
-                let entry = &mut Arc::make_mut(&mut self.runs[run])[at];
+                let entry = &mut Arc::make_mut(&mut runs[run])[at];
                 return Some(core::mem::replace(&mut entry.1, value));
             }
             Err(at) => at,
         };
         self.length += 1;
-        match self.runs.get_mut(run) {
-            None => self.runs.push(Arc::new(vec![(key, value)])),
+        let last = runs.len().saturating_sub(1);
+        match runs.get_mut(run) {
+            None => runs.push(Arc::new(vec![(key, value)])),
             Some(full) if full.len() >= RUN => {
-                let is_last = run + 1 == self.runs.len();
-                if is_last && at == RUN {
-                    self.runs.push(Arc::new(vec![(key, value)]));
+                if run == last && at == RUN {
+                    runs.push(Arc::new(vec![(key, value)]));
                 } else {
-                    let mut upper = Arc::make_mut(&mut self.runs[run]).split_off(RUN / 2);
+                    let mut upper = Arc::make_mut(full).split_off(RUN / 2);
                     if at > RUN / 2 {
                         upper.insert(at - RUN / 2, (key, value));
                     } else {
-                        Arc::make_mut(&mut self.runs[run]).insert(at, (key, value));
+                        Arc::make_mut(full).insert(at, (key, value));
                     }
-                    self.runs.insert(run + 1, Arc::new(upper));
+                    runs.insert(run + 1, Arc::new(upper));
                 }
             }
             Some(run) => Arc::make_mut(run).insert(at, (key, value)),
@@ -69,9 +73,14 @@ impl<K: Clone + Ord, V: Clone> Runs<K, V> {
         let (run, at) = self.find(key);
         let at = at.ok()?;
         self.length -= 1;
-        let (_, value) = Arc::make_mut(&mut self.runs[run]).remove(at);
+        let (_, value) = Arc::make_mut(&mut Arc::make_mut(&mut self.runs)[run]).remove(at);
         self.shrink(run);
         Some(value)
+    }
+
+    /// The runs themselves: what two maps have not changed since one was a clone of the other, they share.
+    pub(crate) fn runs(&self) -> &[Run<K, V>] {
+        &self.runs
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
@@ -107,14 +116,15 @@ impl<K: Clone + Ord, V: Clone> Runs<K, V> {
 
     /// Two small neighbours become one; an empty run goes.
     fn shrink(&mut self, run: usize) {
-        if self.runs[run].is_empty() {
-            self.runs.remove(run);
+        let runs = Arc::make_mut(&mut self.runs);
+        if runs[run].is_empty() {
+            runs.remove(run);
             return;
         }
         let next = run + 1;
-        if next < self.runs.len() && self.runs[run].len() + self.runs[next].len() <= RUN / 2 {
-            let upper = self.runs.remove(next);
-            Arc::make_mut(&mut self.runs[run]).extend_from_slice(&upper);
+        if next < runs.len() && runs[run].len() + runs[next].len() <= RUN / 2 {
+            let upper = runs.remove(next);
+            Arc::make_mut(&mut runs[run]).extend_from_slice(&upper);
         }
     }
 }

@@ -1,10 +1,13 @@
 //! Records: what they hold and how they are laid out.
 
+use std::sync::Arc;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::index::{Highest, What};
-use crate::mailbox::{AccountId, MailboxId, ModSeq, Uid, UidValidity};
-use crate::message::{BodyId, UnixTime};
+use crate::index::{Allowance, BODY_FIXED, DELIVER_FIXED, Highest, What};
+use crate::mailbox::{AccountId, MailboxId, ModSeq, SpecialUse, Uid, UidValidity};
+use crate::message::flags::MAX_KEYWORDS;
+use crate::message::{BodyId, Flags, UnixTime};
 
 /// A record of the journal.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -19,7 +22,8 @@ pub(crate) enum Record {
         id: BodyId,
         size: u64,
     },
-    /// A mailbox that was made; or its numbers as they were when the records went of which they followed.
+    /// A mailbox that was made, or has another name or one more keyword; or its numbers as they were when the records went of
+    /// which they followed.
     Mailbox {
         id: MailboxId,
         account: AccountId,
@@ -27,7 +31,9 @@ pub(crate) enum Record {
         /// The identifier of the next message; beyond all of them when they are used up.
         uid_next: u64,
         mod_seq: ModSeq,
+        special_use: Option<SpecialUse>,
         name: String,
+        keywords: Arc<[String]>,
     },
     DeleteMailbox {
         id: MailboxId,
@@ -38,6 +44,8 @@ pub(crate) enum Record {
         mod_seq: ModSeq,
         date: UnixTime,
         body: BodyId,
+        /// As they were when this was written, the mod-sequence too: a copy says what is.
+        flags: Flags,
         prefix: Bytes,
     },
     Expunge {
@@ -76,6 +84,23 @@ pub(crate) enum Record {
     },
     /// The highest identifiers as they were when the records went of which they followed.
     Highest(Highest),
+    /// A message has other flags.
+    Flags {
+        mailbox: MailboxId,
+        uid: Uid,
+        mod_seq: ModSeq,
+        flags: Flags,
+    },
+    /// What the caller has found out about a body.
+    Structure {
+        body: BodyId,
+        data: Bytes,
+    },
+    /// How much an account may have. One without any limit takes back what stood before.
+    Quota {
+        account: AccountId,
+        allowance: Allowance,
+    },
 }
 
 impl Record {
@@ -93,6 +118,26 @@ impl Record {
             Self::Seal { .. } => 10,
             Self::Hold { .. } => 11,
             Self::Highest(_) => 12,
+            Self::Flags { .. } => 13,
+            Self::Structure { .. } => 14,
+            Self::Quota { .. } => 15,
+        }
+    }
+
+    /// How long the payload is.
+    pub(crate) fn length(&self) -> usize {
+        match self {
+            Self::Body { data, .. } | Self::Structure { data, .. } => usize::from(BODY_FIXED) + data.len(),
+            Self::Mailbox { name, keywords, .. } => mailbox_length(name, keywords),
+            Self::DeleteMailbox { .. } | Self::Seal { .. } => 8,
+            Self::Deliver { prefix, .. } => usize::from(DELIVER_FIXED) + prefix.len(),
+            Self::BodyFile { .. } => 16,
+            Self::Expunge { .. } | Self::Batch { .. } | Self::Highest(_) => 20,
+            Self::Put { key, value, .. } => 4 + key.len() + value.len(),
+            Self::Remove { key, .. } => 5 + key.len(),
+            Self::Hold { key, .. } => 12 + key.len(),
+            Self::Flags { .. } => 28,
+            Self::Quota { .. } => 24,
         }
     }
 
@@ -107,21 +152,22 @@ impl Record {
                 out.put_u64_le(id.0);
                 out.put_u64_le(*size);
             }
-            Self::Mailbox { id, account, uid_validity, uid_next, mod_seq, name } => {
+            Self::Mailbox { id, account, uid_validity, uid_next, mod_seq, special_use, name, keywords } => {
                 out.put_u64_le(id.0);
                 out.put_u64_le(account.0);
                 out.put_u32_le(uid_validity.get());
                 out.put_u64_le(*uid_next);
                 out.put_u64_le(mod_seq.0);
-                out.put_slice(name.as_bytes());
+                put_names(*special_use, name, keywords, out);
             }
             Self::DeleteMailbox { id } => out.put_u64_le(id.0),
-            Self::Deliver { mailbox, uid, mod_seq, date, body, prefix } => {
+            Self::Deliver { mailbox, uid, mod_seq, date, body, flags, prefix } => {
                 out.put_u64_le(mailbox.0);
                 out.put_u32_le(uid.get());
                 out.put_u64_le(mod_seq.0);
                 out.put_i64_le(date.0);
                 out.put_u64_le(body.0);
+                out.put_u64_le(flags.0);
                 out.put_slice(prefix);
             }
             Self::Expunge { mailbox, uid, mod_seq } => {
@@ -152,6 +198,21 @@ impl Record {
                 out.put_u64_le(highest.mailbox);
                 out.put_u32_le(highest.uid_validity);
             }
+            Self::Flags { mailbox, uid, mod_seq, flags } => {
+                out.put_u64_le(mailbox.0);
+                out.put_u32_le(uid.get());
+                out.put_u64_le(mod_seq.0);
+                out.put_u64_le(flags.0);
+            }
+            Self::Structure { body, data } => {
+                out.put_u64_le(body.0);
+                out.put_slice(data);
+            }
+            Self::Quota { account, allowance } => {
+                out.put_u64_le(account.0);
+                out.put_u64_le(allowance.octets.unwrap_or(NO_LIMIT));
+                out.put_u64_le(allowance.messages.unwrap_or(NO_LIMIT));
+            }
         }
     }
 
@@ -160,14 +221,15 @@ impl Record {
         let record = match kind {
             1 => Self::Body { id: body(&mut payload)?, data: payload.split_off(0) },
             2 => Self::BodyFile { id: body(&mut payload)?, size: payload.try_get_u64_le().ok()? },
-            3 => Self::Mailbox {
-                id: mailbox(&mut payload)?,
-                account: AccountId(payload.try_get_u64_le().ok()?),
-                uid_validity: UidValidity::new(payload.try_get_u32_le().ok()?)?,
-                uid_next: payload.try_get_u64_le().ok()?,
-                mod_seq: ModSeq(payload.try_get_u64_le().ok()?),
-                name: String::from_utf8(payload.split_off(0).into()).ok()?,
-            },
+            3 => {
+                let id = mailbox(&mut payload)?;
+                let account = AccountId(payload.try_get_u64_le().ok()?);
+                let uid_validity = UidValidity::new(payload.try_get_u32_le().ok()?)?;
+                let uid_next = payload.try_get_u64_le().ok()?;
+                let mod_seq = ModSeq(payload.try_get_u64_le().ok()?);
+                let (special_use, name, keywords) = get_names(&mut payload)?;
+                Self::Mailbox { id, account, uid_validity, uid_next, mod_seq, special_use, name, keywords }
+            }
             4 => Self::DeleteMailbox { id: mailbox(&mut payload)? },
             5 => Self::Deliver {
                 mailbox: mailbox(&mut payload)?,
@@ -175,6 +237,7 @@ impl Record {
                 mod_seq: ModSeq(payload.try_get_u64_le().ok()?),
                 date: UnixTime(payload.try_get_i64_le().ok()?),
                 body: body(&mut payload)?,
+                flags: Flags(payload.try_get_u64_le().ok()?),
                 prefix: payload.split_off(0),
             },
             6 => Self::Expunge {
@@ -207,6 +270,20 @@ impl Record {
                 mailbox: payload.try_get_u64_le().ok()?,
                 uid_validity: payload.try_get_u32_le().ok()?,
             }),
+            13 => Self::Flags {
+                mailbox: mailbox(&mut payload)?,
+                uid: uid(&mut payload)?,
+                mod_seq: ModSeq(payload.try_get_u64_le().ok()?),
+                flags: Flags(payload.try_get_u64_le().ok()?),
+            },
+            14 => Self::Structure { body: body(&mut payload)?, data: payload.split_off(0) },
+            15 => Self::Quota {
+                account: AccountId(payload.try_get_u64_le().ok()?),
+                allowance: Allowance {
+                    octets: limit(payload.try_get_u64_le().ok()?),
+                    messages: limit(payload.try_get_u64_le().ok()?),
+                },
+            },
             _ => return None,
         };
         payload.is_empty().then_some(record)
@@ -225,6 +302,53 @@ fn get_key(payload: &mut Bytes) -> Option<(u16, Bytes)> {
     (payload.len() >= length).then(|| (table, payload.split_to(length)))
 }
 
+/// What a mailbox is for and called, and its keywords, as a record and a snapshot have them.
+pub(crate) fn put_names(
+    special_use: Option<SpecialUse>,
+    name: &str,
+    keywords: &[String],
+    out: &mut BytesMut,
+) {
+    out.put_u8(SpecialUse::number(special_use));
+    out.put_u8(u8::try_from(keywords.len()).expect("there are 56 at most"));
+    out.put_u16_le(u16::try_from(name.len()).expect("names are checked when a commit comes in"));
+    out.put_slice(name.as_bytes());
+    for keyword in keywords {
+        out.put_u8(u8::try_from(keyword.len()).expect("keywords are checked when a commit comes in"));
+        out.put_slice(keyword.as_bytes());
+    }
+}
+
+pub(crate) fn get_names(payload: &mut Bytes) -> Option<(Option<SpecialUse>, String, Arc<[String]>)> {
+    let special_use = SpecialUse::from_number(payload.try_get_u8().ok()?)?;
+    let count = usize::from(payload.try_get_u8().ok()?);
+    if count > MAX_KEYWORDS {
+        return None;
+    }
+    let length = usize::from(payload.try_get_u16_le().ok()?);
+    let name = get_text(payload, length)?;
+    let mut keywords = Vec::with_capacity(count);
+    for _ in 0..count {
+        let length = usize::from(payload.try_get_u8().ok()?);
+        keywords.push(get_text(payload, length)?);
+    }
+    Some((special_use, name, keywords.into()))
+}
+
+fn get_text(payload: &mut Bytes, length: usize) -> Option<String> {
+    let text = (payload.len() >= length).then(|| payload.split_to(length))?;
+    String::from_utf8(text.into()).ok()
+}
+
+/// How long the payload of the record of a mailbox is.
+pub(crate) fn mailbox_length(name: &str, keywords: &[String]) -> usize {
+    MAILBOX_FIXED + name.len() + keywords.iter().map(|keyword| 1 + keyword.len()).sum::<usize>()
+}
+
+fn limit(number: u64) -> Option<u64> {
+    (number != NO_LIMIT).then_some(number)
+}
+
 fn body(payload: &mut Bytes) -> Option<BodyId> {
     payload.try_get_u64_le().ok().map(BodyId)
 }
@@ -236,6 +360,11 @@ fn mailbox(payload: &mut Bytes) -> Option<MailboxId> {
 fn uid(payload: &mut Bytes) -> Option<Uid> {
     Uid::new(payload.try_get_u32_le().ok()?)
 }
+
+/// Octets of the record of a mailbox without its name and its keywords.
+const MAILBOX_FIXED: usize = 40;
+/// Where there is no limit. Nobody has as much.
+pub(crate) const NO_LIMIT: u64 = u64::MAX;
 
 #[cfg(test)]
 pub(crate) mod tests {
@@ -253,7 +382,9 @@ pub(crate) mod tests {
                 uid_validity: UidValidity::new(77).expect("not zero"),
                 uid_next: 6,
                 mod_seq,
+                special_use: Some(SpecialUse::Junk),
                 name: "INBOX".to_owned(),
+                keywords: ["$Forwarded".to_owned(), "x".to_owned()].into(),
             },
             Record::DeleteMailbox { id: mailbox },
             Record::Deliver {
@@ -262,6 +393,7 @@ pub(crate) mod tests {
                 mod_seq,
                 date: UnixTime(-1),
                 body,
+                flags: Flags(0x101),
                 prefix: Bytes::from_static(b"Return-Path: <>\r\n"),
             },
             Record::Expunge { mailbox, uid: Uid::FIRST, mod_seq },
@@ -275,6 +407,12 @@ pub(crate) mod tests {
             Record::Seal { synced: 9_000 },
             Record::Hold { body, table: 1, key: Bytes::from_static(b"k") },
             Record::Highest(Highest { body: 12, mailbox: 4, uid_validity: 78 }),
+            Record::Flags { mailbox, uid: Uid::FIRST, mod_seq, flags: Flags(0x102) },
+            Record::Structure { body, data: Bytes::from_static(b"structure") },
+            Record::Quota {
+                account: AccountId(2),
+                allowance: Allowance { octets: Some(1_000), messages: None },
+            },
         ]
     }
 
@@ -283,6 +421,7 @@ pub(crate) mod tests {
         for record in samples() {
             let mut out = BytesMut::new();
             record.encode(&mut out);
+            assert_eq!(out.len(), record.length());
             assert_eq!(Record::decode(record.kind(), out.freeze()), Some(record));
         }
     }
@@ -295,7 +434,7 @@ pub(crate) mod tests {
             let whole = out.freeze();
             let variable = matches!(
                 record,
-                Record::Body { .. } | Record::Mailbox { .. } | Record::Deliver { .. } | Record::Put { .. }
+                Record::Body { .. } | Record::Deliver { .. } | Record::Put { .. } | Record::Structure { .. }
             );
             for length in 0..whole.len() {
                 let cut = Record::decode(record.kind(), whole.slice(..length));

@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::error::Dead;
-use crate::index::{Change, Entry, Index, Place};
+use crate::index::{Change, Entry, Facts, Index, Place};
 use crate::journal::entry::Record;
 use crate::journal::reader::Segment;
 use crate::journal::segment::{FIRST_START, Found, HEADER_READ, Header, Live};
@@ -78,15 +78,19 @@ pub enum Held {
     Body,
     /// That a body lies in a file of its own.
     BodyFile,
-    /// A mailbox: its account, name and numbers.
+    /// A mailbox: its account, name, keywords and numbers.
     Mailbox,
     /// A delivery: the prefix of one message, and that it is there.
     Delivery,
+    /// The flags of a message.
+    Flags,
+    /// How much an account may have.
+    Quota,
     /// That a message or a mailbox is gone.
     Removal,
     /// A record of the caller's.
     Value,
-    /// Nothing that is needed: where a batch ends, or what a snapshot says of what the journal says as well.
+    /// Nothing that is needed: where a batch ends, or what can be found out again.
     Nothing,
 }
 
@@ -99,6 +103,8 @@ impl fmt::Display for Held {
             Self::BodyFile => "the record of a body in a file of its own",
             Self::Mailbox => "a mailbox",
             Self::Delivery => "a delivery",
+            Self::Flags => "flags of a message",
+            Self::Quota => "the quota of an account",
             Self::Removal => "a removal",
             Self::Value => "a record of the host",
             Self::Nothing => "nothing that is needed",
@@ -116,7 +122,9 @@ impl Held {
             Some(4 | 6) => Self::Removal,
             Some(5) => Self::Delivery,
             Some(7 | 8 | 11) => Self::Value,
-            Some(9 | 10 | 12) => Self::Nothing,
+            Some(9 | 10 | 12 | 14) => Self::Nothing,
+            Some(13) => Self::Flags,
+            Some(15) => Self::Quota,
             _ => Self::Records,
         }
     }
@@ -537,20 +545,34 @@ pub(crate) fn change(record: &Record, segment: u32, at: u64) -> Option<Change> {
     Some(match record {
         Record::Body { id, data } => Change::Body { id: *id, place: place(data.len()) },
         Record::BodyFile { id, size } => Change::BodyFile { id: *id, size: *size, segment },
-        Record::Mailbox { id, account, uid_validity, uid_next, mod_seq, name } => Change::Mailbox {
-            id: *id,
-            account: *account,
-            uid_validity: *uid_validity,
-            uid_next: *uid_next,
-            mod_seq: *mod_seq,
-            name: name.clone(),
-            segment,
-        },
+        Record::Mailbox { id, account, uid_validity, uid_next, mod_seq, special_use, name, keywords } => {
+            Change::Mailbox {
+                id: *id,
+                account: *account,
+                uid_validity: *uid_validity,
+                uid_next: *uid_next,
+                mod_seq: *mod_seq,
+                special_use: *special_use,
+                name: name.clone(),
+                keywords: keywords.clone(),
+                segment,
+                at: place(0).at,
+            }
+        }
         Record::DeleteMailbox { id } => Change::MailboxDeleted { id: *id, segment },
-        Record::Deliver { mailbox, uid, mod_seq, date, body, prefix } => {
-            let place = place(prefix.len());
-            let entry = Entry { uid: *uid, mod_seq: *mod_seq, date: *date, body: *body, place };
-            Change::Delivered { mailbox: *mailbox, entry }
+        Record::Deliver { mailbox, uid, mod_seq, date, body, flags, prefix } => {
+            let facts = Facts {
+                mod_seq: *mod_seq,
+                date: *date,
+                body: *body,
+                flags: *flags,
+                place: place(prefix.len()),
+                flags_segment: 0,
+            };
+            Change::Delivered { mailbox: *mailbox, entry: Entry { uid: *uid, facts } }
+        }
+        Record::Flags { mailbox, uid, mod_seq, flags } => {
+            Change::Flagged { mailbox: *mailbox, uid: *uid, mod_seq: *mod_seq, flags: *flags, segment }
         }
         Record::Expunge { mailbox, uid, mod_seq } => {
             Change::Expunged { mailbox: *mailbox, uid: *uid, mod_seq: *mod_seq, segment }
@@ -563,6 +585,10 @@ pub(crate) fn change(record: &Record, segment: u32, at: u64) -> Option<Change> {
         }
         Record::Hold { body, table, key } => {
             Change::Held { body: *body, table: *table, key: key.clone(), segment }
+        }
+        Record::Structure { body, data } => Change::Structure { body: *body, place: place(data.len()) },
+        Record::Quota { account, allowance } => {
+            Change::Quota { account: *account, allowance: *allowance, segment }
         }
         Record::Highest(highest) => Change::Highest(*highest),
         Record::Batch { .. } | Record::Seal { .. } => return None,

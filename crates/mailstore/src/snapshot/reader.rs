@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 
 use super::{Found, HEADER, Header, SLICE, get_block, get_entry, get_place, kind, section_length};
-use crate::index::{About, Entry, Frozen, Hold, Index, Inline, Key, Large, Mailbox, Section};
+use crate::index::{About, Allowance, Entry, Frozen, Hold, Index, Inline, Key, Large, Mailbox, Section};
+use crate::journal::entry::{NO_LIMIT, get_names};
 use crate::mailbox::{AccountId, MailboxId, ModSeq, UidValidity};
 use crate::operation::{File, Operation};
 
@@ -76,13 +77,13 @@ impl Head {
                 kind::BODY => {
                     let id = octets.try_get_u64_le().ok()?;
                     let body = Inline { place: get_place(&mut octets)?, holders: 0 };
-                    self.frozen.bodies.insert(id, body);
+                    self.frozen.bodies.inline.insert(id, body);
                 }
                 kind::BODY_FILE => {
                     let id = octets.try_get_u64_le().ok()?;
                     let size = octets.try_get_u64_le().ok()?;
                     let segment = octets.try_get_u32_le().ok()?;
-                    self.frozen.large.insert(id, Large { size, segment, holders: 0 });
+                    self.frozen.bodies.large.insert(id, Large { size, segment, holders: 0 });
                 }
                 kind::VALUE => {
                     let (table, key) = get_key(&mut octets)?;
@@ -94,6 +95,19 @@ impl Head {
                     let body = octets.try_get_u64_le().ok()?;
                     let hold = Hold { body, segment: octets.try_get_u32_le().ok()? };
                     self.frozen.tables.entry(table).or_default().holds.insert(key, hold);
+                }
+                kind::STRUCTURE => {
+                    let id = octets.try_get_u64_le().ok()?;
+                    self.frozen.bodies.structures.insert(id, get_place(&mut octets)?);
+                }
+                kind::QUOTA => {
+                    let account = AccountId(octets.try_get_u64_le().ok()?);
+                    let [of_octets, of_messages] =
+                        [octets.try_get_u64_le().ok()?, octets.try_get_u64_le().ok()?]
+                            .map(|limit| (limit != NO_LIMIT).then_some(limit));
+                    let allowance = Allowance { octets: of_octets, messages: of_messages };
+                    let segment = octets.try_get_u32_le().ok()?;
+                    self.frozen.allowances.insert(account, (allowance, segment));
                 }
                 kind::SEGMENT => {
                     let segment = octets.try_get_u32_le().ok()?;
@@ -111,16 +125,12 @@ impl Head {
         let uid_validity = UidValidity::new(octets.try_get_u32_le().ok()?)?;
         let uid_next = octets.try_get_u64_le().ok()?;
         let mod_seq = ModSeq(octets.try_get_u64_le().ok()?);
-        let segment = octets.try_get_u32_le().ok()?;
-        let at = octets.try_get_u64_le().ok()?;
+        let (segment, at) = (octets.try_get_u32_le().ok()?, octets.try_get_u32_le().ok()?);
+        let begin = octets.try_get_u64_le().ok()?;
         let count = octets.try_get_u64_le().ok()?;
-        let length = usize::from(octets.try_get_u16_le().ok()?);
-        if octets.len() < length {
-            return None;
-        }
-        let name = String::from_utf8(octets.split_to(length).into()).ok()?;
-        let about = About { account, name, uid_validity, segment };
-        let section = Section { snapshot: self.header.number, at, count };
+        let (special_use, name, keywords) = get_names(octets)?;
+        let about = About { account, name, uid_validity, special_use, keywords, segment, at };
+        let section = Section { snapshot: self.header.number, at: begin, count };
         self.frozen.mailboxes.insert(id, Arc::new(Mailbox::stored(about, uid_next, mod_seq, section)));
         Some(())
     }

@@ -9,7 +9,8 @@ use super::{
     section_length,
 };
 use crate::index::{Entry, Frozen, Key, Section};
-use crate::mailbox::MailboxId;
+use crate::journal::entry::{NO_LIMIT, put_names};
+use crate::mailbox::{AccountId, MailboxId};
 use crate::operation::{Dir, DiskError, Done, File, Operation};
 use crate::planted::{Bug, Planted};
 
@@ -48,6 +49,8 @@ enum Cursor {
     Mailboxes(u64),
     Bodies(u64),
     Files(u64),
+    Structures(u64),
+    Quotas(u64),
     Values(u16, Option<Key>),
     Holds(u16, Option<Key>),
     Segments(u32),
@@ -141,8 +144,9 @@ impl Writer {
             && let Some(id) = self.mailboxes.front().copied()
         {
             let mailbox = self.frozen.mailboxes[&id].clone();
-            if let Some(base) = mailbox.loaded() {
-                let entries: Vec<_> = mailbox.merged(base).collect();
+            if let Some(messages) = mailbox.loaded() {
+                let entry = |(uid, facts): (&_, &_)| Entry { uid: *uid, facts: *facts };
+                let entries: Vec<_> = messages.iter().map(entry).collect();
                 self.put_section(&entries);
                 continue;
             }
@@ -166,7 +170,8 @@ impl Writer {
         let mailbox = self.frozen.mailboxes[&id].clone();
         let base = mailbox.section().and_then(|section| reader::section(section, octets));
         let Some(base) = base else { return Progress::Damaged(id) };
-        let entries: Vec<_> = mailbox.merged(&base).collect();
+        let mut entries = mailbox.merged(base);
+        entries.retain(|entry| self.frozen.bodies.size(entry.facts.body).is_some());
         self.put_section(&entries);
         Progress::GoingOn
     }
@@ -179,7 +184,11 @@ impl Writer {
         for entries in entries.chunks(ENTRIES) {
             let mut block = BytesMut::new();
             for entry in entries {
-                put_entry(entry, &mut block);
+                let mut entry = *entry;
+                if self.planted.has(Bug::FlagsUncounted) {
+                    entry.facts.flags_segment = 0;
+                }
+                put_entry(&entry, &mut block);
             }
             self.put_block(&block);
         }
@@ -223,16 +232,16 @@ impl Writer {
                     out.put_u64_le(mailbox.uid_next);
                     out.put_u64_le(mailbox.highest_mod_seq.0);
                     out.put_u32_le(about.segment);
+                    out.put_u32_le(about.at);
                     out.put_u64_le(section.at);
                     out.put_u64_le(section.count);
-                    out.put_u16_le(u16::try_from(about.name.len()).expect("names are checked"));
-                    out.put_slice(about.name.as_bytes());
+                    put_names(about.special_use, &about.name, &about.keywords, out);
                 }
                 next
             }
             Cursor::Bodies(from) => {
                 let mut next = Cursor::Files(0);
-                for (id, body) in frozen.bodies.from(from) {
+                for (id, body) in frozen.bodies.inline.from(from) {
                     if out.len() >= HEAD_BLOCK {
                         next = Cursor::Bodies(*id);
                         break;
@@ -244,8 +253,8 @@ impl Writer {
                 next
             }
             Cursor::Files(from) => {
-                let mut next = Cursor::Values(0, None);
-                for (id, body) in frozen.large.range(from..) {
+                let mut next = Cursor::Structures(0);
+                for (id, body) in frozen.bodies.large.from(from) {
                     if out.len() >= HEAD_BLOCK {
                         next = Cursor::Files(*id);
                         break;
@@ -254,6 +263,34 @@ impl Writer {
                     out.put_u64_le(*id);
                     out.put_u64_le(body.size);
                     out.put_u32_le(body.segment);
+                }
+                next
+            }
+            Cursor::Structures(from) => {
+                let mut next = Cursor::Quotas(0);
+                for (id, place) in frozen.bodies.structures.from(from) {
+                    if out.len() >= HEAD_BLOCK {
+                        next = Cursor::Structures(*id);
+                        break;
+                    }
+                    out.put_u8(kind::STRUCTURE);
+                    out.put_u64_le(*id);
+                    put_place(*place, out);
+                }
+                next
+            }
+            Cursor::Quotas(from) => {
+                let mut next = Cursor::Values(0, None);
+                for (account, (allowance, segment)) in frozen.allowances.range(AccountId(*from)..) {
+                    if out.len() >= HEAD_BLOCK {
+                        next = Cursor::Quotas(account.0);
+                        break;
+                    }
+                    out.put_u8(kind::QUOTA);
+                    out.put_u64_le(account.0);
+                    out.put_u64_le(allowance.octets.unwrap_or(NO_LIMIT));
+                    out.put_u64_le(allowance.messages.unwrap_or(NO_LIMIT));
+                    out.put_u32_le(*segment);
                 }
                 next
             }

@@ -7,7 +7,7 @@
 //! Only segments before the position of the last snapshot are touched: what stands behind it is still to be read at a start.
 
 use super::{Bug, Purpose, Store};
-use crate::index::{Change, Place, What};
+use crate::index::{Change, Facts, Place, Salts, What};
 use crate::journal::entry::Record;
 use crate::journal::reader::Segment;
 use crate::journal::recovery::{change, number};
@@ -195,12 +195,12 @@ impl Store {
         if let Some(compaction) = self.compaction.take_if(|compaction| compaction.last) {
             let of = compaction.live.number;
             self.live.retain(|live| live.number != of);
+            self.salts = Salts::new(&self.live);
             self.index.forget_segment(number(of));
             self.floor = self.floor.max(of);
             self.counters.compacted += 1;
             self.unlooked = LOOK;
             if self.planted.has(Bug::RemovedEarly) {
-                self.index.forget_shared();
                 self.bury(File::Segment(of));
             } else {
                 self.emptied.push(of);
@@ -231,7 +231,9 @@ impl Store {
             uid_validity: about.uid_validity,
             uid_next: if as_it_was { 1 } else { mailbox.uid_next },
             mod_seq: if as_it_was { ModSeq(1) } else { mailbox.highest_mod_seq },
+            special_use: about.special_use,
             name: about.name.clone(),
+            keywords: about.keywords.clone(),
         })
     }
 
@@ -240,22 +242,28 @@ impl Store {
         let here = |place: Place| place.segment == segment && u64::from(place.at) == at;
         let keep_removal = !compaction.oldest && !self.planted.has(Bug::RemovalDropped);
         let alive = match &record {
-            Record::Body { id, .. } => self.index.inline_body(*id).is_some_and(|body| here(body.place)),
+            Record::Body { id, .. } => {
+                self.index.bodies().inline.get(&id.0).is_some_and(|body| here(body.place))
+            }
             Record::BodyFile { id, .. } => {
-                self.index.large_body(*id).is_some_and(|body| body.segment == segment)
+                self.index.bodies().large.get(&id.0).is_some_and(|body| body.segment == segment)
+            }
+            Record::Structure { body, .. } => {
+                let dropped = self.planted.has(Bug::StructureDropped);
+                self.index.bodies().structures.get(&body.0).is_some_and(|place| here(*place) && !dropped)
             }
             Record::Mailbox { id, .. } => {
                 let about = self.index.get(*id).and_then(|mailbox| mailbox.about.as_ref());
-                let alive = about.is_some_and(|about| about.segment == segment);
+                let alive = about.is_some_and(|about| about.segment == segment && u64::from(about.at) == at);
                 return alive.then(|| self.numbers(*id)).flatten().map_or(Fate::Drop, Fate::Copy);
             }
             Record::DeleteMailbox { .. } => keep_removal,
-            Record::Deliver { mailbox, uid, .. } => {
+            Record::Deliver { mailbox, uid, .. } | Record::Flags { mailbox, uid, .. } => {
                 if self.index.unloaded(*mailbox).is_some() {
                     return Fate::Wait(*mailbox);
                 }
-                let entry = self.index.get(*mailbox).and_then(|mailbox| mailbox.entry(*uid));
-                entry.is_some_and(|entry| here(entry.place))
+                let facts = self.index.get(*mailbox).and_then(|mailbox| mailbox.facts(*uid));
+                return facts.map_or(Fate::Drop, |facts| self.fate_of_message(segment, at, &facts, record));
             }
             Record::Expunge { mailbox, .. } => keep_removal && self.index.get(*mailbox).is_some(),
             Record::Put { table, key, .. } => self.index.value(*table, key).is_some_and(here),
@@ -273,9 +281,32 @@ impl Store {
                 let what = What { value, hold };
                 return Fate::Copy(Record::Remove { table: *table, key: key.clone(), what });
             }
+            Record::Quota { account, allowance } => match self.index.allowance(*account) {
+                (_, None) => allowance.is_unlimited() && keep_removal,
+                (of, Some(place)) => of == *allowance && place == segment,
+            },
             Record::Batch { .. } | Record::Seal { .. } | Record::Highest(_) => false,
         };
         if alive { Fate::Copy(record) } else { Fate::Drop }
+    }
+
+    /// A delivery is copied as the message is now: then a record of its flags that came behind it is needed no longer.
+    fn fate_of_message(&self, segment: u32, at: u64, facts: &Facts, record: Record) -> Fate {
+        let here = facts.place.segment == segment && u64::from(facts.place.at) == at;
+        match record {
+            Record::Deliver { mailbox, uid, mod_seq, date, body, flags, prefix } if here => {
+                let as_delivered = self.planted.has(Bug::FlagsAsDelivered);
+                let (mod_seq, flags) =
+                    if as_delivered { (mod_seq, flags) } else { (facts.mod_seq, facts.flags) };
+                Fate::Copy(Record::Deliver { mailbox, uid, mod_seq, date, body, flags, prefix })
+            }
+            Record::Flags { mod_seq, flags, .. }
+                if facts.flags_segment == segment && (facts.mod_seq, facts.flags) == (mod_seq, flags) =>
+            {
+                Fate::Copy(record)
+            }
+            _ => Fate::Drop,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Event, Phase, Purpose, Snapshot, Store, Ticket, failure};
 use crate::error::Unavailable;
-use crate::index::{Entry, Place, Section};
+use crate::index::{Entry, Facts, Place, Section, Since};
 use crate::journal::entry::Record;
 use crate::journal::reader::Segment;
 use crate::journal::recovery::number;
@@ -35,7 +35,7 @@ struct Load {
 struct Rescan {
     pin: Pin,
     segments: VecDeque<Live>,
-    entries: BTreeMap<Uid, Entry>,
+    found: BTreeMap<Uid, Since>,
 }
 
 impl Loading {
@@ -132,7 +132,7 @@ impl Store {
 
     fn view(&mut self, mailbox: MailboxId) -> Option<View> {
         let status = self.index.status(mailbox)?;
-        let messages = self.index.messages(mailbox, &self.live)?;
+        let messages = self.index.messages(mailbox, &self.salts)?;
         Some(View { pin: self.pin(), status, messages })
     }
 
@@ -142,7 +142,9 @@ impl Store {
             || matches!(self.phase, Phase::Writing(_))
             || self.compaction.as_ref().is_some_and(super::Compaction::is_waiting);
         if !needed {
-            self.index.unload(self.limits.loaded);
+            // What the next batch needs may be several mailboxes, which are read one by one.
+            let next: Vec<_> = self.staged.front().iter().flat_map(|(_, commit)| commit.touches()).collect();
+            self.index.unload(self.limits.loaded, |mailbox| next.contains(&mailbox));
         }
     }
 
@@ -168,7 +170,7 @@ impl Store {
                 return self.advance(mailbox);
             }
             let segments = self.live.iter().filter(|live| !live.is_lost()).copied().collect();
-            load.rescan = Some(Rescan { pin: self.pin(), segments, entries: BTreeMap::new() });
+            load.rescan = Some(Rescan { pin: self.pin(), segments, found: BTreeMap::new() });
             self.loading.loads.insert(mailbox, load);
             return;
         };
@@ -182,9 +184,10 @@ impl Store {
             self.loading.loads.insert(mailbox, load);
             return;
         }
-        self.release(rescan.pin);
+        let Rescan { pin, found, .. } = rescan;
+        self.release(pin);
         self.counters.loads += 1;
-        self.index.loaded(mailbox, load.section, rescan.entries.into_values().collect(), true);
+        self.index.loaded(mailbox, load.section, entries(found), true);
         // A snapshot that can be read is wanted soon.
         self.due = 0;
         self.advance(mailbox);
@@ -249,16 +252,29 @@ impl Rescan {
     fn take(&mut self, mailbox: MailboxId, live: Live, octets: Bytes) {
         let segment = number(live.number);
         Segment::new(octets, live.salt).acknowledged(live, |found| match found {
-            Ok((at, Record::Deliver { mailbox: of, uid, mod_seq, date, body, prefix })) if of == mailbox => {
+            Ok((at, Record::Deliver { mailbox: of, uid, mod_seq, date, body, flags, prefix }))
+                if of == mailbox =>
+            {
                 let at = u32::try_from(at).expect("segments are smaller");
                 let length = u32::try_from(prefix.len()).expect("prefixes are smaller");
                 let place = Place { segment, at, length };
-                self.entries.insert(uid, Entry { uid, mod_seq, date, body, place });
+                let facts = Facts { mod_seq, date, body, flags, place, flags_segment: 0 };
+                let before = self.found.get(&uid).copied();
+                self.found.insert(uid, Since::delivered(before, facts));
+            }
+            Ok((_, Record::Flags { mailbox: of, uid, mod_seq, flags })) if of == mailbox => {
+                let before = self.found.get(&uid).copied();
+                self.found.insert(uid, Since::flagged(before, mod_seq, flags, segment));
             }
             Ok((_, Record::Expunge { mailbox: of, uid, .. })) if of == mailbox => {
-                self.entries.remove(&uid);
+                self.found.insert(uid, Since::Gone);
             }
             _ => {}
         });
     }
+}
+
+fn entries(found: BTreeMap<Uid, Since>) -> Vec<Entry> {
+    let entry = |(uid, since): (Uid, Since)| since.over(None).map(|facts| Entry { uid, facts });
+    found.into_iter().filter_map(entry).collect()
 }

@@ -4,8 +4,13 @@
 mod compat;
 mod crash;
 mod faults;
+mod mailboxes;
+mod messages;
+mod mime;
+mod oracle;
 mod planted;
 mod recovery;
 mod rot;
+mod search;
 mod store;
 mod world;

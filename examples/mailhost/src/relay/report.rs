@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::{Bytes, BytesMut};
 use mailstore::Intent;
-use mailstore::message::UnixTime;
+use mailstore::message::{NamedFlags, UnixTime};
 use relay_queue::queue::CommitId;
 use relay_queue::{BodyHandle, Report};
 use smtp_codec::{ForwardPath, Mailbox, ReversePath};
@@ -47,7 +47,12 @@ pub(super) async fn inject(relay: &Relay, accounts: &Accounts, report: &Report) 
                 return_path(&ReversePath::Null, &mut prefix);
                 delivered_to(report.to.as_str(), &mut prefix);
                 info!(id, about = %report.about, to = %report.to, "report delivered");
-                injected.intents.push(Intent::Deliver { mailbox, prefix: prefix.freeze(), date: now });
+                injected.intents.push(Intent::Deliver {
+                    mailbox,
+                    prefix: prefix.freeze(),
+                    date: now,
+                    flags: NamedFlags::NONE,
+                });
             }
             Target::Elsewhere(to) => {
                 let body = handle(&id);
