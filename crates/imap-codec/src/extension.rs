@@ -179,6 +179,25 @@ impl Extensions {
         if self.has(Extension::Imap4Rev2) { self.with(Extension::Imap4Rev2) } else { self }
     }
 
+    /// Without one, and without IMAP4rev2 if that holds it: nothing of it is announced or understood any more.
+    pub fn switched_off(mut self, extension: Extension) -> Self {
+        if REV2.contains(&extension) {
+            self.0 &= !Extension::Imap4Rev2.bit();
+        }
+        let needing = match extension {
+            Extension::Esearch => Some(Extension::SearchRes),
+            Extension::ListExtended => Some(Extension::ListStatus),
+            Extension::Quota => Some(Extension::QuotaSet),
+            _ => None,
+        };
+        needing.map_or(self, |needing| self.without(needing)).without(extension)
+    }
+
+    /// What is in both.
+    pub const fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// Whether this one is in the set.
     pub const fn has(self, extension: Extension) -> bool {
         self.0 & extension.bit() != 0
@@ -321,6 +340,18 @@ mod tests {
         assert!(Extensions::rev2().without(Extension::Idle).has(Extension::Idle));
         let set = Extensions::rev1().with(Extension::SearchRes);
         assert!(set.has(Extension::Esearch) && !set.has(Extension::Idle));
+    }
+
+    #[test]
+    fn what_is_switched_off_takes_along_what_needs_it() {
+        for extension in Extension::all() {
+            assert!(!Extensions::all().switched_off(extension).has(extension), "{extension:?}");
+        }
+        let set = Extensions::all().switched_off(Extension::Esearch);
+        assert!(!set.has(Extension::SearchRes) && !set.has(Extension::Imap4Rev2) && set.has(Extension::Move));
+        assert!(Extensions::all().switched_off(Extension::Id).has(Extension::Imap4Rev2));
+        let both = Extensions::rev2().intersection(Extensions::rev1().with(Extension::Idle));
+        assert_eq!(both, Extensions::rev1().with(Extension::Idle));
     }
 
     #[test]

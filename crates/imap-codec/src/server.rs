@@ -343,6 +343,11 @@ impl ServerSession {
         }
     }
 
+    /// Announces other mechanisms from now on: some can be had under TLS only, or are bound to it.
+    pub fn set_mechanisms(&mut self, mechanisms: &[Atom<'_>]) {
+        self.core.config.mechanisms = mechanisms.iter().map(|each| each.clone().into_owned()).collect();
+    }
+
     /// When [`Self::handle_timeout`] wants to be called; `None` once closed.
     pub fn poll_timeout(&self) -> Option<Duration> {
         self.core.reason.is_none().then_some(self.core.deadline)

@@ -5,8 +5,8 @@ use std::io;
 use std::sync::RwLock;
 
 use bytes::Bytes;
-use mailstore::commit::Outcome;
-use mailstore::mailbox::{AccountId, MailboxId, MailboxStatus};
+use imap_codec::extension::Extension;
+use mailstore::mailbox::{AccountId, MailboxId, MailboxStatus, SpecialUse};
 use mailstore::message::UnixTime;
 use mailstore::{Actor, Commit, Intent};
 use relay_queue::Address;
@@ -48,6 +48,9 @@ pub struct Account {
     /// The keys for SCRAM; none in records of before there were any, until the next login that sends the password.
     #[serde(default)]
     pub scram: Vec<String>,
+    /// Capabilities of IMAP that are switched off for it, as CAPABILITY has them.
+    #[serde(default)]
+    pub imap_without: Vec<String>,
     /// Removed, with its mail kept: the same address can be taken up again.
     #[serde(default)]
     pub removed: bool,
@@ -138,6 +141,8 @@ struct Directory {
     secrets: BTreeMap<u64, Secrets>,
     /// Of accounts that have not been removed.
     inboxes: BTreeMap<u64, MailboxId>,
+    /// Accounts with a quota.
+    limited: BTreeSet<u64>,
     logins: BTreeMap<String, u64>,
     addresses: BTreeMap<String, u64>,
     aliases: BTreeMap<String, (Alias, Vec<Way>)>,
@@ -162,7 +167,11 @@ impl Accounts {
         let mut directory = Directory::default();
         for (_, value) in store.table(ACCOUNTS).await? {
             let account: Account = serde_json::from_slice(&value)?;
-            let inbox = store.find(Actor::Host, AccountId(account.id), INBOX).await;
+            let inbox = find_inbox(&store, account.id).await;
+            let quota = store.quota(AccountId(account.id)).await;
+            if quota.limit_octets.is_some() || quota.limit_messages.is_some() {
+                directory.limited.insert(account.id);
+            }
             directory.set_account(account, inbox);
         }
         let aliases = store.table(ALIASES).await?;
@@ -271,6 +280,7 @@ impl Accounts {
                 address: address.to_owned(),
                 password: password.hash.as_str().to_owned(),
                 scram: password.scram_texts(),
+                imap_without: Vec::new(),
                 removed: false,
             };
             (account, old.is_some())
@@ -278,14 +288,15 @@ impl Accounts {
         let mut intents = vec![put_account(&account)?];
         if !old {
             let now = UnixTime(self.store.system().unix_seconds());
-            let (account, name) = (AccountId(account.id), INBOX.to_owned());
-            intents.push(Intent::CreateMailbox { account, name, special_use: None, now });
+            let account = AccountId(account.id);
+            for (name, special_use) in MAILBOXES {
+                let name = name.to_owned();
+                intents.push(Intent::Subscribe { account, name: name.clone() });
+                intents.push(Intent::CreateMailbox { account, name, special_use, now });
+            }
         }
-        let receipt = self.store.commit(Commit::of(intents)).await?;
-        let inbox = match receipt.outcomes.last() {
-            Some(Outcome::MailboxCreated { mailbox, .. }) => Some(*mailbox),
-            _ => self.store.find(Actor::Host, AccountId(account.id), INBOX).await,
-        };
+        self.store.commit(Commit::of(intents)).await?;
+        let inbox = find_inbox(&self.store, account.id).await;
         self.write().set_account(account.clone(), inbox);
         Ok(account)
     }
@@ -300,10 +311,13 @@ impl Accounts {
                 table: ACCOUNTS,
                 key: Bytes::copy_from_slice(&account.id.to_be_bytes()),
             }];
-            let mailboxes = self.store.mailboxes(Actor::Host, Some(AccountId(account.id))).await;
+            let owner = AccountId(account.id);
+            let mailboxes = self.store.mailboxes(Actor::Host, Some(owner)).await;
             // From the last name to the first: a mailbox goes before the one that it stands below.
             let delete = |mailbox: MailboxStatus| Intent::DeleteMailbox { mailbox: mailbox.id };
             intents.extend(mailboxes.into_iter().rev().map(delete));
+            let names = self.store.subscriptions(Actor::Host, owner).await;
+            intents.extend(names.into_iter().map(|name| Intent::Unsubscribe { account: owner, name }));
             intents
         } else {
             vec![put_account(&account)?]
@@ -329,6 +343,57 @@ impl Accounts {
         self.store.commit(Commit::of(vec![put_account(&account)?])).await?;
         self.write().put(account);
         Ok(())
+    }
+
+    /// Sets how many octets and messages an account may have; `None` is no limit.
+    pub async fn set_quota(
+        &self,
+        address: &str,
+        octets: Option<u64>,
+        messages: Option<u64>,
+    ) -> Result<(), ChangeError> {
+        let _changing = self.changing.lock().await;
+        let id = self.by_address(address)?.id;
+        let intent = Intent::SetQuota { account: AccountId(id), octets, messages };
+        self.store.commit(Commit::of(vec![intent])).await?;
+        let mut directory = self.write();
+        if octets.is_some() || messages.is_some() {
+            directory.limited.insert(id);
+        } else {
+            directory.limited.remove(&id);
+        }
+        Ok(())
+    }
+
+    /// Whether there is room for one more message in this inbox.
+    pub async fn has_room(&self, inbox: MailboxId) -> bool {
+        let limited = {
+            let directory = self.directory.read().expect("nobody panics under this lock");
+            directory.limited.iter().copied().find(|id| directory.inboxes.get(id) == Some(&inbox))
+        };
+        // Only who has a limit costs a question.
+        let Some(id) = limited else { return true };
+        let quota = self.store.quota(AccountId(id)).await;
+        let is_full = |used: u64, limit: Option<u64>| limit.is_some_and(|limit| used >= limit);
+        !is_full(quota.used_octets, quota.limit_octets) && !is_full(quota.used_messages, quota.limit_messages)
+    }
+
+    /// Switches capabilities of IMAP off for an account, and all others on.
+    pub async fn set_imap_without(&self, address: &str, without: &[Extension]) -> Result<(), ChangeError> {
+        let _changing = self.changing.lock().await;
+        let mut account = self.by_address(address)?;
+        account.imap_without = without.iter().map(|extension| extension.as_str().to_owned()).collect();
+        self.store.commit(Commit::of(vec![put_account(&account)?])).await?;
+        self.write().put(account);
+        Ok(())
+    }
+
+    /// The capabilities of IMAP that an account does not have.
+    pub fn imap_without(&self, account: u64) -> Vec<Extension> {
+        let directory = self.directory.read().expect("nobody panics under this lock");
+        let account = directory.accounts.get(&account);
+        let words = account.into_iter().flat_map(|account| &account.imap_without);
+        words.filter_map(|word| Extension::from_word(word)).collect()
     }
 
     /// Adds an alias.
@@ -479,6 +544,10 @@ impl Directory {
     }
 }
 
+async fn find_inbox(store: &Store, account: u64) -> Option<MailboxId> {
+    store.find(Actor::Host, AccountId(account), INBOX).await
+}
+
 fn put_account(account: &Account) -> Result<Intent, ChangeError> {
     let value = Bytes::from(serde_json::to_vec(account)?);
     Ok(Intent::Put { table: ACCOUNTS, key: Bytes::copy_from_slice(&account.id.to_be_bytes()), value })
@@ -512,6 +581,15 @@ pub fn login_key(name: &str) -> String {
 
 /// The mailbox that everybody has.
 pub const INBOX: &str = "INBOX";
+/// What a new account has: INBOX, and what mail programs would otherwise make, each under a name of its own.
+const MAILBOXES: [(&str, Option<SpecialUse>); 6] = [
+    (INBOX, None),
+    ("Drafts", Some(SpecialUse::Drafts)),
+    ("Sent", Some(SpecialUse::Sent)),
+    ("Junk", Some(SpecialUse::Junk)),
+    ("Trash", Some(SpecialUse::Trash)),
+    ("Archive", Some(SpecialUse::Archive)),
+];
 const POSTMASTER: &str = "postmaster";
 const ABUSE: &str = "abuse";
 const ACCOUNTS: u16 = 1;

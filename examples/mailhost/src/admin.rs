@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use imap_codec::extension::Extension;
 use relay_queue::MessageId;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -59,6 +60,22 @@ pub enum Request {
         /// The keys for SCRAM.
         #[serde(default)]
         scram: Vec<String>,
+    },
+    /// Sets how much an account may have.
+    SetQuota {
+        /// The address of the account.
+        address: String,
+        /// Octets of all messages, unless there is no limit.
+        octets: Option<u64>,
+        /// How many messages, unless there is no limit.
+        messages: Option<u64>,
+    },
+    /// Switches capabilities of IMAP off for an account, and all others on.
+    SetImap {
+        /// The address of the account.
+        address: String,
+        /// The capabilities, as CAPABILITY has them.
+        without: Vec<String>,
     },
     /// Adds an alias.
     AddAlias {
@@ -405,6 +422,17 @@ async fn change(accounts: &Accounts, request: Request) -> Result<Response, Chang
         Request::SetPassword { address, password, scram } => {
             accounts.set_password(&address, &secrets(&password, &scram)?).await?;
             info!(address, "password set");
+            Response::Done
+        }
+        Request::SetQuota { address, octets, messages } => {
+            accounts.set_quota(&address, octets, messages).await?;
+            info!(address, ?octets, ?messages, "quota set");
+            Response::Done
+        }
+        Request::SetImap { address, without } => {
+            let known = without.iter().filter_map(|word| Extension::from_word(word)).collect::<Vec<_>>();
+            accounts.set_imap_without(&address, &known).await?;
+            info!(address, ?without, "capabilities of IMAP set");
             Response::Done
         }
         Request::AddAlias { alias, targets } => {

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use imap_codec::extension::Extension;
 use smtp_codec::Mailbox;
 
-/// A complete mail host: receives mail over SMTP, keeps it, and hands it out over POP3.
+/// A complete mail host: receives mail over SMTP, keeps it, and hands it out over POP3 and IMAP.
 #[derive(Clone, Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 pub struct Cli {
@@ -125,6 +126,33 @@ pub enum Account {
         #[command(flatten)]
         config: ConfigFile,
     },
+    /// Say how much an account may have. What is left out has no limit.
+    Quota {
+        /// Its mail address.
+        #[arg(value_parser = address)]
+        address: Mailbox<'static>,
+        /// Octets of all its messages, such as 2GiB.
+        #[arg(long, value_parser = size, value_name = "SIZE")]
+        size: Option<u64>,
+        /// How many messages.
+        #[arg(long, value_name = "NUMBER")]
+        messages: Option<u64>,
+        /// Which configuration.
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Say what an account does without in IMAP, for a client that gets something wrong.
+    Imap {
+        /// Its mail address.
+        #[arg(value_parser = address)]
+        address: Mailbox<'static>,
+        /// A capability that is switched off, such as CONDSTORE; what needs it goes, too. All others are on.
+        #[arg(long, value_parser = capability, value_name = "CAPABILITY")]
+        without: Vec<Extension>,
+        /// Which configuration.
+        #[command(flatten)]
+        config: ConfigFile,
+    },
 }
 
 /// Where a password comes from.
@@ -239,7 +267,9 @@ impl Account {
             Self::Add { config, .. }
             | Self::List { config }
             | Self::Remove { config, .. }
-            | Self::Password { config, .. } => config,
+            | Self::Password { config, .. }
+            | Self::Quota { config, .. }
+            | Self::Imap { config, .. } => config,
         }
     }
 }
@@ -257,6 +287,22 @@ fn address(text: &str) -> Result<Mailbox<'static>, String> {
     match Mailbox::parse(text) {
         Ok(mailbox) => Ok(mailbox.into_owned()),
         Err(_) => Err("not a mail address; write it as anna@example.test".to_owned()),
+    }
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    crate::config::octets(text).ok_or_else(|| "not a size; write it as 500MiB or 2GiB".to_owned())
+}
+
+fn capability(text: &str) -> Result<Extension, String> {
+    match Extension::from_word(text) {
+        // One of the two has to be left.
+        Some(Extension::Imap4Rev1) | None => {
+            let all = Extension::all().filter(|extension| *extension != Extension::Imap4Rev1);
+            let all: Vec<_> = all.map(Extension::as_str).collect();
+            Err(format!("not a capability that can be switched off; these can: {}", all.join(", ")))
+        }
+        Some(extension) => Ok(extension),
     }
 }
 
@@ -301,6 +347,18 @@ mod tests {
             parse("mailhost account password a@b.test"),
             Ok(Command::Account(Account::Password { .. }))
         ));
+        assert!(matches!(
+            parse("mailhost account quota a@b.test --size 2GiB"),
+            Ok(Command::Account(Account::Quota { size: Some(2_147_483_648), messages: None, .. }))
+        ));
+        assert!(parse("mailhost account quota a@b.test --size much").is_err());
+        let Ok(Command::Account(Account::Imap { without, .. })) =
+            parse("mailhost account imap a@b.test --without idle --without MOVE")
+        else {
+            panic!("imap")
+        };
+        assert_eq!(without, [Extension::Idle, Extension::Move]);
+        assert!(parse("mailhost account imap a@b.test --without IMAP4rev1").is_err());
         let Ok(Command::Alias(Alias::Add { targets, .. })) = parse("mailhost alias add a@b c@d e@f") else {
             panic!("alias add")
         };

@@ -20,6 +20,7 @@ use thiserror::Error;
 
 pub use self::relay::{Network, NextHop, Queue, Relay, Smarthost};
 use self::table::Table;
+pub(crate) use self::value::octets;
 use crate::listener::Service;
 
 /// What a configuration file says, with every default filled in.

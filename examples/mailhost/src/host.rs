@@ -19,7 +19,7 @@ use crate::relay::Relay;
 use crate::store::Store;
 use crate::system::Stream;
 use crate::wire::Wire;
-use crate::{admin, serve_pop3, serve_smtp};
+use crate::{admin, serve_imap, serve_pop3, serve_smtp};
 
 /// What all sessions share.
 #[derive(Debug)]
@@ -173,6 +173,8 @@ pub async fn session(
     }
     let ended = if service.is_pop3() {
         serve_pop3::serve(host, service, wire, peer, stopping).await.map(|reason| format!("{reason:?}"))
+    } else if service.is_imap() {
+        serve_imap::serve(host, service, wire, peer, stopping).await.map(|reason| format!("{reason:?}"))
     } else {
         serve_smtp::serve(host, service, wire, peer, stopping).await.map(|reason| format!("{reason:?}"))
     };

@@ -41,6 +41,10 @@ pub enum Service {
     Pop3,
     /// POP3 under TLS from the first octet.
     Pop3s,
+    /// IMAP; STARTTLS is offered.
+    Imap,
+    /// IMAP under TLS from the first octet.
+    Imaps,
 }
 
 /// Why the host cannot listen.
@@ -74,7 +78,8 @@ pub struct Stopped {
 
 impl Service {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Smtp, Self::Submission, Self::Submissions, Self::Pop3, Self::Pop3s];
+    pub const ALL: [Self; 7] =
+        [Self::Smtp, Self::Submission, Self::Submissions, Self::Pop3, Self::Pop3s, Self::Imap, Self::Imaps];
 
     /// Its key in `[listen]`.
     pub const fn key(self) -> &'static str {
@@ -84,17 +89,19 @@ impl Service {
             Self::Submissions => "submissions",
             Self::Pop3 => "pop3",
             Self::Pop3s => "pop3s",
+            Self::Imap => "imap",
+            Self::Imaps => "imaps",
         }
     }
 
     /// Whether TLS begins with the first octet.
     pub const fn implicit_tls(self) -> bool {
-        matches!(self, Self::Submissions | Self::Pop3s)
+        matches!(self, Self::Submissions | Self::Pop3s | Self::Imaps)
     }
 
     /// Whether a login can come before TLS, if the configuration lets it.
     pub const fn has_plain_logins(self) -> bool {
-        matches!(self, Self::Submission | Self::Pop3)
+        matches!(self, Self::Submission | Self::Pop3 | Self::Imap)
     }
 
     /// Whether it takes mail from users who log in.
@@ -105,6 +112,11 @@ impl Service {
     /// Whether it speaks POP3.
     pub const fn is_pop3(self) -> bool {
         matches!(self, Self::Pop3 | Self::Pop3s)
+    }
+
+    /// Whether it speaks IMAP.
+    pub const fn is_imap(self) -> bool {
+        matches!(self, Self::Imap | Self::Imaps)
     }
 }
 
@@ -344,6 +356,8 @@ fn refuse(service: Service, stream: TcpStream, full: Full) {
     let mut out = BytesMut::new();
     if service.is_pop3() {
         out.extend_from_slice(b"-ERR too many connections, come back later\r\n");
+    } else if service.is_imap() {
+        out.extend_from_slice(b"* BYE [LIMIT] too many connections, come back later\r\n");
     } else {
         match full {
             Full::Address => Reply::TOO_MANY_CONNECTIONS.encode(&mut out),

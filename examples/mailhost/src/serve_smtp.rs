@@ -64,7 +64,7 @@ pub async fn serve(
                 Event::AuthResponse(response) => policy.auth_response(response, &mut out).await,
                 Event::AuthCancelled => policy.exchange = None,
                 Event::Mail(mail) => policy.mail(mail, &mut out),
-                Event::Rcpt(rcpt) => policy.rcpt(rcpt, &mut out),
+                Event::Rcpt(rcpt) => policy.rcpt(rcpt, &mut out).await,
                 Event::Data(data) => match policy.begin(matches!(wire, Wire::Tls(_))).await {
                     Ok(()) => data.accept(&mut out),
                     Err(reply) => data.reject(reply, &mut out),
@@ -256,7 +256,7 @@ impl<'h> Policy<'h> {
         if self.host.has_room() { Ok(()) } else { Err(Reply::STORAGE_FULL) }
     }
 
-    fn rcpt(&mut self, rcpt: Rcpt<'_>, out: &mut BytesMut) {
+    async fn rcpt(&mut self, rcpt: Rcpt<'_>, out: &mut BytesMut) {
         let Some(draft) = &mut self.draft else {
             return rcpt.reject(Reply::LOCAL_ERROR, out);
         };
@@ -264,7 +264,7 @@ impl<'h> Policy<'h> {
         let networks = &self.host.config.relay.networks;
         let may_relay =
             self.login.is_some() || networks.iter().any(|network| network.contains(self.peer.ip()));
-        let answer = draft.add(self.host, rcpt.to(), may_relay);
+        let answer = draft.add(self.host, rcpt.to(), may_relay).await;
         match &answer {
             Ok(()) => info!(id = draft.id, to = ?rcpt.to().as_str(), "recipient"),
             Err(reply) => {
@@ -278,7 +278,9 @@ impl<'h> Policy<'h> {
     async fn begin(&mut self, tls: bool) -> Result<(), Reply> {
         let draft = self.draft.as_mut().ok_or(Reply::LOCAL_ERROR)?;
         draft.tls = tls;
-        draft.incoming = Some(self.host.store.receive().await.ok_or(Reply::LOCAL_ERROR)?);
+        let incoming = self.host.store.receive().await.ok_or(Reply::LOCAL_ERROR)?;
+        // Nobody here reads what only passes through.
+        draft.incoming = Some(if draft.to.is_empty() { incoming } else { incoming.scanned() });
         Ok(())
     }
 
@@ -326,7 +328,7 @@ impl<'h> Policy<'h> {
             return Err(Untaken::Refused(reply));
         }
         let incoming = draft.incoming.take().ok_or(Reply::LOCAL_ERROR)?;
-        let body = incoming.finish(|| self.trace(draft)).await.map_err(reply_to)?;
+        let (body, structure) = incoming.finish(|| self.trace(draft)).await.map_err(reply_to)?;
         let queued = match self.queue(draft, body.size()) {
             Ok(queued) => queued,
             Err(reply) => {
@@ -344,7 +346,8 @@ impl<'h> Policy<'h> {
         let mut intents: Vec<_> = draft.to.iter().map(deliver).collect();
         intents.extend(queued.iter().flat_map(|queued| queued.intents.clone()));
         // The body once, the mailboxes and the queue: one commit, so that nothing of it is ever there alone.
-        let result = self.host.store.commit(Commit::delivery(body.into(), intents)).await;
+        let commit = Commit::delivery(body.into(), intents).with_structure(structure);
+        let result = self.host.store.commit(commit).await;
         if let Some(queued) = &queued {
             self.host.relay.committed(queued, &result);
         }
@@ -430,7 +433,7 @@ impl Draft {
         }
     }
 
-    fn add(&mut self, host: &Host, to: &ForwardPath<'_>, may_relay: bool) -> Result<(), Reply> {
+    async fn add(&mut self, host: &Host, to: &ForwardPath<'_>, may_relay: bool) -> Result<(), Reply> {
         if self.recipients >= host.config.limits.recipients {
             return Err(Reply::TOO_MANY_RECIPIENTS);
         }
@@ -443,6 +446,15 @@ impl Draft {
             Err(Unroutable::NotLocal) => return Err(Reply::RELAY_DENIED),
             Err(Unroutable::NoSuchMailbox) => return Err(Reply::NO_SUCH_MAILBOX),
         };
+        for target in &targets {
+            // One message may go beyond what an account may have, and none after it.
+            if let Target::Inbox(mailbox) = target
+                && !self.to.contains_key(mailbox)
+                && !host.accounts.has_room(*mailbox).await
+            {
+                return Err(mailbox_full());
+            }
+        }
         self.recipients += 1;
         self.only = (self.recipients == 1).then(|| to.as_str().to_owned());
         // RFC 5321 §4.1.1.3 lets one mailbox be named twice; it gets the message once.
@@ -465,6 +477,12 @@ impl From<Reply> for Untaken {
     fn from(reply: Reply) -> Self {
         Self::Refused(reply)
     }
+}
+
+/// RFC 3463 §3.3, X.2.2: the owner may make room.
+fn mailbox_full() -> Reply {
+    Reply::new(452, Some(Enhanced { subject: 2, detail: 2 }), "this mailbox is full")
+        .unwrap_or(Reply::STORAGE_FULL)
 }
 
 fn reply_to(failure: Failure) -> Reply {

@@ -4,22 +4,25 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use mailstore::commit::{Actor, Receipt};
 use mailstore::error::{Dead, Refusal};
-use mailstore::mailbox::{AccountId, Located, MailboxId, MailboxStatus, Pin, Records, TableStatus, View};
+use mailstore::mailbox::{
+    AccountId, Located, MailboxId, MailboxStatus, Pin, Quota, Records, TableStatus, View,
+};
 use mailstore::message::{Body, Message, Piece, Stretch};
+use mailstore::mime::{MAX_STORED, Scanner, Structure};
 use mailstore::store::{Counters, Ticket};
 use mailstore::upload::Upload;
 use mailstore::verify::Verification;
 use mailstore::{Commit, Damage, Event, Failure, Limits, Report};
 use thiserror::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::system::{Disk, System};
 
@@ -37,6 +40,19 @@ struct Shared {
     disk: Arc<dyn Disk>,
     /// Octets of messages that may be held in memory at once, in units of [`INLINE`].
     room: Arc<Semaphore>,
+    watched: Arc<Watched>,
+}
+
+/// Mailboxes that somebody follows.
+#[derive(Debug, Default)]
+struct Watched(Mutex<BTreeMap<MailboxId, watch::Sender<()>>>);
+
+/// Knows whether a mailbox has changed.
+#[derive(Debug)]
+pub struct Watch {
+    changes: watch::Receiver<()>,
+    mailbox: MailboxId,
+    watched: Arc<Watched>,
 }
 
 /// A mailbox as it was when it was opened, released when this is dropped.
@@ -105,6 +121,8 @@ pub struct Incoming {
     store: Store,
     held: BytesMut,
     upload: Option<Upload>,
+    /// Sees what is written, if where its parts lie is to be kept.
+    scanner: Option<Scanner>,
     _room: OwnedSemaphorePermit,
 }
 
@@ -123,7 +141,10 @@ enum Request {
     Load(Actor, MailboxId, oneshot::Sender<Option<View>>),
     Release(Pin),
     Find(Actor, AccountId, String, oneshot::Sender<Option<MailboxId>>),
+    Status(Actor, AccountId, String, oneshot::Sender<Option<MailboxStatus>>),
     Mailboxes(Actor, Option<AccountId>, oneshot::Sender<Vec<MailboxStatus>>),
+    Subscriptions(Actor, AccountId, oneshot::Sender<Vec<String>>),
+    Quota(AccountId, oneshot::Sender<Option<Quota>>),
     Held(u16, Bytes, oneshot::Sender<Option<Located>>),
     Records(u16, Bytes, usize, oneshot::Sender<Records>),
     Values(u16, Vec<Bytes>, oneshot::Sender<Vec<Option<Located>>>),
@@ -155,8 +176,10 @@ impl Store {
             Opening::Usual => mailstore::Store::new(limits, seed),
             Opening::Rebuild => mailstore::Store::rebuilding(limits, seed),
         };
+        let watched = Arc::<Watched>::default();
         let writer = Writer {
             store,
+            watched: Arc::clone(&watched),
             disk: Arc::clone(&disk),
             requests: receiver,
             waiting: BTreeMap::new(),
@@ -168,7 +191,7 @@ impl Store {
         system.spawn_apart("store", Box::pin(writer.run()))?;
         let report = opened.await.map_err(|_| OpenError::Gone)?.map_err(OpenError::Dead)?;
         let room = Arc::new(Semaphore::new(ROOM / INLINE));
-        Ok((Self(Arc::new(Shared { requests, system, disk, room })), report))
+        Ok((Self(Arc::new(Shared { requests, system, disk, room, watched })), report))
     }
 
     /// The same, to be kept.
@@ -198,9 +221,31 @@ impl Store {
         self.ask(|reply| Request::Find(actor, account, name.to_owned(), reply)).await?
     }
 
+    /// What is known of the mailbox of this name.
+    pub async fn status(&self, actor: Actor, account: AccountId, name: &str) -> Option<MailboxStatus> {
+        self.ask(|reply| Request::Status(actor, account, name.to_owned(), reply)).await?
+    }
+
     /// All mailboxes of an account, or of all, by name.
     pub async fn mailboxes(&self, actor: Actor, account: Option<AccountId>) -> Vec<MailboxStatus> {
         self.ask(|reply| Request::Mailboxes(actor, account, reply)).await.unwrap_or_default()
+    }
+
+    /// The names that an account has subscribed to.
+    pub async fn subscriptions(&self, actor: Actor, account: AccountId) -> Vec<String> {
+        self.ask(|reply| Request::Subscriptions(actor, account, reply)).await.unwrap_or_default()
+    }
+
+    /// How much an account has, and how much it may have.
+    pub async fn quota(&self, account: AccountId) -> Quota {
+        self.ask(|reply| Request::Quota(account, reply)).await.flatten().unwrap_or_default()
+    }
+
+    /// Follows a mailbox from now on.
+    pub fn watch(&self, mailbox: MailboxId) -> Watch {
+        let watched = Arc::clone(&self.0.watched);
+        let changes = watched.lock().entry(mailbox).or_insert_with(|| watch::channel(()).0).subscribe();
+        Watch { changes, mailbox, watched }
     }
 
     /// The body that a record holds.
@@ -295,7 +340,13 @@ impl Store {
     /// Waits for room in memory, then for a message.
     pub async fn receive(&self) -> Option<Incoming> {
         let room = Arc::clone(&self.0.room).acquire_owned().await.ok()?;
-        Some(Incoming { store: self.clone(), held: BytesMut::new(), upload: None, _room: room })
+        Some(Incoming {
+            store: self.clone(),
+            held: BytesMut::new(),
+            upload: None,
+            scanner: None,
+            _room: room,
+        })
     }
 
     /// Gives up what was received for a commit that is not made.
@@ -315,6 +366,39 @@ impl Store {
         let (reply, answer) = oneshot::channel();
         self.0.requests.send(request(reply)).ok()?;
         answer.await.ok()
+    }
+}
+
+impl Watched {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<MailboxId, watch::Sender<()>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watch {
+    /// Whether the mailbox has changed since this was last asked, or since the watch began.
+    pub fn take(&mut self) -> bool {
+        let changed = self.changes.has_changed().unwrap_or_default();
+        self.changes.mark_unchanged();
+        changed
+    }
+
+    /// Waits until [`Self::take`] would say yes. Dropped and called again, it loses nothing.
+    pub async fn changed(&mut self) {
+        if self.changes.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        self.changes.mark_changed();
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut watched = self.watched.lock();
+        // The last one is this.
+        if watched.get(&self.mailbox).is_some_and(|changes| changes.receiver_count() <= 1) {
+            watched.remove(&self.mailbox);
+        }
     }
 }
 
@@ -394,9 +478,77 @@ impl Reader {
             None => Ok(Bytes::new()),
         }
     }
+
+    /// The next octets of a range: as many as one read gives, none if the range is empty.
+    pub async fn read_within(&self, message: &Message, range: Range<u64>) -> io::Result<Bytes> {
+        let end = range.end.min(range.start.saturating_add(SLICE));
+        match message.locate(range.start..end).next() {
+            Some(piece) => self.store.read(piece).await,
+            None => Ok(Bytes::new()),
+        }
+    }
+
+    /// Reads ranges of messages in one go; as many results as there are ranges.
+    pub async fn read_all(
+        &self,
+        ranges: impl Iterator<Item = (&Message, Range<u64>)>,
+    ) -> Vec<io::Result<Bytes>> {
+        self.read_stretches(ranges.map(|(message, range)| message.locate(range).collect())).await
+    }
+
+    /// Where the parts of messages lie: from what is kept, or else by looking at the whole message.
+    pub async fn structures(&self, messages: &[&Message]) -> Vec<io::Result<Structure>> {
+        let pieces = |message: &&Message| {
+            let kept = message.structure();
+            kept.map_or_else(Vec::new, |kept| kept.locate(0..kept.size()).collect())
+        };
+        let kept = self.read_stretches(messages.iter().map(pieces)).await;
+        let mut structures = Vec::with_capacity(messages.len());
+        for (message, kept) in messages.iter().zip(kept) {
+            let size = message.size() - message.prefix_size();
+            // What is kept of a message can be made again, damaged or not.
+            structures.push(match kept.ok().and_then(|octets| Structure::decode(octets, size)) {
+                Some(structure) => Ok(structure),
+                None => self.scan(message).await,
+            });
+        }
+        structures
+    }
+
+    async fn scan(&self, message: &Message) -> io::Result<Structure> {
+        let (mut scanner, mut at) = (Scanner::new(), message.prefix_size());
+        while at < message.size() {
+            let slice = self.read_within(message, at..message.size()).await?;
+            if slice.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            at += slice.len() as u64;
+            scanner.push(&slice);
+        }
+        Ok(scanner.finish())
+    }
+
+    async fn read_stretches(&self, stretches: impl Iterator<Item = Vec<Piece>>) -> Vec<io::Result<Bytes>> {
+        let (mut pieces, mut counts) = (Vec::new(), Vec::new());
+        for stretch in stretches {
+            counts.push(stretch.len());
+            pieces.extend(stretch);
+        }
+        if pieces.is_empty() {
+            return counts.iter().map(|_| Ok(Bytes::new())).collect();
+        }
+        let mut read = self.store.0.disk.read(pieces).await.into_iter();
+        counts.into_iter().map(|count| joined(read.by_ref().take(count))).collect()
+    }
 }
 
 impl Incoming {
+    /// Lets what is written be looked at for where its parts lie.
+    pub fn scanned(mut self) -> Self {
+        self.scanner = Some(Scanner::new());
+        self
+    }
+
     /// Adds octets. `trace` gives what goes in front of the message; it is asked for once, when the message has turned
     /// out to be large.
     pub async fn push(&mut self, octets: &[u8], trace: impl FnOnce() -> Bytes) -> Result<(), Failure> {
@@ -416,20 +568,25 @@ impl Incoming {
     /// Gives up what has come so far; the room stays taken.
     pub fn emptied(mut self) -> Self {
         self.held.clear();
+        self.scanner = None;
         if let Some(upload) = self.upload.take() {
             let _ = self.store.0.requests.send(Request::Discard(upload));
         }
         self
     }
 
-    /// There is no more. `trace` as with [`Self::push`].
-    pub async fn finish(mut self, trace: impl FnOnce() -> Bytes) -> Result<Received, Failure> {
+    /// There is no more. `trace` as with [`Self::push`]. Gives where the parts lie, too, if that is looked at and short.
+    pub async fn finish(
+        mut self,
+        trace: impl FnOnce() -> Bytes,
+    ) -> Result<(Received, Option<Bytes>), Failure> {
         if self.upload.is_none() {
             let trace = trace();
             let mut all = BytesMut::with_capacity(trace.len() + self.held.len());
             all.extend_from_slice(&trace);
             all.extend_from_slice(&self.held);
-            return Ok(Received::Small(all.freeze()));
+            self.look_at(&all);
+            return Ok((Received::Small(all.freeze()), self.structure()));
         }
         let slice = self.held.split().freeze();
         self.write(slice).await?;
@@ -438,7 +595,7 @@ impl Incoming {
         }
         self.work().await?;
         match self.upload.take().map(Upload::finish) {
-            Some(Ok(body)) => Ok(Received::Large(body)),
+            Some(Ok(body)) => Ok((Received::Large(body), self.structure())),
             Some(Err(upload)) => {
                 self.upload = Some(upload);
                 Err(Failure::Disk)
@@ -447,7 +604,21 @@ impl Incoming {
         }
     }
 
+    fn look_at(&mut self, octets: &[u8]) {
+        if let Some(scanner) = &mut self.scanner {
+            scanner.push(octets);
+        }
+    }
+
+    fn structure(&mut self) -> Option<Bytes> {
+        let mut octets = Vec::new();
+        self.scanner.take()?.finish().encode(&mut octets);
+        // A longer one is made again when it is asked for.
+        (octets.len() <= MAX_STORED).then(|| octets.into())
+    }
+
     async fn write(&mut self, slice: Bytes) -> Result<(), Failure> {
+        self.look_at(&slice);
         if let Some(upload) = &mut self.upload {
             // The last slice has been written: `work` returns no earlier.
             let _ = upload.push(slice);
@@ -503,6 +674,7 @@ impl From<Received> for mailstore::Source {
 /// The task that owns the store.
 struct Writer {
     store: mailstore::Store,
+    watched: Arc<Watched>,
     disk: Arc<dyn Disk>,
     requests: mpsc::UnboundedReceiver<Request>,
     waiting: BTreeMap<Ticket, oneshot::Sender<Result<Receipt, Failure>>>,
@@ -570,6 +742,11 @@ impl Writer {
                         let _ = closed.send(());
                     }
                 }
+                Some(Event::Changed(mailbox, _)) => {
+                    if let Some(changes) = self.watched.lock().get(&mailbox) {
+                        changes.send_replace(());
+                    }
+                }
                 Some(_) => {}
             }
         }
@@ -590,8 +767,18 @@ impl Writer {
             Request::Find(actor, account, name, reply) => {
                 let _ = reply.send(self.store.find(actor, account, &name));
             }
+            Request::Status(actor, account, name, reply) => {
+                let found = self.store.find(actor, account, &name);
+                let _ = reply.send(found.and_then(|mailbox| self.store.status(actor, mailbox)));
+            }
             Request::Mailboxes(actor, account, reply) => {
                 let _ = reply.send(self.store.mailboxes(actor, account));
+            }
+            Request::Subscriptions(actor, account, reply) => {
+                let _ = reply.send(self.store.subscriptions(actor, account));
+            }
+            Request::Quota(account, reply) => {
+                let _ = reply.send(self.store.quota(Actor::Host, account));
             }
             Request::Held(table, key, reply) => {
                 if let Err(Some(located)) = reply.send(self.store.held(table, &key)) {

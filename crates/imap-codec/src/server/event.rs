@@ -11,7 +11,7 @@ use super::Core;
 use super::state::{Mode, Pending};
 use crate::command::{Append, Verb};
 use crate::encode::{Names, Wire, Writer};
-use crate::extension::idle;
+use crate::extension::{Extensions, idle};
 use crate::response::fetch::write_head;
 use crate::response::{Condition, Data, FetchItem, Reply, Source};
 use crate::types::string::Atom;
@@ -111,6 +111,12 @@ impl Answer<'_> {
             writer.octet(b' ');
         }
         Literal::begin(self.core, &head.source, size, writer)
+    }
+
+    /// Switches off, from now on, what is not in this set: extensions that whoever logs in is not to have. To be called
+    /// before the login is answered, which tells the capabilities.
+    pub fn restrict(&mut self, to: Extensions) {
+        self.core.config.extensions = self.core.config.extensions.intersection(to);
     }
 
     /// Done. After a login without a code, the capabilities are told.
@@ -258,6 +264,11 @@ macro_rules! login_answers {
                 self.core.pending = None;
                 self.core.restart = true;
                 self.core.mode = Mode::Login;
+            }
+
+            /// Switches off what is not in this set: see [`Answer::restrict`].
+            pub fn restrict(&mut self, to: Extensions) {
+                self.core.config.extensions = self.core.config.extensions.intersection(to);
             }
 
             /// The client is who it says. Without a code, the capabilities are told.

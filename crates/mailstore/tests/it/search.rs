@@ -134,6 +134,18 @@ fn texts_are_found_where_they_belong() {
 }
 
 #[test]
+fn the_last_octets_of_a_text_count() {
+    for (encoding, text_of) in
+        [("base64", "aGVsbG8"), ("base64", "aGVsbG8="), ("quoted-printable", "hell=6F"), ("8bit", "hello")]
+    {
+        let message = format!("Content-Transfer-Encoding: {encoding}\r\n\r\n{text_of}");
+        assert!(matches(Key::Body(text("hello")), message.as_bytes()), "{encoding} {text_of}");
+    }
+    let utf_16 = b"Content-Type: text/plain; charset=utf-16le\r\n\r\nh\0e\0l\0l\0o\0";
+    assert!(matches(Key::Body(text("hello")), utf_16));
+}
+
+#[test]
 fn days_are_those_of_the_header_and_of_the_delivery() {
     let day = |day| Day::new(2024, 1, day).expect("a day");
     for (key, is) in [

@@ -6,7 +6,7 @@ use super::table::{Entry, Table};
 /// The sections and their keys; the first one is the top of the file.
 const KEYS: [(&str, &[&str]); 8] = [
     ("", &["hostname", "data_dir", "domains"]),
-    ("listen", &["smtp", "submission", "submissions", "pop3", "pop3s"]),
+    ("listen", &["smtp", "submission", "submissions", "pop3", "pop3s", "imap", "imaps"]),
     ("tls", &["certificate", "key"]),
     ("auth", &["allow_plaintext"]),
     ("dns", &["servers"]),
@@ -31,10 +31,8 @@ const KEYS: [(&str, &[&str]); 8] = [
 ];
 
 /// What is planned. To take these silently would mean to promise what is not done.
-const LATER: [(&str, &str, &str); 5] = [
+const LATER: [(&str, &str, &str); 3] = [
     ("listen", "lmtp", "serve LMTP"),
-    ("listen", "imap", "serve IMAP"),
-    ("listen", "imaps", "serve IMAP"),
     ("listen", "web", "serve webmail"),
     ("listen", "web_admin", "serve metrics"),
 ];

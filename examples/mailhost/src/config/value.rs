@@ -112,6 +112,11 @@ pub(super) fn size(entry: &Entry<'_>) -> Result<u64, ConfigError> {
     })
 }
 
+/// A size in octets or with a unit.
+pub(crate) fn octets(text: &str) -> Option<u64> {
+    text.parse().ok().or_else(|| with_unit(text, &SIZES)).filter(|octets| *octets <= 1 << 50)
+}
+
 pub(super) fn reserve(entry: &Entry<'_>) -> Result<DiskReserve, ConfigError> {
     if let DeValue::String(text) = entry.value
         && let Some(percent) = text.trim_end().strip_suffix('%')

@@ -114,7 +114,8 @@ async fn a_session_that_does_not_end_is_cut_off() {
 
 #[tokio::test]
 async fn connections_over_a_limit_are_refused_in_the_words_of_the_protocol() {
-    let listen = "smtp = [\"127.0.0.1:0\"]\npop3 = [\"127.0.0.1:0\"]\npop3s = [\"127.0.0.1:0\"]";
+    let listen = "smtp = [\"127.0.0.1:0\"]\npop3 = [\"127.0.0.1:0\"]\npop3s = [\"127.0.0.1:0\"]\n\
+                  imap = [\"127.0.0.1:0\"]";
     let limits = Limits { connections_per_address: 1, ..Limits::default() };
     let running = Running::start(listen, limits);
     let mut first = running.connect(0).await;
@@ -122,6 +123,8 @@ async fn connections_over_a_limit_are_refused_in_the_words_of_the_protocol() {
     assert_eq!(rest(running.connect(0).await).await, "421 4.7.0 too many connections from your address\r\n");
     assert_eq!(rest(running.connect(1).await).await, "-ERR too many connections, come back later\r\n");
     assert_eq!(rest(running.connect(2).await).await, "", "under TLS there is nobody to read it");
+    let refused = "* BYE [LIMIT] too many connections, come back later\r\n";
+    assert_eq!(rest(running.connect(3).await).await, refused);
     running.stop().await;
 
     let running = Running::start(listen, Limits { connections: 1, ..Limits::default() });

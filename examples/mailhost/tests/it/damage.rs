@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use mailhost::listener::Service;
 
+use crate::imap::Imap;
 use crate::support::{Host, Site, Wire};
 
 const MESSAGES: usize = 20;
@@ -42,6 +43,16 @@ fn serves(host: &Host, there: &[usize], refused: &[usize]) {
         } else {
             assert!(pop3.retrieve(index + 1).ends_with(&message(*number)), "message {number}");
         }
+    }
+    // Over IMAP in one go: what is damaged is left out, and said to be.
+    let mut imap = Imap::anna(host);
+    imap.ok("EXAMINE INBOX");
+    let said = imap.say("FETCH 1:* BODY.PEEK[]");
+    assert!(said.starts_with(if refused.is_empty() { "OK" } else { "NO [CORRUPTION] " }), "{}", said.end);
+    let sound: Vec<_> = there.iter().filter(|number| !refused.contains(number)).collect();
+    assert_eq!(said.data.len(), sound.len());
+    for (data, number) in said.data.iter().zip(sound) {
+        assert!(data.strip_suffix(b")").unwrap().ends_with(&message(*number)), "message {number}");
     }
 }
 

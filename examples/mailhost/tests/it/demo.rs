@@ -96,6 +96,8 @@ fn the_tour_stays_up_for_mail_programs_until_it_is_interrupted() {
         ("submissions ", "TLS"),
         ("pop3 ", "STLS"),
         ("pop3s ", "TLS"),
+        ("imap ", "STARTTLS"),
+        ("imaps ", "TLS"),
     ] {
         assert_eq!(row(service)[1], security);
     }

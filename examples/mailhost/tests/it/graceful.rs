@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use mailhost::listener::Service;
 
+use crate::imap::Imap;
 use crate::support::{DEADLINE, Site, Wire, field};
 
 fn site(limits: &str) -> Site {
@@ -47,6 +48,14 @@ fn a_message_half_sent_is_taken_and_everybody_else_is_sent_away() {
     let mut nobody = Wire::connect(host.address(Service::Pop3));
     nobody.expect("+OK");
     let mut anna = Wire::pop3(host.address(Service::Pop3), "anna@example.test");
+    let mut reader = Imap::anna(&host);
+    let mut waiting = Imap::anna(&host);
+    waiting.idle();
+    // And one whose message comes in.
+    let mut filer = Imap::anna(&host);
+    filer.send("a APPEND INBOX {22}\r\n");
+    filer.line("+ ");
+    filer.send("Subject: filed\r\n\r\n");
 
     host.ask_to_stop();
     for idle in [&mut fresh, &mut idle] {
@@ -57,10 +66,18 @@ fn a_message_half_sent_is_taken_and_everybody_else_is_sent_away() {
         idle.expect("-ERR [SYS/TEMP] ");
         idle.ended();
     }
+    for idle in [&mut reader, &mut waiting] {
+        idle.line("* BYE [UNAVAILABLE] closing down");
+        idle.ended();
+    }
     for service in Service::ALL {
         refuses_connections(host.address(service));
     }
 
+    filer.send("kept\r\n");
+    filer.line("a OK [APPENDUID ");
+    filer.line("* BYE [UNAVAILABLE] closing down");
+    filer.ended();
     sender.send(format!("{second}.\r\n"));
     sender.expect("250 2.0.0 accepted as ");
     sender.expect("421 4.3.2 ");
@@ -79,9 +96,10 @@ fn a_message_half_sent_is_taken_and_everybody_else_is_sent_away() {
 
     let host = site.start();
     let mut anna = Wire::pop3(host.address(Service::Pop3), "anna@example.test");
-    assert_eq!(anna.unique_ids().len(), 2);
-    assert!(anna.retrieve(1).ends_with(message.as_bytes()));
-    assert!(anna.retrieve(2).ends_with(b"Subject: small\r\n\r\ntext\r\n"));
+    assert_eq!(anna.unique_ids().len(), 3);
+    assert_eq!(anna.retrieve(1), b"Subject: filed\r\n\r\nkept\r\n"[..]);
+    assert!(anna.retrieve(2).ends_with(message.as_bytes()));
+    assert!(anna.retrieve(3).ends_with(b"Subject: small\r\n\r\ntext\r\n"));
 }
 
 // Ledger: 5321-4.1.1.10-4, 5321-4.1.1.10-5

@@ -4,6 +4,7 @@ mod damage;
 mod delivery;
 mod demo;
 mod graceful;
+mod imap;
 mod memory;
 mod peers;
 mod policy;

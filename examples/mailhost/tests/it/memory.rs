@@ -6,6 +6,7 @@ use std::time::Instant;
 use mailhost::listener::Service;
 use rustix::process::Pid;
 
+use crate::imap::Imap;
 use crate::support::{Host, Site, Wire, program};
 
 const MEBIBYTE: u64 = 1 << 20;
@@ -142,6 +143,47 @@ fn a_hundred_mebibytes_pass_through_a_few() {
     memory.has_not_grown("100 MiB out");
     println!("{:.1} s", start.elapsed().as_secs_f64());
     pop3.say("QUIT", "+OK");
+
+    let mut imap = Imap::anna(&host);
+    imap.ok("SELECT INBOX");
+    imap.ok("FETCH 1 (BODY.PEEK[] BODYSTRUCTURE)");
+    append(&mut imap, 2, &mut warm);
+    let mut memory = Memory::new(host.process());
+    append(&mut imap, SIZE / BLOCK as u64, &mut memory);
+    memory.has_not_grown("100 MiB in by APPEND");
+    let mut memory = Memory::new(host.process());
+    imap.send("a FETCH 4 BODY.PEEK[TEXT]\r\n");
+    imap.line("* 4 FETCH (BODY[TEXT] {");
+    let mut wave = Wave::new();
+    for number in 0..SIZE / BLOCK as u64 {
+        assert!(imap.exactly(BLOCK) == wave.next(), "other octets in block {number}");
+        if number % 16 == 0 {
+            memory.look();
+        }
+    }
+    imap.line(")");
+    imap.line("a OK");
+    memory.has_not_grown("100 MiB out by FETCH");
+    // What is not in slices from the start: it is gone through twice.
+    let mut memory = Memory::new(host.process());
+    imap.ok("FETCH 4 (BINARY.SIZE[1] BODY.PEEK[HEADER.FIELDS (SUBJECT)])");
+    imap.ok("SEARCH BODY nothing");
+    memory.has_not_grown("100 MiB searched");
+    println!("{:.1} s", start.elapsed().as_secs_f64());
+}
+
+fn append(imap: &mut Imap, blocks: u64, memory: &mut Memory) {
+    let head = format!("{TOP}\r\n");
+    imap.send(format!("a APPEND INBOX {{{}+}}\r\n{head}", head.len() as u64 + blocks * BLOCK as u64));
+    let mut wave = Wave::new();
+    for number in 0..blocks {
+        imap.send(wave.next());
+        if number % 16 == 0 {
+            memory.look();
+        }
+    }
+    imap.send("\r\n");
+    assert!(imap.until("a ").starts_with("OK"));
 }
 
 const TOP: &str = "Subject: large\r\n";

@@ -48,8 +48,8 @@ fn an_unknown_key_is_told_by_every_command() {
 #[test]
 fn a_key_of_a_later_version_is_told() {
     let folder = Folder::new();
-    let config = folder.config("data", "imap = [\"127.0.0.1:0\"]\n");
-    let what = "\"imap\" in [listen] is for a later version, this one cannot serve IMAP yet; remove it";
+    let config = folder.config("data", "lmtp = [\"127.0.0.1:0\"]\n");
+    let what = "\"lmtp\" in [listen] is for a later version, this one cannot serve LMTP yet; remove it";
     serve_fails(&folder, &config, &format!("{}:6: {what}", config.display()));
 }
 

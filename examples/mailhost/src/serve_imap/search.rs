@@ -1,0 +1,334 @@
+//! SEARCH.
+
+use std::io;
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+
+use bytes::BytesMut;
+use imap_codec::command::{Search as Asked, SearchKey, SearchKeys};
+use imap_codec::extension::esearch::{Esearch, ReturnOptions};
+use imap_codec::response::{Code, Data};
+use imap_codec::server::Answer;
+use imap_codec::types::Date;
+use imap_codec::types::sequence::SequenceSet;
+use imap_codec::types::string::{Atom, IString};
+use mailstore::message::{Flags, Message};
+use mailstore::search::{self, Day, Event, Facts, Key, Numbers, Query, Search};
+use tracing::warn;
+
+use super::selected::{Selected, count};
+use super::session::{End, Session};
+use crate::store::Reader;
+
+/// What a search has found.
+#[derive(Default)]
+struct Found {
+    /// Sequence numbers or UIDs, as they were asked for.
+    numbers: Vec<RangeInclusive<u32>>,
+    uids: Vec<RangeInclusive<u32>>,
+    count: usize,
+    /// Facts of the first and the last.
+    ends: Option<(Facts, Facts)>,
+    mod_seq: u64,
+    unreadable: bool,
+}
+
+/// Makes a query of keys.
+struct Making<'s> {
+    selected: &'s Selected,
+    charset: Vec<u8>,
+    /// RFC 7162 §3.1.5: who asks for mod-sequences is told the highest.
+    mod_seq: bool,
+}
+
+impl Session<'_> {
+    pub(super) async fn search(
+        &mut self,
+        uid: bool,
+        asked: &Asked<'_>,
+        answer: &mut Answer<'_>,
+        out: &mut BytesMut,
+    ) -> io::Result<End> {
+        self.refresh().await;
+        let Some(selected) = &mut self.selected else { return Ok(End::bad("no mailbox is open")) };
+        let saves = asked.returns.is_some_and(|returns| returns.save);
+        let charset = asked.charset.as_ref().map_or(&b"UTF-8"[..], IString::as_bytes).to_vec();
+        let mut making = Making { selected, charset, mod_seq: false };
+        let made = making.query(&asked.keys);
+        let tells_mod_seq = making.mod_seq;
+        let found = match made.and_then(|query| Search::new(query).map_err(|_| too_much())) {
+            Ok(search) => find(selected, search, uid).await,
+            Err(end) => {
+                if saves {
+                    // RFC 9051 §6.4.4.1: what is not done leaves nothing behind.
+                    selected.saved.clear();
+                }
+                return Ok(end);
+            }
+        };
+        let unreadable = found.unreadable;
+        if saves && !found.save(asked.returns.unwrap_or_default(), &mut selected.saved) {
+            selected.saved.clear();
+            return Ok(End::no((Code::NotSaved, "too many messages to be kept in mind")));
+        }
+        let returns = match asked.returns {
+            // RFC 5182 §2.1: who only wants it kept is told nothing.
+            Some(returns) if returns == (ReturnOptions { save: true, ..Default::default() }) => None,
+            Some(returns) => Some(returns),
+            None if answer.rev2() => Some(ReturnOptions::ALL),
+            None => {
+                let mod_seq = tells_mod_seq.then_some(found.mod_seq);
+                let numbers = found.numbers.iter().cloned().flatten().filter_map(NonZeroU32::new).collect();
+                answer.untagged(&Data::Search { numbers, modseq: mod_seq }, out);
+                None
+            }
+        };
+        if let Some(returns) = returns {
+            let tag = answer.tag().to_owned();
+            let found = found.told(returns, uid, &tag, tells_mod_seq);
+            answer.untagged(&Data::Esearch(found), out);
+        }
+        Ok(End::ok(if unreadable { "searched, but for messages that cannot be read" } else { "searched" }))
+    }
+}
+
+async fn find(selected: &Selected, mut search: Search, uid: bool) -> Found {
+    let reader = selected.newest().reader();
+    let mut found = Found::default();
+    let (mut place, mut current) = (0, None::<Message>);
+    loop {
+        match search.poll() {
+            Event::Message => match selected.message(place) {
+                Some(message) => {
+                    place += 1;
+                    search.handle_message(facts(place, &message));
+                    current = Some(message);
+                }
+                None => search.handle_end(),
+            },
+            Event::Structure => match structure(&reader, current.as_ref()).await {
+                Ok((structure, prefix)) => search.handle_structure(structure, prefix),
+                Err(error) => found.unreadable(selected, current.as_ref(), &error, &mut search),
+            },
+            Event::Read(range) => {
+                let read = match &current {
+                    Some(message) => reader.read_within(message, range).await,
+                    None => Err(io::ErrorKind::NotFound.into()),
+                };
+                match read {
+                    Ok(octets) => search.handle_octets(&octets),
+                    Err(error) => found.unreadable(selected, current.as_ref(), &error, &mut search),
+                }
+            }
+            Event::Match(facts) => found.add(facts, uid),
+            // One client that looks for something leaves room for others.
+            Event::Pause => tokio::task::yield_now().await,
+            Event::Done => return found,
+        }
+    }
+}
+
+async fn structure(
+    reader: &Reader,
+    message: Option<&Message>,
+) -> io::Result<(mailstore::mime::Structure, u64)> {
+    let message = message.ok_or(io::ErrorKind::NotFound)?;
+    let mut structures = reader.structures(&[message]).await;
+    let structure = structures.pop().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()))?;
+    Ok((structure, message.prefix_size()))
+}
+
+fn facts(number: usize, message: &Message) -> Facts {
+    Facts {
+        number: count(number),
+        uid: message.uid().get(),
+        flags: message.flags().bits(),
+        recent: false,
+        date: message.date(),
+        size: message.size(),
+        mod_seq: message.mod_seq().get(),
+    }
+}
+
+impl Found {
+    fn add(&mut self, facts: Facts, uid: bool) {
+        let push = |ranges: &mut Vec<RangeInclusive<u32>>, number: u32| match ranges.last_mut() {
+            Some(last) if last.end().checked_add(1) == Some(number) => *last = *last.start()..=number,
+            _ => ranges.push(number..=number),
+        };
+        push(&mut self.numbers, if uid { facts.uid } else { facts.number });
+        push(&mut self.uids, facts.uid);
+        self.count += 1;
+        self.mod_seq = self.mod_seq.max(facts.mod_seq);
+        self.ends = Some((self.ends.map_or(facts, |(first, _)| first), facts));
+    }
+
+    fn unreadable(
+        &mut self,
+        selected: &Selected,
+        message: Option<&Message>,
+        error: &io::Error,
+        search: &mut Search,
+    ) {
+        let uid = message.map_or(0, |message| message.uid().get());
+        warn!(mailbox = selected.id.get(), uid, %error, "a message cannot be searched");
+        self.unreadable = true;
+        search.handle_unreadable();
+    }
+
+    /// Keeps it as `$`; false if it is too much.
+    fn save(&self, returns: ReturnOptions, saved: &mut Vec<RangeInclusive<u32>>) -> bool {
+        let one = |facts: Facts| facts.uid..=facts.uid;
+        // RFC 9051 §6.4.4.4: with MIN and MAX alone, only these are kept.
+        let ends = (returns.min || returns.max) && !returns.all && !returns.count;
+        *saved = match self.ends {
+            Some((first, last)) if ends => {
+                let mut kept = Vec::new();
+                kept.extend(returns.min.then(|| one(first)));
+                kept.extend(returns.max.then(|| one(last)));
+                kept
+            }
+            _ if self.uids.len() > MOST_SAVED => return false,
+            _ => self.uids.clone(),
+        };
+        true
+    }
+
+    fn told<'t>(&self, returns: ReturnOptions, uid: bool, tag: &'t str, tells_mod_seq: bool) -> Esearch<'t> {
+        let number = |facts: Facts| NonZeroU32::new(if uid { facts.uid } else { facts.number });
+        let (first, last) = (self.ends.map(|(first, _)| first), self.ends.map(|(_, last)| last));
+        // RFC 7162 §3.1.5: of those that are told.
+        let ends = (returns.min || returns.max) && !returns.all && !returns.count;
+        let mod_seq = match (first, last) {
+            (Some(first), Some(last)) if ends => {
+                let of = |wanted: bool, facts: Facts| if wanted { facts.mod_seq } else { 0 };
+                Some(of(returns.min, first).max(of(returns.max, last)))
+            }
+            (Some(_), _) => Some(self.mod_seq),
+            _ => None,
+        };
+        let ranges = self
+            .numbers
+            .iter()
+            .filter_map(|range| Some(NonZeroU32::new(*range.start())?..=NonZeroU32::new(*range.end())?));
+        Esearch {
+            tag: IString::try_from(tag).ok(),
+            uid,
+            min: first.filter(|_| returns.min).and_then(number),
+            max: last.filter(|_| returns.max).and_then(number),
+            all: if returns.all { SequenceSet::from_ranges(ranges) } else { None },
+            count: returns.count.then(|| count(self.count)),
+            modseq: mod_seq.filter(|_| tells_mod_seq),
+        }
+    }
+}
+
+impl Making<'_> {
+    /// All of these. The codec has looked at how deep they are nested.
+    fn query(&mut self, keys: &SearchKeys<'_>) -> Result<Query, End> {
+        let mut all: Option<Query> = None;
+        for (number, key) in keys.iter().enumerate() {
+            if number >= MOST_KEYS {
+                return Err(too_much());
+            }
+            let key = self.key(&key)?;
+            all = Some(match all {
+                Some(before) => before.and(key),
+                None => key,
+            });
+        }
+        Ok(all.unwrap_or_else(Query::all))
+    }
+
+    fn key(&mut self, key: &SearchKey<'_>) -> Result<Query, End> {
+        let flag = |flags: Flags| Query::from(Key::Flags(flags.bits()));
+        Ok(match key {
+            SearchKey::Answered => flag(Flags::ANSWERED),
+            SearchKey::Deleted => flag(Flags::DELETED),
+            SearchKey::Draft => flag(Flags::DRAFT),
+            SearchKey::Flagged => flag(Flags::FLAGGED),
+            SearchKey::Seen => flag(Flags::SEEN),
+            SearchKey::Unanswered => flag(Flags::ANSWERED).not(),
+            SearchKey::Undeleted => flag(Flags::DELETED).not(),
+            SearchKey::Undraft => flag(Flags::DRAFT).not(),
+            SearchKey::Unflagged => flag(Flags::FLAGGED).not(),
+            SearchKey::Unseen => flag(Flags::SEEN).not(),
+            SearchKey::Recent => Key::Recent.into(),
+            SearchKey::Old => Query::from(Key::Recent).not(),
+            SearchKey::New => Query::from(Key::Recent).and(flag(Flags::SEEN).not()),
+            SearchKey::Keyword(name) => self.keyword(name),
+            SearchKey::Unkeyword(name) => self.keyword(name).not(),
+            SearchKey::Before(date) => Key::Before(day(*date)).into(),
+            SearchKey::On(date) => Key::On(day(*date)).into(),
+            SearchKey::Since(date) => Key::Since(day(*date)).into(),
+            SearchKey::SentBefore(date) => Key::SentBefore(day(*date)).into(),
+            SearchKey::SentOn(date) => Key::SentOn(day(*date)).into(),
+            SearchKey::SentSince(date) => Key::SentSince(day(*date)).into(),
+            SearchKey::Larger(octets) => Key::Larger(*octets).into(),
+            SearchKey::Smaller(octets) => Key::Smaller(*octets).into(),
+            SearchKey::Bcc(text) => Key::Bcc(self.text(text)?).into(),
+            SearchKey::Body(text) => Key::Body(self.text(text)?).into(),
+            SearchKey::Cc(text) => Key::Cc(self.text(text)?).into(),
+            SearchKey::From(text) => Key::From(self.text(text)?).into(),
+            SearchKey::Subject(text) => Key::Subject(self.text(text)?).into(),
+            SearchKey::Text(text) => Key::Text(self.text(text)?).into(),
+            SearchKey::To(text) => Key::To(self.text(text)?).into(),
+            SearchKey::Header(name, text) => Key::Header(self.text(name)?, self.text(text)?).into(),
+            SearchKey::ModSeq(key) => {
+                self.mod_seq = true;
+                Key::ModSeq(key.least).into()
+            }
+            SearchKey::Uid(set) => Key::Uid(self.numbers(set, true)).into(),
+            SearchKey::Numbers(set) if set.is_saved() => Key::Uid(self.numbers(set, true)).into(),
+            SearchKey::Numbers(set) => Key::Number(self.numbers(set, false)).into(),
+            SearchKey::Not(keys) => self.query(keys)?.not(),
+            SearchKey::Group(keys) => self.query(keys)?,
+            SearchKey::Or(one, other) => self.query(one)?.or(self.query(other)?),
+            // ALL, and whatever a later version of the codec understands and does not announce.
+            _ => Query::all(),
+        })
+    }
+
+    fn keyword(&self, name: &Atom<'_>) -> Query {
+        let keywords = &self.selected.newest().status.keywords;
+        let place = keywords.iter().position(|known| known.eq_ignore_ascii_case(name.as_str()));
+        match place.and_then(Flags::keyword) {
+            Some(flag) => Key::Flags(flag.bits()).into(),
+            None => Query::all().not(),
+        }
+    }
+
+    fn text(&self, text: &IString<'_>) -> Result<String, End> {
+        search::decode(&self.charset, text.as_bytes()).ok_or_else(|| {
+            let known = ["US-ASCII", "UTF-8"].into_iter().filter_map(|name| Atom::new(name).ok());
+            End::no((Code::BadCharset(known.collect()), "this text or its charset cannot be read"))
+        })
+    }
+
+    fn numbers(&self, set: &SequenceSet<'_>, uid: bool) -> Numbers {
+        if set.is_saved() {
+            return Numbers::new(self.selected.saved.iter().cloned());
+        }
+        let messages = &self.selected.told.messages;
+        let last = if uid {
+            let last = messages.len().checked_sub(1).and_then(|last| messages.get(last));
+            last.map_or(0, |last| last.uid().get())
+        } else {
+            count(messages.len())
+        };
+        Numbers::new(set.resolved(last))
+    }
+}
+
+fn day(date: Date) -> Day {
+    Day(date.days())
+}
+
+fn too_much() -> End {
+    End::no((Code::Limit, "too much to search for at once"))
+}
+
+/// Keys of one query; more are not looked at.
+const MOST_KEYS: usize = 1_000;
+/// Stretches of UIDs that are kept as `$`.
+const MOST_SAVED: usize = 32_768;
