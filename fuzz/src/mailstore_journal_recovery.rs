@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use mailstore::operation::File;
 use mailstore::sim::Disk;
-use mailstore::{Event, Limits, Store};
+use mailstore::{Actor, Event, Limits, Store};
 
 use crate::common::{Choices, choose};
 
@@ -58,8 +58,8 @@ fn open(disk: &mut Disk, seed: u64) -> bool {
             _ => {}
         }
     }
-    for mailbox in store.mailboxes(None) {
-        store.load(mailbox);
+    for status in store.mailboxes(Actor::Host, None) {
+        store.load(Actor::Host, status.id);
     }
     while let Some(event) = store.poll(Duration::ZERO) {
         match event {

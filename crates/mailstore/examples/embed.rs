@@ -11,9 +11,9 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use mailstore::mailbox::AccountId;
-use mailstore::message::UnixTime;
+use mailstore::message::{NamedFlags, UnixTime};
 use mailstore::os::{Disk, drive};
-use mailstore::{Commit, Event, Intent, Limits, Source, Store};
+use mailstore::{Actor, Commit, Event, Intent, Limits, Source, Store};
 
 fn main() -> std::io::Result<()> {
     let dir = std::env::args().nth(1).unwrap_or_else(|| "mail".to_owned());
@@ -25,17 +25,19 @@ fn main() -> std::io::Result<()> {
     drive(&mut store, &disk, Duration::ZERO, print);
 
     let (account, now) = (AccountId(1), UnixTime(since_1970.as_secs() as i64));
-    if store.find(account, "INBOX").is_none() {
-        store.commit(Commit::of(vec![Intent::CreateMailbox { account, name: "INBOX".to_owned(), now }]));
+    if store.find(Actor::Host, account, "INBOX").is_none() {
+        let (name, special_use) = ("INBOX".to_owned(), None);
+        store.commit(Commit::of(vec![Intent::CreateMailbox { account, name, special_use, now }]));
         drive(&mut store, &disk, Duration::ZERO, print);
     }
-    let Some(mailbox) = store.find(account, "INBOX") else { return Ok(()) };
+    let Some(mailbox) = store.find(Actor::Host, account, "INBOX") else { return Ok(()) };
     let body = Source::from(Bytes::from_static(b"Subject: hello\r\n\r\nworld\r\n"));
     let prefix = Bytes::from_static(b"Return-Path: <>\r\n");
-    store.commit(Commit::delivery(body, vec![Intent::Deliver { mailbox, prefix, date: now }]));
+    let deliver = Intent::Deliver { mailbox, prefix, date: now, flags: NamedFlags::NONE };
+    store.commit(Commit::delivery(body, vec![deliver]));
     drive(&mut store, &disk, Duration::ZERO, print);
 
-    let (ticket, mut shown) = (store.load(mailbox), None);
+    let (ticket, mut shown) = (store.load(Actor::Account(account), mailbox), None);
     drive(&mut store, &disk, Duration::ZERO, |_, event| match event {
         Event::Loaded(of, Ok(view)) if of == ticket => shown = Some(view),
         event => println!("{event:?}"),

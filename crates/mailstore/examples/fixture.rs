@@ -6,11 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mailstore::mailbox::{AccountId, Uid};
-use mailstore::message::UnixTime;
+use mailstore::mailbox::{AccountId, MailboxId, SpecialUse, Uid};
+use mailstore::message::{FlagChange, Flags, NamedFlags, UnixTime};
 use mailstore::operation::{DiskError, File};
 use mailstore::sim::Disk;
-use mailstore::{Commit, Event, Intent, Limits, Source, Store};
+use mailstore::{Actor, Commit, Event, Intent, Limits, Source, Store};
 
 fn run(store: &mut Store, disk: &mut Disk) {
     while let Some(event) = store.poll(Duration::ZERO) {
@@ -27,25 +27,42 @@ fn main() -> std::io::Result<()> {
     run(&mut store, &mut disk);
     for (account, name) in [(1, "INBOX"), (1, "Büro"), (2, "INBOX"), (2, "gone")] {
         let (account, name) = (AccountId(account), name.to_owned());
-        store.commit(Commit::of(vec![Intent::CreateMailbox { account, name, now: UnixTime(1_700_000_000) }]));
+        let now = UnixTime(1_700_000_000);
+        store.commit(Commit::of(vec![Intent::CreateMailbox { account, name, special_use: None, now }]));
     }
     run(&mut store, &mut disk);
-    let find = |store: &Store, account, name| store.find(AccountId(account), name).expect("it was made");
+    let find = |store: &Store, account, name| store.find(Actor::Host, AccountId(account), name).expect("it was made");
     let mailboxes =
         [(1, "INBOX"), (1, "Büro"), (2, "INBOX")].map(|(account, name)| find(&store, account, name));
     let deliver = |prefix: &'static str, which: usize| Intent::Deliver {
         mailbox: mailboxes[which],
         prefix: Bytes::from_static(prefix.as_bytes()),
         date: UnixTime(1_700_000_100),
+        flags: NamedFlags { system: Flags::SEEN, keywords: vec!["$First".to_owned()] },
     };
     let small = Source::from(Bytes::from_static(b"Subject: one\r\n\r\none body for three\r\n"));
     let three = (0..3).map(|which| deliver("Return-Path: <a@example.test>\r\n", which)).collect();
-    store.commit(Commit::delivery(small, three));
+    let structure = Some(Bytes::from_static(b"what was found out"));
+    store.commit(Commit::delivery(small, three).with_structure(structure));
     let second = Source::from(Bytes::from_static(b"Subject: two\r\n\r\ngone\r\n"));
     store.commit(Commit::delivery(second, vec![deliver("", 0)]));
     for (key, value) in [("kept", "value"), ("removed", "value")] {
         let (key, value) = (Bytes::from_static(key.as_bytes()), Bytes::from_static(value.as_bytes()));
         store.commit(Commit::of(vec![Intent::Put { table: 7, key, value }]));
+    }
+    run(&mut store, &mut disk);
+
+    let (account, uid, octets) = (AccountId(1), Uid::FIRST, Some(1_000_000));
+    let flags = |system, keyword: &str| NamedFlags { system, keywords: vec![keyword.to_owned()] };
+    let change = FlagChange::Add(flags(Flags::FLAGGED, "second"));
+    for intent in [
+        Intent::Store { mailbox: mailboxes[2], uid, change, unchanged_since: None },
+        Intent::SetQuota { account, octets, messages: None },
+        Intent::SetQuota { account: AccountId(2), octets, messages: Some(9) },
+        Intent::Subscribe { account, name: "Büro".to_owned() },
+        Intent::Subscribe { account, name: "nowhere".to_owned() },
+    ] {
+        store.commit(Commit::of(vec![intent]));
     }
     run(&mut store, &mut disk);
 
@@ -72,10 +89,25 @@ fn main() -> std::io::Result<()> {
     let mut store = Store::rebuilding(Limits::default().segment(0), 0xfedc_ba98_7654_3210);
     run(&mut store, &mut disk);
     store.commit(Commit::of(vec![
-        Intent::Expunge { mailbox: mailboxes[0], uid: Uid::new(2).expect("not zero") },
+        Intent::Expunge { mailbox: mailboxes[0], uid: Uid::new(2).expect("not zero"), only_deleted: false },
         Intent::Remove { table: 7, key: Bytes::from_static(b"removed") },
         Intent::DeleteMailbox { mailbox: find(&store, 2, "gone") },
     ]));
+    let (name, now, special_use) = ("new/Büro".to_owned(), UnixTime(1_700_000_200), Some(SpecialUse::Archive));
+    let prefix = Bytes::from_static(b"Return-Path: <a@example.test>\r\n");
+    let change = FlagChange::Replace(flags(Flags::DELETED, "second"));
+    for intents in [
+        vec![Intent::RenameMailbox { mailbox: mailboxes[1], name, now }],
+        vec![
+            Intent::CreateMailbox { account, name: "new/Archive".to_owned(), special_use, now },
+            Intent::Copy { from: mailboxes[0], uid, to: MailboxId::CREATED, prefix },
+        ],
+        vec![Intent::Store { mailbox: mailboxes[0], uid, change, unchanged_since: None }],
+        vec![Intent::Unsubscribe { account, name: "nowhere".to_owned() }],
+        vec![Intent::SetQuota { account: AccountId(2), octets: None, messages: None }],
+    ] {
+        store.commit(Commit::of(intents));
+    }
     run(&mut store, &mut disk);
     store.close();
     run(&mut store, &mut disk);

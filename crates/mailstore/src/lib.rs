@@ -25,9 +25,9 @@
 //!
 //! use bytes::Bytes;
 //! use mailstore::mailbox::AccountId;
-//! use mailstore::message::{Extent, UnixTime};
+//! use mailstore::message::{Extent, NamedFlags, UnixTime};
 //! use mailstore::operation::{DiskError, Done, File, Operation};
-//! use mailstore::{Commit, Event, Intent, Limits, Source, Store};
+//! use mailstore::{Actor, Commit, Event, Intent, Limits, Source, Store};
 //!
 //! /// A disk for as long as it lasts: syncs have nothing to do.
 //! #[derive(Default)]
@@ -83,20 +83,22 @@
 //! assert!(matches!(drive(&mut store, &mut disk)[..], [Event::Ready(_)]));
 //!
 //! let (account, now) = (AccountId(1), UnixTime(1_700_000_000));
-//! store.commit(Commit::of(vec![Intent::CreateMailbox { account, name: "INBOX".to_owned(), now }]));
+//! let (name, special_use) = ("INBOX".to_owned(), None);
+//! store.commit(Commit::of(vec![Intent::CreateMailbox { account, name, special_use, now }]));
 //! drive(&mut store, &mut disk);
-//! let mailbox = store.find(account, "INBOX").expect("it was made");
+//! let mailbox = store.find(Actor::Host, account, "INBOX").expect("it was made");
 //!
 //! let body = Source::from(Bytes::from_static(b"Subject: hello\r\n\r\nworld\r\n"));
 //! let prefix = Bytes::from_static(b"Return-Path: <>\r\n");
-//! let ticket = store.commit(Commit::delivery(body, vec![Intent::Deliver { mailbox, prefix, date: now }]));
+//! let deliver = Intent::Deliver { mailbox, prefix, date: now, flags: NamedFlags::NONE };
+//! let ticket = store.commit(Commit::delivery(body, vec![deliver]));
 //! let told = drive(&mut store, &mut disk);
 //! assert!(matches!(&told[..], [Event::Durable(of, _), Event::Changed(..)] if *of == ticket));
 //!
-//! store.load(mailbox);
+//! store.load(Actor::Account(account), mailbox);
 //! let Some(Event::Loaded(_, Ok(view))) = drive(&mut store, &mut disk).pop() else { panic!("it is there") };
 //! let mut octets = Vec::new();
-//! for piece in view.messages[0].locate(0..u64::MAX) {
+//! for piece in view.messages.iter().flat_map(|message| message.locate(0..u64::MAX)) {
 //!     let Extent { file, at, length } = piece.extent();
 //!     let read = Bytes::copy_from_slice(&disk.0[&file][at as usize..][..length as usize]);
 //!     octets.extend_from_slice(&piece.open(&read).expect("what was written"));

@@ -63,8 +63,8 @@ use crate::message::UnixTime;
 use crate::mime::{self, Addresses, Envelope, Field, Kind, Part, Structure};
 use query::Operation;
 pub use query::{Day, Key, Numbers, Query, TooLarge};
-pub use text::decode;
-use text::{At, Decoder, Patterns, folded, words};
+use text::{At, Decoder, Patterns, folded};
+pub use text::{decode, decode_words};
 
 /// What is known of a message without looking into it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -455,13 +455,13 @@ impl Search {
         ];
         for (context, field, addresses) in addresses {
             if self.wants(context) {
-                self.field(context, envelope.raw(field).map(words));
+                self.field(context, envelope.raw(field).map(decode_words));
                 // As they are shown: without quotes and comments.
                 self.field(context, envelope.raw(field).map(|_| shown(addresses)));
             }
         }
         if self.wants(Context::Subject) {
-            self.field(Context::Subject, envelope.subject().map(words));
+            self.field(Context::Subject, envelope.subject().map(decode_words));
         }
         // RFC 9051 §6.4.4: these are about the envelope, and nothing else is to come.
         for (known, key) in self.known.iter_mut().zip(keys(&self.operations)) {
@@ -641,11 +641,11 @@ impl Search {
                 (self.news, self.open_is_old) = (true, true);
             }
             let mut at = self.begin();
-            self.look(&mut at, Context::Field(name), &words(field[value..].trim_ascii()));
+            self.look(&mut at, Context::Field(name), &decode_words(field[value..].trim_ascii()));
         }
         if text || body && context == Context::Body {
             let mut at = self.begin();
-            self.look(&mut at, context, &words(field));
+            self.look(&mut at, context, &decode_words(field));
         }
         field.clear();
     }
@@ -677,7 +677,7 @@ fn shown(addresses: Addresses<'_>) -> String {
         let mut push = |part: Option<&[u8]>, before: &str, after: &str| {
             if let Some(part) = part {
                 out.push_str(before);
-                out.push_str(&words(part));
+                out.push_str(&decode_words(part));
                 out.push_str(after);
             }
         };

@@ -1,4 +1,6 @@
-//! The client's side: sending over SMTP and collecting over POP3.
+//! The client's side: sending over SMTP, collecting over POP3 and reading over IMAP.
+
+pub mod imap;
 
 use std::io;
 use std::net::SocketAddr;

@@ -226,11 +226,9 @@ fn account(command: &Account) -> Result<ExitCode, Failure> {
             let (password, scram) = secrets(*password)?;
             Request::SetPassword { address: address.as_str().to_owned(), password, scram }
         }
-        Account::Quota { address, size, messages, .. } => Request::SetQuota {
-            address: address.as_str().to_owned(),
-            octets: *size,
-            messages: *messages,
-        },
+        Account::Quota { address, size, messages, .. } => {
+            Request::SetQuota { address: address.as_str().to_owned(), octets: *size, messages: *messages }
+        }
         Account::Imap { address, without, .. } => Request::SetImap {
             address: address.as_str().to_owned(),
             without: without.iter().map(|extension| extension.as_str().to_owned()).collect(),

@@ -18,9 +18,9 @@ use std::time::Duration;
 use smtp_codec::Domain;
 use thiserror::Error;
 
-pub(crate) use self::value::octets;
 pub use self::relay::{Network, NextHop, Queue, Relay, Smarthost};
 use self::table::Table;
+pub(crate) use self::value::octets;
 use crate::listener::Service;
 
 /// What a configuration file says, with every default filled in.

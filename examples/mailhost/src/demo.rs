@@ -11,6 +11,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use imap_codec::Mailbox as Folder;
+use imap_codec::command::{Append, Search, SearchKey, SearchKeys, Verb};
+use imap_codec::response::Data;
+use imap_codec::types::flag::{Flag, Flags};
+use imap_codec::types::sequence::SequenceSet;
+use imap_codec::types::string::IString;
 use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -22,6 +28,7 @@ use self::dns::Zone;
 use self::process::Process;
 use crate::admin::{self, Request, Response};
 use crate::auth::{Password, Secrets};
+use crate::client::imap::Imap;
 use crate::client::{Collected, Credentials, Sent, Server, shown};
 use crate::commands::Failure;
 use crate::config::Config;
@@ -96,6 +103,49 @@ async fn tour(dir: &Path, once: bool) -> Result<bool, Failure> {
     let inbox = near.server(Service::Pop3s)?;
     let mail = until(&inbox, &anna, 1).await?;
     tour.observed(ends_with(&mail, 0, &second), "octet for octet what was sent");
+
+    step(
+        "Anna's mail program opens her mailbox over IMAP and TLS. It files a draft, and waits for what comes.",
+    );
+    let mut reader = Imap::open(&near.server(Service::Imaps)?, &anna).await?;
+    let draft = message("A draft", "Not finished yet.\r\n");
+    let (flags, date) = (Flags::new([Flag::Draft]), None);
+    let filed = reader.append(&Append { mailbox: Folder::new("Drafts")?, flags, date }, &draft).await?;
+    tour.observed(filed.starts_with("[APPENDUID] "), filed);
+    let mut there = 0;
+    let exists = |data: &Data<'_>, there: &mut u32| {
+        if let Data::Exists(count) = data {
+            *there = *count;
+        }
+    };
+    reader.command(&Verb::Select(Folder::INBOX.into()), |data| exists(data, &mut there)).await?;
+    tour.observed(there == 1, format!("{there} message in her inbox"));
+    let news = message("Wake up", "Something has come.\r\n");
+    let sending = outside.send(third()?, None, envelope(DORA, ANNA)?, &news);
+    let sent = reader
+        .idle(sending, |data| {
+            exists(data, &mut there);
+            there == 2
+        })
+        .await??;
+    tour.accepted(&sent);
+    tour.observed(there == 2, "the program was told at once, without asking");
+    let mut found = Vec::new();
+    let text = IString::try_from("wake UP")?;
+    let search =
+        Verb::Search { uid: false, search: Search::new(SearchKeys::new([SearchKey::Subject(text)])?) };
+    reader
+        .command(&search, |data| {
+            if let Data::Search { numbers, .. } = data {
+                found.extend(numbers.iter().map(|number| number.get()));
+            }
+        })
+        .await?;
+    tour.observed(found == [2], format!("a search for its subject finds message {found:?}"));
+    let (set, mailbox) = (SequenceSet::new("2")?, Folder::new("Archive")?);
+    let moved = reader.command(&Verb::Move { uid: false, set, mailbox }, |_| {}).await?;
+    tour.observed(true, format!("it goes to the archive: {moved}"));
+    reader.command(&Verb::Logout, |_| {}).await?;
 
     step("That host may not send to somebody who does not exist, nor through us to a third place.");
     let sent = outside.send(third()?, None, envelope(DORA, "nobody@example.test")?, &second).await?;

@@ -78,15 +78,8 @@ pub struct Stopped {
 
 impl Service {
     /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Smtp,
-        Self::Submission,
-        Self::Submissions,
-        Self::Pop3,
-        Self::Pop3s,
-        Self::Imap,
-        Self::Imaps,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Smtp, Self::Submission, Self::Submissions, Self::Pop3, Self::Pop3s, Self::Imap, Self::Imaps];
 
     /// Its key in `[listen]`.
     pub const fn key(self) -> &'static str {

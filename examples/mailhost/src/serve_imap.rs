@@ -86,7 +86,9 @@ pub async fn serve(
                         session.update(&mut idling, &mut wire, &mut out).await?;
                     }
                 }
-                Event::IdleEnd(answer) => session.conclude(answer, End::ok("idled"), &mut wire, &mut out).await?,
+                Event::IdleEnd(answer) => {
+                    session.conclude(answer, End::ok("idled"), &mut wire, &mut out).await?
+                }
                 // `Continue` wants no answer; all else that is unanswered is refused.
                 _ => {}
             }

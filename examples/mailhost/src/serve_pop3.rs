@@ -238,7 +238,8 @@ async fn send_message(retrieve: Retrieve<'_, Drop>, wire: &mut Wire, out: &mut B
 async fn delete(host: &Host, update: Update<'_, Drop>, out: &mut BytesMut) -> io::Result<()> {
     let drop = update.maildrop();
     let (mailbox, owner) = (drop.mail.status.id, Actor::Account(drop.mail.status.account));
-    let expunge = |index: usize| Intent::Expunge { mailbox, uid: drop.message(index).uid(), only_deleted: false };
+    let expunge =
+        |index: usize| Intent::Expunge { mailbox, uid: drop.message(index).uid(), only_deleted: false };
     let intents: Vec<_> = update.deleted().map(expunge).collect();
     for part in intents.chunks(DELETED_AT_ONCE) {
         if let Err(failure) = host.store.commit(Commit::of(part.to_vec()).by(owner)).await {

@@ -10,15 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use mailstore::commit::{Actor, Receipt};
 use mailstore::error::{Dead, Refusal};
 use mailstore::mailbox::{AccountId, Located, MailboxId, MailboxStatus, Pin, Quota, Records, View};
 use mailstore::message::{Body, Message, Piece, Stretch};
 use mailstore::mime::{MAX_STORED, Scanner, Structure};
-use mailstore::commit::Receipt;
 use mailstore::store::{Counters, Ticket};
 use mailstore::upload::Upload;
 use mailstore::verify::Verification;
-use mailstore::{Actor, Commit, Damage, Event, Failure, Limits, Report};
+use mailstore::{Commit, Damage, Event, Failure, Limits, Report};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
@@ -305,7 +305,13 @@ impl Store {
     /// Waits for room in memory, then for a message.
     pub async fn receive(&self) -> Option<Incoming> {
         let room = Arc::clone(&self.0.room).acquire_owned().await.ok()?;
-        Some(Incoming { store: self.clone(), held: BytesMut::new(), upload: None, scanner: None, _room: room })
+        Some(Incoming {
+            store: self.clone(),
+            held: BytesMut::new(),
+            upload: None,
+            scanner: None,
+            _room: room,
+        })
     }
 
     /// Gives up what was received for a commit that is not made.
@@ -670,9 +676,10 @@ impl Writer {
                     if let Err(error) = &result {
                         tracing::error!(%error, "a mailbox cannot be shown");
                     }
-                    match self.loading.remove(&ticket).map(|reply| reply.send(result.ok())) {
-                        None | Some(Ok(())) | Some(Err(None)) => {}
-                        Some(Err(Some(view))) => self.store.release(view),
+                    if let Some(reply) = self.loading.remove(&ticket)
+                        && let Err(Some(view)) = reply.send(result.ok())
+                    {
+                        self.store.release(view);
                     }
                 }
                 Some(Event::Ready(report)) => {

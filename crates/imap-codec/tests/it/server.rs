@@ -7,6 +7,7 @@ use imap_codec::Limits;
 use imap_codec::extension::{Extension, Extensions};
 use imap_codec::response::Data;
 use imap_codec::server::{Event, Reason, ServerConfig, ServerSession};
+use imap_codec::types::string::Atom;
 
 use crate::{Host, number, seconds, transcript};
 
@@ -53,6 +54,31 @@ fn nothing_of_a_login_that_failed_is_in_the_next_one() {
 fn starttls_forgets_and_goes_on() {
     let config = ServerConfig::new(Extensions::rev2()).starttls();
     transcript!("starttls", Host::with(config.clone()));
+}
+
+#[test]
+fn mechanisms_are_announced_as_they_can_be_had_and_extensions_as_they_are_left_on() {
+    let mechanisms = |names: &[&'static str]| -> Vec<Atom<'static>> {
+        names.iter().map(|name| Atom::new(*name).unwrap()).collect()
+    };
+    let config = ServerConfig::new(Extensions::rev1().with(Extension::Idle).with(Extension::Move));
+    let config = config.plaintext_auth().mechanisms(&mechanisms(&["PLAIN"]));
+    let (mut out, mut said) = (BytesMut::new(), String::new());
+    let mut session = ServerSession::new(config, seconds(0), &mut out);
+    session.set_mechanisms(&mechanisms(&["SCRAM-SHA-256-PLUS", "PLAIN"]));
+    let mut input = &b"a CAPABILITY\r\nb LOGIN ann secret\r\nc IDLE\r\n"[..];
+    while let Some(event) = session.receive(seconds(0), &mut input, &mut out) {
+        if let Event::Command(_, mut answer) = event {
+            answer.restrict(Extensions::all().switched_off(Extension::Idle));
+            answer.ok("in", &mut out);
+        }
+    }
+    said.push_str(core::str::from_utf8(&out).unwrap());
+    let lines: Vec<_> = said.lines().collect();
+    assert!(lines[0].ends_with("IDLE MOVE AUTH=PLAIN] ready"), "{said}");
+    assert!(lines[1].ends_with(" IDLE MOVE AUTH=SCRAM-SHA-256-PLUS AUTH=PLAIN"), "{said}");
+    assert_eq!(lines[3], "b OK [CAPABILITY IMAP4rev1 MOVE] in");
+    assert!(lines[4].starts_with("c BAD "), "{said}");
 }
 
 #[test]

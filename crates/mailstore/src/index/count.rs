@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::mailbox::{Base, Delta};
-use super::{About, BODY_FILE, Entry, Index, QUOTA, Runs, Section, Since, body_octets, hold_octets, put_octets};
+use super::{
+    About, BODY_FILE, Entry, Index, QUOTA, Runs, Section, Since, body_octets, hold_octets, put_octets,
+};
 use crate::mailbox::{AccountId, MailboxId, Uid, UidValidity};
 use crate::message::flags::MAX_KEYWORDS;
 use crate::message::{BodyId, Flags};
@@ -140,8 +142,7 @@ impl Index {
     /// under a name of nobody's.
     fn name_the_lost(&mut self) {
         self.mailboxes.retain(|_, mailbox| {
-            mailbox.about.is_some()
-                || mailbox.delta.values().any(|delta| matches!(delta.since, Since::Is(_)))
+            mailbox.about.is_some() || mailbox.delta.values().any(|delta| matches!(delta.since, Since::Is(_)))
         });
         let is_lost = |(id, about): (MailboxId, Option<&About>)| match about {
             Some(about) => self.names.get(&(about.account, about.name.clone())) != Some(&id),

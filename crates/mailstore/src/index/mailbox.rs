@@ -113,7 +113,11 @@ pub(crate) enum Since {
     /// It is there, and like that.
     Is(Facts),
     /// Only its flags are known, for its delivery has not been read.
-    Flags { mod_seq: ModSeq, flags: Flags, segment: u32 },
+    Flags {
+        mod_seq: ModSeq,
+        flags: Flags,
+        segment: u32,
+    },
     Gone,
 }
 

@@ -434,10 +434,7 @@ pub(crate) mod tests {
             let whole = out.freeze();
             let variable = matches!(
                 record,
-                Record::Body { .. }
-                    | Record::Deliver { .. }
-                    | Record::Put { .. }
-                    | Record::Structure { .. }
+                Record::Body { .. } | Record::Deliver { .. } | Record::Put { .. } | Record::Structure { .. }
             );
             for length in 0..whole.len() {
                 let cut = Record::decode(record.kind(), whole.slice(..length));

@@ -59,17 +59,9 @@ mod tests {
         let deep = vec!["x"; MAX_LEVELS].join("/");
         assert_eq!(normalise(&deep).as_deref(), Ok(&*deep));
         assert_eq!(normalise(&"x".repeat(MAX_NAME)).map(|name| name.len()), Ok(MAX_NAME));
-        for bad in [
-            "",
-            "/",
-            "a/",
-            "/a",
-            "a//b",
-            "a\0b",
-            "a\u{85}",
-            &format!("{deep}/x"),
-            &"x".repeat(MAX_NAME + 1),
-        ] {
+        for bad in
+            ["", "/", "a/", "/a", "a//b", "a\0b", "a\u{85}", &format!("{deep}/x"), &"x".repeat(MAX_NAME + 1)]
+        {
             assert_eq!(normalise(bad), Err(Refusal::BadName), "{bad:?}");
         }
     }

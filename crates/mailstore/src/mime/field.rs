@@ -240,15 +240,16 @@ impl<'a> Iterator for Parameters<'a> {
             let value = if cursor.peek() == Some(b'"') {
                 cursor.quoted()
             } else {
-                let start = *cursor;
+                let start = cursor.rest;
                 let token = cursor.token();
                 cursor.skip();
-                if !matches!(cursor.peek(), None | Some(b';')) {
-                    // More than a token: names of files with spaces in them are about.
-                    *cursor = start;
-                    Cow::Borrowed(cursor.take(|octet| octet != b';').trim_ascii_end())
-                } else {
+                if matches!(cursor.peek(), None | Some(b';')) {
                     Cow::Borrowed(token)
+                } else {
+                    // More than a token: names of files with spaces in them are about. Nothing is read again, or
+                    // comments within comments would be, over and over.
+                    cursor.take(|octet| octet != b';');
+                    Cow::Borrowed(start[..start.len() - cursor.rest.len()].trim_ascii_end())
                 }
             };
             return Some((name, value));

@@ -173,6 +173,13 @@ impl Scanner {
     /// A line of a header, without its LF; `offset` is behind that. The line end has no octets where the message ends.
     fn header_line(&mut self, line: &[u8], line_end: u64) {
         if let Some((open, close)) = self.matching(line) {
+            let part = &mut self.entries[self.current];
+            if !close && open + 1 == self.open.len() && part.header == self.line_at {
+                // RFC 2046 §5.1.1: a line end of its own stands in front of each delimiter. One directly behind another
+                // begins no part that would have nothing in it, not even that.
+                part.header = self.offset;
+                return;
+            }
             // RFC 2046 §5.1.1: a part may have neither an empty line nor a body.
             let (offset, newlines) = (self.offset, self.newlines);
             self.offset = self.line_at;

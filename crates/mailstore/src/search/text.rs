@@ -41,7 +41,7 @@ pub(crate) fn folded(text: &str) -> String {
 
 /// What a field says, with its encoded words undone: [RFC 2047](https://www.rfc-editor.org/rfc/rfc2047). They are undone
 /// wherever they stand, and those that are none are left.
-pub(crate) fn words(value: &[u8]) -> String {
+pub fn decode_words(value: &[u8]) -> String {
     let mut out = String::with_capacity(value.len());
     // Words of one charset are put together before they are decoded: some end within a character.
     let mut pending = None::<(&[u8], Vec<u8>)>;
@@ -248,9 +248,9 @@ mod tests {
             ("caf\u{e9} =?utf-8?q?a", "caf\u{e9} =?utf-8?q?a"),
             ("", ""),
         ] {
-            assert_eq!(words(value.as_bytes()), text, "{value}");
+            assert_eq!(decode_words(value.as_bytes()), text, "{value}");
         }
-        assert_eq!(words(b"\xff"), "\u{fffd}");
+        assert_eq!(decode_words(b"\xff"), "\u{fffd}");
     }
 
     #[test]

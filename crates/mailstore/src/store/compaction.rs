@@ -232,7 +232,11 @@ impl Store {
             uid_next: if as_it_was { 1 } else { mailbox.uid_next },
             mod_seq: if as_it_was { ModSeq(1) } else { mailbox.highest_mod_seq },
             special_use: about.special_use,
-            name: if self.planted.has(Bug::NameAsMade) { name_as_made.to_owned() } else { about.name.clone() },
+            name: if self.planted.has(Bug::NameAsMade) {
+                name_as_made.to_owned()
+            } else {
+                about.name.clone()
+            },
             keywords: about.keywords.clone(),
         })
     }
@@ -242,7 +246,9 @@ impl Store {
         let here = |place: Place| place.segment == segment && u64::from(place.at) == at;
         let keep_removal = !compaction.oldest && !self.planted.has(Bug::RemovalDropped);
         let alive = match &record {
-            Record::Body { id, .. } => self.index.bodies().inline.get(&id.0).is_some_and(|body| here(body.place)),
+            Record::Body { id, .. } => {
+                self.index.bodies().inline.get(&id.0).is_some_and(|body| here(body.place))
+            }
             Record::BodyFile { id, .. } => {
                 self.index.bodies().large.get(&id.0).is_some_and(|body| body.segment == segment)
             }

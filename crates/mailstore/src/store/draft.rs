@@ -257,7 +257,8 @@ impl Draft<'_> {
     fn check_quota(&self) -> Result<(), Refusal> {
         let Actor::Account(account) = self.actor else { return Ok(()) };
         let Some((octets, messages)) = self.own.usage.get(&account).copied() else { return Ok(()) };
-        let (before, usage) = (self.under.usage.get(&account).copied().unwrap_or_default(), self.index.usage(account));
+        let (before, usage) =
+            (self.under.usage.get(&account).copied().unwrap_or_default(), self.index.usage(account));
         let allowance = self.allowance(account);
         let over = |limit: Option<u64>, used: u64, before: i64, more: i64| {
             more > 0 && limit.is_some_and(|limit| used.saturating_add_signed(before + more) > limit)

@@ -272,7 +272,6 @@ impl Rescan {
             _ => {}
         });
     }
-
 }
 
 fn entries(found: BTreeMap<Uid, Since>) -> Vec<Entry> {

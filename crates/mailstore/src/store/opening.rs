@@ -32,7 +32,12 @@ impl Store {
         }
     }
 
-    pub(super) fn counted(&mut self, mut count: Count, recovered: Box<Recovered>, result: Result<Done, DiskError>) {
+    pub(super) fn counted(
+        &mut self,
+        mut count: Count,
+        recovered: Box<Recovered>,
+        result: Result<Done, DiskError>,
+    ) {
         let octets = match result {
             Ok(Done::Data(octets)) => octets,
             _ => Bytes::new(),
@@ -97,5 +102,4 @@ impl Store {
         report.orphans = orphans.len();
         self.make_segment(octets.into(), Then::Ready { orphans, report });
     }
-
 }

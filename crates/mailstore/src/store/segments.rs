@@ -127,5 +127,4 @@ impl Store {
             self.fail(ticket, file_of(&commit), Refusal::Closed.into());
         }
     }
-
 }

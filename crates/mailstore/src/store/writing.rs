@@ -190,5 +190,4 @@ impl Store {
         let data = vec![Writer::seal(salt, limit)];
         Operation::Write { file: File::Segment(number), at: limit, data, sync: true }
     }
-
 }

@@ -6,6 +6,7 @@ mod crash;
 mod faults;
 mod messages;
 mod mime;
+mod oracle;
 mod planted;
 mod recovery;
 mod rot;

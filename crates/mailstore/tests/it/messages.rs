@@ -210,3 +210,79 @@ fn entity(random: &mut Random, depth: u32, message: bool, out: &mut Vec<u8>) {
         }
     }
 }
+
+/// A message as it should be: every boundary is another one, and stands nowhere else.
+pub(crate) fn sound(random: &mut Random) -> Vec<u8> {
+    let (mut out, mut boundaries) = (Vec::new(), 0);
+    sound_entity(random, 3, true, &mut boundaries, &mut out);
+    out
+}
+
+fn sound_entity(random: &mut Random, depth: u32, message: bool, boundaries: &mut u32, out: &mut Vec<u8>) {
+    if message {
+        for (name, values) in [
+            (
+                "From",
+                &["Ann <ann@example.test>", "ben@example.test (Ben)", "=?utf-8?q?C=C3=A9line?= <c@x.test>"][..],
+            ),
+            (
+                "To",
+                &[
+                    "A: b@c.test, \"d, e\" <e@c.test>;",
+                    "a@b.test, C D <c@d.test>",
+                    "Joe Q. Public <j@x.test>",
+                ],
+            ),
+            ("Subject", &["hello", "=?iso-8859-1?q?=A1?= =?utf-8?b?4oKs?= 5", "a\r\n folded\r\n subject"]),
+            ("Date", &["Mon, 1 Jan 2024 00:00:00 +0000"]),
+        ] {
+            out.extend_from_slice(format!("{name}: {}\r\n", random.pick(values)).as_bytes());
+        }
+    }
+    match if depth == 0 { 9 } else { random.below(10) } {
+        0..=4 => {
+            *boundaries += 1;
+            let boundary = format!("=_boundary_{boundaries}_");
+            let kind = random.pick(&["mixed", "alternative", "related", "digest"]);
+            out.extend_from_slice(
+                format!("Content-Type: multipart/{kind};\r\n boundary=\"{boundary}\"\r\n\r\n").as_bytes(),
+            );
+            if random.once_in(2) {
+                out.extend_from_slice(b"For those who cannot read MIME.\r\n");
+            }
+            for _ in 0..1 + random.below(3) {
+                out.extend_from_slice(format!("\r\n--{boundary}\r\n").as_bytes());
+                if *kind == *"digest" && random.once_in(2) {
+                    out.extend_from_slice(b"\r\n");
+                    sound_entity(random, depth - 1, true, boundaries, out);
+                } else {
+                    sound_entity(random, depth - 1, false, boundaries, out);
+                }
+            }
+            out.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+        }
+        // mail-parser 0.11 loses what follows a message directly within a message, so there is none of those here.
+        5 | 6 if !message => {
+            out.extend_from_slice(b"Content-Type: message/rfc822\r\n\r\n");
+            sound_entity(random, depth - 1, true, boundaries, out);
+        }
+        _ => {
+            let (kind, encoding, body) = *random
+                .pick(&[
+                    &[("text/plain; charset=utf-8", "8bit", "gr\u{fc}\u{df}e\r\nzwei\r\n")][..],
+                    &[("text/html; charset=iso-8859-1", "quoted-printable", "<p>caf=E9 soft=\r\n break</p>")],
+                    &[("text/plain; charset=us-ascii", "base64", "aGVsbG8sIHdv\r\ncmxkCg==")],
+                    &[("application/octet-stream; name=x", "base64", "AAEC/w==\r\n")],
+                    &[("image/png", "base64", "iVBORw0KGgo=")],
+                    &[("text/plain; charset=koi8-r", "quoted-printable", "=CD=C1=D4=D8")],
+                    &[("message/delivery-status", "7bit", "Reporting-MTA: dns; x\r\n\r\nAction: failed\r\n")],
+                ])
+                .first()
+                .expect("one");
+            out.extend_from_slice(
+                format!("Content-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{body}")
+                    .as_bytes(),
+            );
+        }
+    }
+}

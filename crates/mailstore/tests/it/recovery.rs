@@ -8,7 +8,7 @@ use mailstore::mailbox::MailboxId;
 use mailstore::message::{Extent, Rotten};
 use mailstore::operation::File;
 use mailstore::sim::{Disk, Random};
-use mailstore::{Damage, Event, Held, Limits, Report, Store, View};
+use mailstore::{Actor, Damage, Event, Held, Limits, Report, Store, View};
 
 use crate::world::{World, small};
 
@@ -61,7 +61,7 @@ fn open(disk: &mut Disk) -> (Store, Result<Report, Dead>) {
 
 /// Shows a mailbox at once.
 fn load(store: &mut Store, disk: &mut Disk, mailbox: MailboxId) -> View {
-    let mine = store.load(mailbox);
+    let mine = store.load(Actor::Host, mailbox);
     while let Some(event) = store.poll(Duration::ZERO) {
         match event {
             Event::Operation(operation) => {
@@ -81,7 +81,7 @@ type Shown = (u32, Vec<Extent>, Result<Vec<u8>, Rotten>);
 /// Everything in the store, as extents and octets.
 fn read(store: &mut Store, disk: &mut Disk) -> Vec<Shown> {
     let mut messages = Vec::new();
-    for mailbox in store.mailboxes(None) {
+    for mailbox in store.mailboxes(Actor::Host, None).into_iter().map(|status| status.id) {
         let view = load(store, disk, mailbox);
         for message in view.messages.iter() {
             let extents: Vec<_> = message.locate(0..u64::MAX).map(|piece| piece.extent()).collect();
@@ -238,7 +238,7 @@ fn a_newer_format_is_refused_with_a_sentence() {
     assert_eq!(dead, Dead::NewerFormat { file, version: 2 });
     assert_eq!(dead.to_string(), format!("{file} has format 2, which this version cannot read"));
     assert_eq!(Vec::from_iter(world.disk.files()), before, "nothing is touched");
-    assert!(store.mailboxes(None).is_empty());
+    assert!(store.mailboxes(Actor::Host, None).is_empty());
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn without_a_readable_header_nothing_is_touched() {
 fn a_lost_header_of_the_last_segment_costs_no_body() {
     let mut world = closed(30_000);
     world.reopen();
-    let mailbox = world.store.mailboxes(None)[0];
+    let mailbox = world.store.mailboxes(Actor::Host, None)[0].id;
     let body = world.body(90_000);
     let intents = vec![world.deliver(mailbox)];
     world.upload(body, intents);
@@ -360,7 +360,7 @@ fn earlier_records_in_a_damaged_message_are_not_taken_for_records() {
     let intents = vec![world.deliver(mailbox)];
     world.commit(Some(Bytes::from_static(b"Subject: gone\r\n\r\n")), intents);
     world.drain(&mut nothing);
-    world.commit(None, vec![mailstore::Intent::Expunge { mailbox, uid: mailstore::mailbox::Uid::FIRST }]);
+    world.commit(None, vec![mailstore::Intent::Expunge { mailbox, uid: mailstore::mailbox::Uid::FIRST, only_deleted: false }]);
     world.drain(&mut nothing);
     let file = segments(&world.disk)[0];
     let image = Bytes::copy_from_slice(&world.disk.octets(file).expect("it is there")[8_192..9_192]);
@@ -372,7 +372,7 @@ fn earlier_records_in_a_damaged_message_are_not_taken_for_records() {
     let before = everything(&world.disk);
     assert_eq!(before.len(), 2);
     let view = world.load(mailbox).expect("it is there");
-    let content = view.messages[0].locate(0..u64::MAX).nth(1).expect("prefix and body").extent();
+    let content = view.messages.get(0).expect("there is one").locate(0..u64::MAX).nth(1).expect("prefix and body").extent();
     // In the frame, so that the next record is looked for in the message.
     world.disk.flip(content.file, content.at as usize * 8 + 3);
     let (mut store, report) = open(&mut world.disk);
@@ -386,15 +386,15 @@ fn identifiers_that_damage_has_taken_are_not_used_again() {
     let mut world = closed(20_000);
     let before = everything(&world.disk);
     let (store, _) = open(&mut world.disk.clone());
-    let status = store.status(store.mailboxes(None)[0]).expect("listed");
+    let status = store.status(Actor::Host, store.mailboxes(Actor::Host, None)[0].id).expect("listed");
     let (last, extents, _) = before.last().expect("there are some");
     world.disk.flip(extents[0].file, extents[0].at as usize * 8);
     let mut highest = (status.uid_next, status.highest_mod_seq);
     for round in 0..4 {
         let (mut store, report) = open(&mut world.disk);
         assert_eq!(report.map(|report| report.damage.len()), Ok(1));
-        let mailbox = store.mailboxes(None)[0];
-        let status = store.status(mailbox).expect("listed");
+        let mailbox = store.mailboxes(Actor::Host, None)[0].id;
+        let status = store.status(Actor::Host, mailbox).expect("listed");
         assert!((status.uid_next, status.highest_mod_seq) >= highest, "numbers step back");
         assert_eq!(read(&mut store, &mut world.disk).len(), before.len() - 1 + round);
         let intents = vec![world.deliver(mailbox)];
@@ -405,7 +405,7 @@ fn identifiers_that_damage_has_taken_are_not_used_again() {
                 store.handle_done(operation, done);
             }
         }
-        let status = store.status(mailbox).expect("listed");
+        let status = store.status(Actor::Host, mailbox).expect("listed");
         highest = (status.uid_next, status.highest_mod_seq);
         assert!(read(&mut store, &mut world.disk).last().is_some_and(|(uid, ..)| uid > last));
     }

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use mailstore::mailbox::AccountId;
 use mailstore::operation::File;
 use mailstore::sim::{Disk, Random};
-use mailstore::{Damage, Limits, Report};
+use mailstore::{Actor, Damage, Limits, Report};
 
-use crate::world::{State, World, read, small};
+use crate::world::{State, World, read, shown_flags, small};
 
 /// Everything that a store shows, by what it is called; what is damaged is an error.
 type Shown = BTreeMap<String, Result<Bytes, ()>>;
@@ -26,8 +26,8 @@ fn open(disk: &Disk, rebuild: bool, limits: Limits) -> World {
 
 fn shown(world: &mut World) -> Shown {
     let mut shown = Shown::new();
-    for id in world.store.mailboxes(None) {
-        let status = world.store.status(id).expect("listed");
+    for status in world.store.mailboxes(Actor::Host, None) {
+        let id = status.id;
         // What a mailbox was called may be what is lost.
         let view = world.load(id).expect("listed");
         assert_eq!(view.messages.len() as u64, status.messages);
@@ -36,8 +36,22 @@ fn shown(world: &mut World) -> Shown {
                 message.locate(0..u64::MAX).map(|piece| world.disk.read(&piece)).collect();
             let octets = pieces.map(|pieces| Bytes::from(pieces.concat())).map_err(|_| ());
             shown.insert(format!("message {} of {id:?}", message.uid()), octets);
+            let flags = shown_flags(&view, message.flags());
+            shown.insert(format!("flags of {} of {id:?}", message.uid()), Ok(flags.into()));
+            if let Some(structure) = message.structure() {
+                let octets = read(&world.disk, &structure).map_err(|_| ());
+                shown.insert(format!("structure of {} of {id:?}", message.uid()), octets);
+            }
         }
         world.store.release(view);
+    }
+    for account in (1..=2).map(AccountId) {
+        for name in world.store.subscriptions(Actor::Host, account) {
+            shown.insert(format!("subscription of {account:?} to {name}"), Ok(Bytes::new()));
+        }
+        let quota = world.store.quota(Actor::Host, account).expect("the host may know");
+        let limits = format!("{:?} {:?}", quota.limit_octets, quota.limit_messages);
+        shown.insert(format!("quota of {account:?}"), Ok(limits.into()));
     }
     for table in 0..2 {
         let records = world.store.records(table, b"", 1_000);
@@ -208,7 +222,8 @@ fn a_mailbox_without_a_name_keeps_its_messages() {
     world.disk.flip(file, (8_192 + 16 + 37) * 8);
     let mut after = open(&world.disk, true, world.limits);
     assert_eq!(after.ready.as_ref().map(|report| report.damage.len()), Some(1));
-    assert_eq!(after.store.mailboxes(Some(AccountId::LOST)), [mailbox]);
+    let lost: Vec<_> = after.store.mailboxes(Actor::Host, AccountId::LOST);
+    assert_eq!(lost.iter().map(|status| status.id).collect::<Vec<_>>(), [mailbox]);
     assert_eq!(shown(&mut after), whole);
 }
 

@@ -9,11 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use mailstore::error::Refusal;
 use mailstore::mailbox::{AccountId, MailboxId, Uid};
-use mailstore::message::UnixTime;
+use mailstore::message::{NamedFlags, UnixTime};
 use mailstore::operation::{Dir, DiskError, Done, File, Operation};
 use mailstore::os;
-use mailstore::store::{Outcome, Receipt, Ticket};
-use mailstore::{Commit, Event, Failure, Intent, Limits, Source, Store};
+use mailstore::commit::{Outcome, Receipt};
+use mailstore::store::Ticket;
+use mailstore::{Actor, Commit, Event, Failure, Intent, Limits, Source, Store};
 
 use crate::world::{World, small};
 
@@ -43,11 +44,13 @@ fn outcome(world: &mut World, commit: Commit) -> Result<Receipt, Failure> {
 }
 
 fn create(name: &str) -> Intent {
-    Intent::CreateMailbox { account: AccountId(1), name: name.to_owned(), now: UnixTime(5) }
+    let (account, name, now) = (AccountId(1), name.to_owned(), UnixTime(5));
+    Intent::CreateMailbox { account, name, special_use: None, now }
 }
 
 fn deliver(mailbox: MailboxId) -> Intent {
-    Intent::Deliver { mailbox, prefix: Bytes::from_static(b"Return-Path: <>\r\n"), date: UnixTime(9) }
+    let prefix = Bytes::from_static(b"Return-Path: <>\r\n");
+    Intent::Deliver { mailbox, prefix, date: UnixTime(9), flags: NamedFlags::NONE }
 }
 
 #[test]
@@ -74,7 +77,7 @@ fn one_message_for_three_is_one_batch_with_one_sync_and_one_body() {
     assert!(after.octets - before.octets < 51_000, "one body");
     world.check();
     let bodies: BTreeSet<_> =
-        mailboxes.iter().map(|id| world.load(*id).map(|view| view.messages[0].body())).collect();
+        mailboxes.iter().map(|id| world.load(*id).map(|view| view.messages.get(0).map(|message| message.body()))).collect();
     assert_eq!(bodies.len(), 1);
 }
 
@@ -95,7 +98,7 @@ fn commits_that_come_while_a_sync_runs_share_the_next_one() {
         .collect();
     assert!(world.store.poll(Duration::ZERO).is_none());
     assert_eq!(
-        world.store.status(mailbox).map(|status| status.messages),
+        world.store.status(Actor::Host, mailbox).map(|status| status.messages),
         Some(0),
         "nothing is shown too early"
     );
@@ -117,7 +120,7 @@ fn commits_that_come_while_a_sync_runs_share_the_next_one() {
     assert_eq!(after.commits - before.commits, 1_001);
     assert_eq!(after.batches - before.batches, 2);
     assert_eq!(after.syncs - before.syncs, 2);
-    assert_eq!(world.store.status(mailbox).map(|status| status.messages), Some(1_001));
+    assert_eq!(world.store.status(Actor::Host, mailbox).map(|status| status.messages), Some(1_001));
 }
 
 #[test]
@@ -140,7 +143,7 @@ fn an_upload_holds_one_slice_at_a_time() {
 fn what_cannot_be_is_refused_and_changes_nothing() {
     let mut world = open();
     let mailbox = world.mailbox("a");
-    let state = world.store.status(mailbox);
+    let state = world.store.status(Actor::Host, mailbox);
     let nowhere = {
         let id = world.mailbox("gone");
         world.commit(None, vec![Intent::DeleteMailbox { mailbox: id }]);
@@ -153,8 +156,13 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
         key: Bytes::from(vec![0; key]),
         value: Bytes::from(vec![0; value]),
     };
-    let long_prefix = Intent::Deliver { mailbox, prefix: Bytes::from(vec![0; 20_000]), date: UnixTime(0) };
-    let expunge = |mailbox| Intent::Expunge { mailbox, uid: Uid::FIRST };
+    let long_prefix = Intent::Deliver {
+        mailbox,
+        prefix: Bytes::from(vec![0; 20_000]),
+        date: UnixTime(0),
+        flags: NamedFlags::NONE,
+    };
+    let expunge = |mailbox| Intent::Expunge { mailbox, uid: Uid::FIRST, only_deleted: false };
     let many: Vec<_> = (0..9).map(|key| put(key, 60_000)).collect();
     for (commit, refusal) in [
         (Commit::delivery(body(5), vec![deliver(nowhere)]), Refusal::NoSuchMailbox),
@@ -182,7 +190,7 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
         let what = format!("{:?}", commit.intents.iter().map(std::mem::discriminant).collect::<Vec<_>>());
         assert_eq!(outcome(&mut world, commit), Err(Failure::Refused(refusal)), "{what}");
     }
-    assert_eq!(world.store.status(mailbox), state);
+    assert_eq!(world.store.status(Actor::Host, mailbox), state);
     world.check();
 }
 
@@ -196,7 +204,7 @@ fn nothing_can_be_done_to_a_mailbox_that_the_same_commit_deletes() {
     world.drain(&mut nothing);
     let delete = Intent::DeleteMailbox { mailbox };
     let no_such_mailbox = Err(Failure::Refused(Refusal::NoSuchMailbox));
-    let expunge = Intent::Expunge { mailbox, uid: Uid::FIRST };
+    let expunge = Intent::Expunge { mailbox, uid: Uid::FIRST, only_deleted: false };
     assert_eq!(outcome(&mut world, Commit::of(vec![delete.clone(), expunge])), no_such_mailbox);
     let commit = Commit::delivery(Source::Inline(Bytes::new()), vec![delete.clone(), deliver(mailbox)]);
     assert_eq!(outcome(&mut world, commit), no_such_mailbox);
@@ -204,7 +212,7 @@ fn nothing_can_be_done_to_a_mailbox_that_the_same_commit_deletes() {
     world.check();
     let receipt = outcome(&mut world, Commit::of(vec![delete, create("a")])).expect("the name is free");
     assert!(matches!(receipt.outcomes[..], [Outcome::MailboxDeleted, Outcome::MailboxCreated { .. }]));
-    assert_ne!(world.store.find(AccountId(1), "a"), Some(mailbox));
+    assert_ne!(world.store.find(Actor::Host, AccountId(1), "a"), Some(mailbox));
 }
 
 #[test]
@@ -236,10 +244,10 @@ fn too_many_waiting_commits_and_those_behind_the_end_are_refused() {
     assert_eq!(failed(&mut world), [Failure::Refused(Refusal::Closed)]);
     assert!(world.closed);
     assert!(world.store.begin_body().is_none());
-    assert!(world.store.mailboxes(None).is_empty(), "a closed store shows nothing");
+    assert!(world.store.mailboxes(Actor::Host, None).is_empty(), "a closed store shows nothing");
     world.store = Store::new(small(), 3);
     assert!(failed(&mut world).is_empty());
-    assert_eq!(world.store.mailboxes(None).len(), 3, "what was staged before the end is there");
+    assert_eq!(world.store.mailboxes(Actor::Host, None).len(), 3, "what was staged before the end is there");
 }
 
 /// The names of two uploads lie in one directory, and the kernel tells of a failed sync once.
@@ -341,8 +349,8 @@ fn a_real_directory_gives_what_the_simulated_disk_gives() {
         world.rest();
         world.check();
         let mut messages = 0;
-        for mailbox in world.store.mailboxes(None) {
-            let view = world.load(mailbox).expect("it is there");
+        for status in world.store.mailboxes(Actor::Host, None) {
+            let view = world.load(status.id).expect("it is there");
             for piece in view.messages.iter().flat_map(|message| message.locate(0..u64::MAX)) {
                 let octets = disk.read_piece(&piece).expect("readable");
                 assert_eq!(Ok(octets), world.disk.read(&piece));

@@ -1,51 +1,26 @@
 //! A store over the simulated disk, what it must hold, and the comparison of both. All of it follows from a seed.
 
+#[path = "world/actions.rs"]
+mod actions;
+#[path = "world/model.rs"]
+mod model;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use mailstore::error::{Dead, Unavailable};
-use mailstore::mailbox::{AccountId, MailboxId, Uid, UidValidity};
-use mailstore::message::{Rotten, Stretch, UnixTime};
+use mailstore::commit::Outcome;
+use mailstore::error::{Dead, Refusal, Unavailable};
+use mailstore::mailbox::{AccountId, MailboxId, Uid};
+use mailstore::message::{Flags, NamedFlags, Rotten, Stretch, UnixTime};
 use mailstore::operation::{DiskError, Done, File, Operation};
 use mailstore::sim::{Begun, Bug, Disk, Random};
-use mailstore::store::{Counters, Outcome, Receipt, Ticket};
+use mailstore::store::{Counters, Ticket};
 use mailstore::upload::Upload;
-use mailstore::{Commit, Event, Failure, Intent, Limits, Report, Source, Store, View};
+use mailstore::{Actor, Commit, Event, Failure, Intent, Limits, Report, Source, Store, View};
 
-/// What a store holds.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct State {
-    boxes: BTreeMap<(u64, String), Held>,
-    values: BTreeMap<(u16, Bytes), Bytes>,
-    /// The bodies that records hold.
-    holds: BTreeMap<(u16, Bytes), Bytes>,
-}
-
-#[derive(Clone, Debug)]
-struct Held {
-    /// Both unknown where a commit was not told of.
-    id: Option<MailboxId>,
-    uid_validity: Option<UidValidity>,
-    uid_next: u32,
-    mod_seq: u64,
-    messages: BTreeMap<u32, Mail>,
-}
-
-#[derive(Clone, Debug, Eq, PartialEq)]
-struct Mail {
-    mod_seq: u64,
-    date: i64,
-    prefix: Bytes,
-    body: Bytes,
-}
-
-/// A commit, as the model keeps it.
-#[derive(Clone, Debug)]
-pub(crate) struct Planned {
-    body: Option<Bytes>,
-    intents: Vec<Intent>,
-}
+pub(crate) use self::model::{Planned, State, flags_text};
+use self::model::Mail;
 
 #[derive(Debug)]
 struct Uploading {
@@ -226,13 +201,14 @@ impl World {
         self.state = state;
         self.unseen = false;
         self.carried.clear();
-        for id in self.store.mailboxes(None) {
-            let status = self.store.status(id).expect("it is listed");
+        let mut all = self.store.mailboxes(Actor::Host, None);
+        all.sort_by_key(|status| status.id);
+        for status in all {
             let held = self.state.boxes.get_mut(&(status.account.0, status.name)).expect("compared");
-            if held.id.is_none() {
+            if held.id.is_none() && !held.told {
                 assert!(status.uid_validity.get() > self.highest_validity, "a life is used again");
             }
-            (held.id, held.uid_validity) = (Some(id), Some(status.uid_validity));
+            (held.id, held.uid_validity, held.told) = (Some(status.id), Some(status.uid_validity), true);
             self.highest_validity = self.highest_validity.max(status.uid_validity.get());
         }
     }
@@ -310,13 +286,10 @@ impl World {
         }
         for held in self.state.boxes.values() {
             let Some(id) = held.id else { continue };
-            let status = self.store.status(id).expect("what was told to be there is shown");
-            let shown = (status.messages, status.highest_mod_seq.get());
-            assert_eq!(
-                shown,
-                (held.messages.len() as u64, held.mod_seq),
-                "what was told is shown, and no more"
-            );
+            let status = self.store.status(Actor::Host, id).expect("what was told to be there is shown");
+            let shown = (status.messages, status.highest_mod_seq.get(), (status.unseen, status.deleted));
+            let told = (held.messages.len() as u64, held.mod_seq, held.counts());
+            assert_eq!(shown, told, "what was told is shown, and no more");
         }
     }
 
@@ -380,9 +353,10 @@ impl World {
                 Err(upload) => self.store.discard(upload),
                 Ok(body) => {
                     assert_eq!(body.size(), uploading.body.len() as u64);
-                    let planned = Planned { body: Some(uploading.body), intents: uploading.intents };
-                    let commit = Commit { body: Source::Stored(body), intents: planned.intents.clone() };
-                    self.commit_as(commit, planned);
+                    let structure = self.structure(&uploading.body);
+                    let (actor, intents) = (Actor::Host, uploading.intents);
+                    let planned = Planned { actor, body: Some(uploading.body), structure, intents };
+                    self.commit_as(Source::Stored(body), planned);
                 }
             }
             committed = true;
@@ -398,8 +372,11 @@ impl World {
                 let (of, planned) = self.pending.pop_front().expect("somebody waits");
                 assert_eq!(of, ticket, "told in order");
                 self.state.apply(&planned, Some(&receipt)).expect("a commit that cannot be is refused");
+                self.learn_ids();
                 if let Some(history) = &mut self.history {
                     history.extend(planned.body.clone());
+                    let mails = self.state.boxes.values().flat_map(|held| held.messages.values());
+                    history.extend(mails.map(|mail| Bytes::from(mail.flags())));
                     history.extend(planned.intents.iter().filter_map(|intent| match intent {
                         Intent::Put { value, .. } => Some(value.clone()),
                         Intent::Deliver { prefix, .. } => {
@@ -420,6 +397,9 @@ impl World {
             }
             Event::Failed(ticket, failure) => {
                 let at = self.pending.iter().position(|(of, _)| *of == ticket).expect("told once");
+                if let Failure::Refused(refusal) = failure {
+                    self.check_refusal(at, refusal);
+                }
                 let (_, planned) = self.pending.remove(at).expect("found");
                 match failure {
                     Failure::Refused(_) => self.told.refused += 1,
@@ -437,15 +417,54 @@ impl World {
         }
     }
 
-    /// Commits a body, if there is one, inline.
-    pub(crate) fn commit(&mut self, body: Option<Bytes>, intents: Vec<Intent>) {
-        let source = body.clone().map_or(Source::None, Source::Inline);
-        let commit = Commit { body: source, intents: intents.clone() };
-        self.commit_as(commit, Planned { body, intents });
+    /// Nothing is refused that can be.
+    fn check_refusal(&self, at: usize, refusal: Refusal) {
+        if matches!(refusal, Refusal::Closed | Refusal::Busy | Refusal::TooLarge) {
+            return;
+        }
+        let mut state = self.state.clone();
+        for (_, before) in self.pending.iter().take(at) {
+            let mut after = state.clone();
+            if after.apply(before, None).is_some() {
+                state = after;
+            }
+        }
+        let (_, planned) = &self.pending[at];
+        assert_eq!(state.apply(planned, None), None, "{refusal} was no reason for {planned:?}");
     }
 
-    fn commit_as(&mut self, commit: Commit, planned: Planned) {
-        let ticket = self.store.commit(commit);
+    /// Those of mailboxes that were made because others are below them are not told.
+    fn learn_ids(&mut self) {
+        for ((account, name), held) in &mut self.state.boxes {
+            if held.id.is_none()
+                && let Some(id) = self.store.find(Actor::Host, AccountId(*account), name)
+            {
+                held.id = Some(id);
+                held.uid_validity = self.store.status(Actor::Host, id).map(|status| status.uid_validity);
+            }
+        }
+    }
+
+    /// Commits a body, if there is one, inline.
+    pub(crate) fn commit(&mut self, body: Option<Bytes>, intents: Vec<Intent>) {
+        self.commit_by(Actor::Host, body, intents);
+    }
+
+    pub(crate) fn commit_by(&mut self, actor: Actor, body: Option<Bytes>, intents: Vec<Intent>) {
+        let source = body.clone().map_or(Source::None, Source::Inline);
+        let structure = body.as_ref().and_then(|body| self.structure(body));
+        self.commit_as(source, Planned { actor, body, structure, intents });
+    }
+
+    /// Every other body has one.
+    fn structure(&self, body: &Bytes) -> Option<Bytes> {
+        let sum: usize = body.iter().map(|octet| usize::from(*octet)).sum();
+        (sum % 2 == 0).then(|| Bytes::from(format!("{} octets that sum up to {sum}", body.len())))
+    }
+
+    fn commit_as(&mut self, source: Source, planned: Planned) {
+        let Planned { actor, structure, intents, .. } = planned.clone();
+        let ticket = self.store.commit(Commit { actor, body: source, structure, intents });
         self.pending.push_back((ticket, planned));
     }
 
@@ -464,20 +483,14 @@ impl World {
         let intent = self.create(1, name.to_owned());
         self.commit(None, vec![intent]);
         self.drain(&mut |_, _| ());
-        self.store.find(AccountId(1), name).expect("it was made")
+        self.store.find(Actor::Host, AccountId(1), name).expect("it was made")
     }
 
     /// A delivery of something unlike all others.
     pub(crate) fn deliver(&mut self, mailbox: MailboxId) -> Intent {
         self.clock += 1;
         let prefix = Bytes::from(format!("Delivered-To: {}-{}\r\n", mailbox.get(), self.clock));
-        Intent::Deliver { mailbox, prefix, date: UnixTime(self.clock) }
-    }
-
-    fn create(&mut self, account: u64, name: String) -> Intent {
-        // Not always later than the last one.
-        let now = UnixTime(self.random.below(2_000) as i64);
-        Intent::CreateMailbox { account: AccountId(account), name, now }
+        Intent::Deliver { mailbox, prefix, date: UnixTime(self.clock), flags: NamedFlags::NONE }
     }
 
     /// Octets that look like nothing else.
@@ -488,112 +501,6 @@ impl World {
         }
         octets.truncate(length);
         octets.into()
-    }
-
-    /// Does something that a host may do, chosen by the seed.
-    pub(crate) fn act(&mut self) {
-        let known: Vec<MailboxId> = self.state.boxes.values().filter_map(|held| held.id).collect();
-        if known.is_empty() {
-            let intent = self.create(1, "INBOX".to_owned());
-            return self.commit(None, vec![intent]);
-        }
-        let mailbox = known[self.random.below(known.len())];
-        match self.random.below(22) {
-            0 if known.len() < 6 => {
-                let (account, name) =
-                    (1 + self.random.below(2) as u64, format!("box {}", self.random.below(9)));
-                let intent = self.create(account, name);
-                self.commit(None, vec![intent]);
-            }
-            1 if known.len() > 3 => self.commit(None, vec![Intent::DeleteMailbox { mailbox }]),
-            0..=8 => {
-                let length = [10, 500, 3_000, 12_000, 40_000, 60_000][self.random.below(6)];
-                let body = self.body(length);
-                let intents = self.deliveries(&known);
-                self.commit(Some(body), intents);
-            }
-            9 | 10 if self.uploads.len() < 3 => {
-                let length = 1 + self.random.below(150_000);
-                let body = self.body(length);
-                let intents = self.deliveries(&known);
-                self.upload(body, intents);
-            }
-            11 | 12 => {
-                let intents = self.expunges(mailbox);
-                self.commit(None, intents);
-            }
-            13 => {
-                // MOVE: there and gone in one.
-                let mut intents = self.expunges(mailbox);
-                intents.extend(self.deliveries(&known));
-                let body = self.body(700);
-                self.commit(Some(body), intents);
-            }
-            14 | 15 => {
-                let (table, key) = (self.random.below(2) as u16, self.random.below(5) as u8);
-                let length = self.random.below(3_000);
-                let value = self.body(length);
-                self.commit(None, vec![Intent::Put { table, key: Bytes::copy_from_slice(&[key]), value }]);
-            }
-            16 => {
-                let (table, key) = (self.random.below(2) as u16, self.random.below(5) as u8);
-                self.commit(None, vec![Intent::Remove { table, key: Bytes::copy_from_slice(&[key]) }]);
-            }
-            17 => {
-                if let Some(uploading) = self.uploads.values_mut().next() {
-                    uploading.abandoned = true;
-                }
-            }
-            18 | 19 => {
-                // A mailbox is emptied, and a record goes.
-                let mut intents = self.expunges_of(mailbox, usize::MAX);
-                let (table, key) = (self.random.below(2) as u16, self.random.below(5) as u8);
-                intents.push(Intent::Remove { table, key: Bytes::copy_from_slice(&[key]) });
-                self.commit(None, intents);
-            }
-            20 => self.hold(mailbox),
-            _ => self.let_go(),
-        }
-    }
-
-    fn deliveries(&mut self, known: &[MailboxId]) -> Vec<Intent> {
-        let count = 1 + self.random.below(3);
-        (0..count)
-            .map(|_| match self.random.below(6) {
-                0 => {
-                    let (table, key) = (self.random.below(2) as u16, self.random.below(5) as u8);
-                    Intent::Hold { table, key: Bytes::copy_from_slice(&[key]) }
-                }
-                _ => {
-                    let mailbox = known[self.random.below(known.len())];
-                    self.deliver(mailbox)
-                }
-            })
-            .collect()
-    }
-
-    fn expunges(&mut self, mailbox: MailboxId) -> Vec<Intent> {
-        let held = self.state.by_id(mailbox).expect("known");
-        let uids: Vec<u32> = held.messages.keys().copied().collect();
-        let count = self.random.below(4).min(uids.len());
-        (0..count)
-            .map(|_| {
-                let uid = uids[self.random.below(uids.len())];
-                Intent::Expunge { mailbox, uid: Uid::new(uid).expect("not zero") }
-            })
-            .collect()
-    }
-
-    /// Removes all messages of a mailbox that are there now.
-    pub(crate) fn empty(&mut self, mailbox: MailboxId) {
-        let intents = self.expunges_of(mailbox, usize::MAX);
-        self.commit(None, intents);
-    }
-
-    fn expunges_of(&self, mailbox: MailboxId, most: usize) -> Vec<Intent> {
-        let held = self.state.by_id(mailbox).expect("known");
-        let uids = held.messages.keys().take(most);
-        uids.map(|uid| Intent::Expunge { mailbox, uid: Uid::new(*uid).expect("not zero") }).collect()
     }
 
     /// Holds a view, in which everything has to be readable until it is let go.
@@ -637,7 +544,7 @@ impl World {
 
     /// Shows a mailbox at once.
     pub(crate) fn load(&mut self, mailbox: MailboxId) -> Option<View> {
-        let (mut mine, mut failed) = (self.store.load(mailbox), 0);
+        let (mut mine, mut failed) = (self.store.load(Actor::Host, mailbox), 0);
         loop {
             while let Some(event) = self.store.poll(Duration::ZERO) {
                 match event {
@@ -645,7 +552,7 @@ impl World {
                     Event::Loaded(ticket, Err(Unavailable::Disk)) if ticket == mine => {
                         failed += 1;
                         assert!(failed < 50, "a mailbox can be read");
-                        mine = self.store.load(mailbox);
+                        mine = self.store.load(Actor::Host, mailbox);
                     }
                     Event::Loaded(ticket, result) if ticket == mine => return result.ok(),
                     event => self.take(event),
@@ -683,13 +590,12 @@ impl World {
 
     /// The store shows this state, and every octet can be read.
     pub(crate) fn compare(&mut self, state: &State) -> Result<(), String> {
-        let ids = self.store.mailboxes(None);
-        if ids.len() != state.boxes.len() {
-            return Err(format!("{} mailboxes, not {}", ids.len(), state.boxes.len()));
+        let all = self.store.mailboxes(Actor::Host, None);
+        if all.len() != state.boxes.len() {
+            return Err(format!("{} mailboxes, not {}", all.len(), state.boxes.len()));
         }
-        for id in ids {
-            let status = self.store.status(id).ok_or("no status")?;
-            let of = format!("{}/{}", status.account.0, status.name);
+        for status in all {
+            let (id, of) = (status.id, format!("{}/{}", status.account.0, status.name));
             let held = state
                 .boxes
                 .get(&(status.account.0, status.name.clone()))
@@ -697,21 +603,21 @@ impl World {
             let numbers = (
                 status.uid_next.map_or(0, Uid::get),
                 status.highest_mod_seq.get(),
-                status.messages,
-                status.octets,
+                (status.messages, status.octets, status.unseen, status.deleted),
                 held.id.unwrap_or(id),
                 held.uid_validity.unwrap_or(status.uid_validity),
-                self.store.find(status.account, &status.name),
+                self.store.find(Actor::Host, status.account, &status.name),
+                (status.special_use, status.keywords.to_vec()),
             );
-            let octets: usize = held.messages.values().map(|mail| mail.prefix.len() + mail.body.len()).sum();
+            let (unseen, deleted) = held.counts();
             let expected = (
                 held.uid_next,
                 held.mod_seq,
-                held.messages.len() as u64,
-                octets as u64,
+                (held.messages.len() as u64, held.octets(), unseen, deleted),
                 id,
                 status.uid_validity,
                 Some(id),
+                (held.special_use, held.keywords.clone()),
             );
             if numbers != expected {
                 return Err(format!("{of} has {numbers:?}, not {expected:?}"));
@@ -727,6 +633,9 @@ impl World {
             };
             self.store.release(view);
             result?;
+        }
+        for account in 1..=3 {
+            self.compare_account(state, account)?;
         }
         for table in 0..3 {
             let expected: Vec<_> = state
@@ -763,6 +672,24 @@ impl World {
         Ok(())
     }
 
+    /// What an account may have, has, and has subscribed to.
+    fn compare_account(&self, state: &State, account: u64) -> Result<(), String> {
+        let of = (Actor::Host, AccountId(account));
+        let quota = self.store.quota(of.0, of.1).ok_or("no quota")?;
+        let (limit_octets, limit_messages) = state.quotas.get(&account).copied().unwrap_or_default();
+        let (octets, messages) = state.usage(account);
+        let numbers = (quota.used_octets, quota.used_messages, quota.limit_octets, quota.limit_messages);
+        if numbers != (octets, messages, limit_octets, limit_messages) {
+            return Err(format!("account {account} has {quota:?}, not {octets} octets and {messages} messages"));
+        }
+        let names: Vec<_> = state.subscriptions.iter().filter(|of| of.0 == account).map(|of| &of.1).collect();
+        let found = self.store.subscriptions(of.0, of.1);
+        if found.iter().ne(names.iter().copied()) {
+            return Err(format!("account {account} has subscribed to {found:?}, not {names:?}"));
+        }
+        Ok(())
+    }
+
     fn compare_messages(&self, view: &View, mails: &[Mail]) -> Result<(), String> {
         if view.messages.len() != mails.len() {
             return Err("another number of messages".to_owned());
@@ -770,6 +697,13 @@ impl World {
         for (message, mail) in view.messages.iter().zip(mails) {
             if (message.mod_seq().get(), message.date().0) != (mail.mod_seq, mail.date) {
                 return Err(format!("message {} has other numbers", message.uid()));
+            }
+            if shown_flags(view, message.flags()) != mail.flags() {
+                return Err(format!("message {} has the wrong flags", message.uid()));
+            }
+            let structure = message.structure().map(|stretch| read(&self.disk, &stretch));
+            if structure != mail.structure.clone().map(Ok) {
+                return Err(format!("message {} has another structure", message.uid()));
             }
             let size = mail.prefix.len() + mail.body.len();
             if message.size() != size as u64 {
@@ -800,8 +734,8 @@ impl World {
     /// There is a file for each large body that has a delivery, and no other. Only at rest, and without faults.
     pub(crate) fn check_files(&mut self) {
         let mut referenced = BTreeSet::new();
-        for id in self.store.mailboxes(None) {
-            let view = self.load(id).expect("listed");
+        for status in self.store.mailboxes(Actor::Host, None) {
+            let view = self.load(status.id).expect("listed");
             for message in view.messages.iter() {
                 referenced.extend(message.locate(0..u64::MAX).map(|piece| piece.extent().file));
             }
@@ -816,80 +750,6 @@ impl World {
         let there: Vec<_> = self.disk.files().filter(|file| matches!(file, File::Body(_))).collect();
         referenced.retain(|file| matches!(file, File::Body(_)));
         assert_eq!(there, Vec::from_iter(referenced), "files of bodies");
-    }
-}
-
-impl State {
-    fn by_id(&self, id: MailboxId) -> Option<&Held> {
-        self.boxes.values().find(|held| held.id == Some(id))
-    }
-
-    fn by_id_mut(&mut self, id: MailboxId) -> Option<&mut Held> {
-        self.boxes.values_mut().find(|held| held.id == Some(id))
-    }
-
-    /// How many messages there are.
-    pub(crate) fn messages(&self) -> usize {
-        self.boxes.values().map(|held| held.messages.len()).sum()
-    }
-
-    /// What a commit leads to; `None` if it cannot be. The receipt, if there is one, has to say the same.
-    pub(crate) fn apply(&mut self, planned: &Planned, receipt: Option<&Receipt>) -> Option<()> {
-        for (index, intent) in planned.intents.iter().enumerate() {
-            let told = receipt.map(|receipt| receipt.outcomes[index]);
-            match intent {
-                Intent::CreateMailbox { account, name, .. } => {
-                    let (id, uid_validity) = match told {
-                        Some(Outcome::MailboxCreated { mailbox, uid_validity }) => {
-                            (Some(mailbox), Some(uid_validity))
-                        }
-                        None => (None, None),
-                        Some(other) => panic!("{other:?} came of a new mailbox"),
-                    };
-                    let held = Held { id, uid_validity, uid_next: 1, mod_seq: 1, messages: BTreeMap::new() };
-                    if self.boxes.insert((account.0, name.clone()), held).is_some() {
-                        return None;
-                    }
-                }
-                Intent::DeleteMailbox { mailbox } => {
-                    let key = self.boxes.iter().find(|(_, held)| held.id == Some(*mailbox))?.0.clone();
-                    self.boxes.remove(&key);
-                    assert!(matches!(told, None | Some(Outcome::MailboxDeleted)));
-                }
-                Intent::Deliver { mailbox, prefix, date } => {
-                    let body = planned.body.clone()?;
-                    let held = self.by_id_mut(*mailbox)?;
-                    held.mod_seq += 1;
-                    let mail = Mail { mod_seq: held.mod_seq, date: date.0, prefix: prefix.clone(), body };
-                    if let Some(outcome) = told {
-                        let Outcome::Delivered { uid, mod_seq } = outcome else {
-                            panic!("{outcome:?} came of a delivery");
-                        };
-                        assert_eq!((uid.get(), mod_seq.get()), (held.uid_next, held.mod_seq));
-                    }
-                    held.messages.insert(held.uid_next, mail);
-                    held.uid_next += 1;
-                }
-                Intent::Expunge { mailbox, uid } => {
-                    let held = self.by_id_mut(*mailbox)?;
-                    let was_there = held.messages.remove(&uid.get()).is_some();
-                    held.mod_seq += u64::from(was_there);
-                    assert!(told.is_none_or(|told| told == Outcome::Expunged { was_there }));
-                }
-                Intent::Put { table, key, value } => {
-                    self.values.insert((*table, key.clone()), value.clone());
-                }
-                Intent::Remove { table, key } => {
-                    self.values.remove(&(*table, key.clone()));
-                    self.holds.remove(&(*table, key.clone()));
-                }
-                Intent::Hold { table, key } => {
-                    self.holds.insert((*table, key.clone()), planned.body.clone()?);
-                }
-                _ => return None,
-            }
-        }
-        Some(())
     }
 }
 
@@ -948,8 +808,8 @@ pub(crate) fn check_image(world: &World, disk: &Disk, seed: u64, look: Look) -> 
     if look == Look::Deep {
         images += 2;
         after.crash(seed + 2);
-        let mailbox = match after.store.mailboxes(None).first() {
-            Some(id) => *id,
+        let mailbox = match after.store.mailboxes(Actor::Host, None).first() {
+            Some(status) => status.id,
             None => after.mailbox("INBOX"),
         };
         let intents = vec![after.deliver(mailbox)];
@@ -967,6 +827,12 @@ pub(crate) fn check_image(world: &World, disk: &Disk, seed: u64, look: Look) -> 
 pub(crate) fn read(disk: &Disk, stretch: &Stretch) -> Result<Bytes, Rotten> {
     let pieces: Result<Vec<_>, _> = stretch.locate(0..u64::MAX).map(|piece| disk.read(&piece)).collect();
     Ok(pieces?.concat().into())
+}
+
+/// The flags of a message by their names, as one text.
+pub(crate) fn shown_flags(view: &View, flags: Flags) -> String {
+    let name = |place: usize| view.status.keywords.get(place).map_or("?", String::as_str);
+    flags_text(flags, flags.keywords().map(name))
 }
 
 fn changes(operation: &Operation) -> bool {

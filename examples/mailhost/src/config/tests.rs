@@ -128,11 +128,7 @@ fn unknown_keys_are_errors_with_a_suggestion() {
 
 #[test]
 fn keys_of_later_versions_are_not_taken_silently() {
-    for (key, what) in [
-        ("lmtp", "serve LMTP"),
-        ("web", "serve webmail"),
-        ("web_admin", "serve metrics"),
-    ] {
+    for (key, what) in [("lmtp", "serve LMTP"), ("web", "serve webmail"), ("web_admin", "serve metrics")] {
         says(
             with(&format!("{key} = [\"127.0.0.1:1\"]\n")),
             &format!(

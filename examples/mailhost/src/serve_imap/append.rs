@@ -4,13 +4,14 @@ use std::io;
 use std::num::NonZeroU32;
 
 use bytes::{Bytes, BytesMut};
+use imap_codec::extension::Extension;
 use imap_codec::response::Code;
 use imap_codec::server::{Answer, AppendStart};
 use imap_codec::types::sequence::SequenceSet;
-use mailstore::{Actor, Intent};
+use mailstore::commit::Outcome;
 use mailstore::mailbox::MailboxStatus;
 use mailstore::message::{NamedFlags, UnixTime};
-use mailstore::commit::Outcome;
+use mailstore::{Actor, Intent};
 use memchr::memchr3_iter;
 use tracing::info;
 
@@ -55,7 +56,8 @@ impl Session<'_> {
             return Err(End::no((Code::Cannot, "there is a flag among these that no message can have")));
         };
         let quota = self.host.store.quota(to.account).await;
-        let octets = quota.limit_octets.is_some_and(|limit| quota.used_octets.saturating_add(append.size()) > limit);
+        let octets =
+            quota.limit_octets.is_some_and(|limit| quota.used_octets.saturating_add(append.size()) > limit);
         if octets || quota.limit_messages.is_some_and(|limit| quota.used_messages >= limit) {
             return Err(End::no((Code::OverQuota, "over quota")));
         }
@@ -142,7 +144,8 @@ impl Session<'_> {
             _ => None,
         });
         let validity = NonZeroU32::new(to.uid_validity.get());
-        Ok(match validity.zip(uid) {
+        let told = validity.zip(uid).filter(|_| self.has(Extension::UidPlus));
+        Ok(match told {
             Some((validity, uid)) => End::ok((Code::AppendUid(validity, SequenceSet::one(uid)), "kept")),
             None => End::ok("kept"),
         })

@@ -5,13 +5,14 @@ use std::num::NonZeroU32;
 
 use bytes::{Bytes, BytesMut};
 use imap_codec::Mailbox;
+use imap_codec::extension::Extension;
 use imap_codec::response::{Code, Data, Status};
 use imap_codec::server::Answer;
 use imap_codec::types::sequence::SequenceSet;
 use mailstore::Intent;
+use mailstore::commit::{Outcome, Receipt};
 use mailstore::mailbox::{MailboxId, MailboxStatus, Uid};
 use mailstore::message::Message;
-use mailstore::commit::{Outcome, Receipt};
 use tracing::warn;
 
 use super::session::{End, Session};
@@ -44,7 +45,8 @@ impl Session<'_> {
             Ok(picked) => picked,
             Err(end) => return Ok(end),
         };
-        let copy = |(uid, prefix): &Picked| Intent::Copy { from, uid: *uid, to: into, prefix: prefix.clone() };
+        let copy =
+            |(uid, prefix): &Picked| Intent::Copy { from, uid: *uid, to: into, prefix: prefix.clone() };
         let receipt = match self.commit(picked.iter().map(copy).collect()).await? {
             Ok(receipt) => receipt,
             Err(end) => return Ok(end),
@@ -55,7 +57,8 @@ impl Session<'_> {
             selected.changed();
         }
         Ok(match copied(&to, &picked, &receipt) {
-            Some(code) => End::ok((code, "copied")),
+            Some(code) if self.has(Extension::UidPlus) => End::ok((code, "copied")),
+            Some(_) => End::ok("copied"),
             None => End::ok("there is nothing to copy"),
         })
     }
@@ -102,7 +105,9 @@ impl Session<'_> {
                 Ok(receipt) => receipt,
                 Err(end) => return Ok(end),
             };
-            if let Some(code) = copied(&to, &picked, &receipt) {
+            if let Some(code) = copied(&to, &picked, &receipt)
+                && self.has(Extension::UidPlus)
+            {
                 // RFC 6851 §4.3: in front of the EXPUNGEs.
                 answer.untagged(&Data::Status(Status::ok("moved").with(code)), out);
             }

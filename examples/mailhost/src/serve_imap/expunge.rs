@@ -43,7 +43,10 @@ impl Session<'_> {
                     Err(end) => return Ok(Err(end)),
                 };
                 let messages = places.into_iter().flatten().filter_map(|place| selected.message(place));
-                messages.filter(|message| message.flags().contains(Flags::DELETED)).map(|message| message.uid()).collect()
+                messages
+                    .filter(|message| message.flags().contains(Flags::DELETED))
+                    .map(|message| message.uid())
+                    .collect()
             }
         };
         for part in marked.chunks(AT_ONCE) {

@@ -13,10 +13,10 @@ use imap_codec::server::{Answer, Head, Literal};
 use imap_codec::types::DateTime;
 use imap_codec::types::sequence::SequenceSet;
 use mailstore::Intent;
+use mailstore::commit::Outcome;
 use mailstore::mailbox::Uid;
 use mailstore::message::{FlagChange, Flags, Message};
 use mailstore::mime::Structure;
-use mailstore::commit::Outcome;
 use tracing::warn;
 
 use self::cut::{Cut, Cuts, Want};
@@ -59,7 +59,10 @@ struct Trouble {
 }
 
 impl Session<'_> {
-    #[expect(clippy::too_many_arguments, reason = "the command has as many, and each answer needs the last three")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the command has as many, and each answer needs the last three"
+    )]
     pub(super) async fn fetch(
         &mut self,
         uid: bool,
@@ -81,19 +84,24 @@ impl Session<'_> {
         };
         let marks = plan.sees && !selected.read_only;
         let (mut places, mut trouble) = (places.into_iter().flatten(), Trouble::default());
-        loop {
-            let Some(selected) = &self.selected else { break };
+        while let Some(selected) = &self.selected {
             let step: Vec<usize> = places.by_ref().take(STEP).collect();
             if step.is_empty() {
                 break;
             }
             let fetched = |place: usize| {
-                Some(Fetched { place, number: number(place)?, message: selected.message(place)?, seen: false })
+                Some(Fetched {
+                    place,
+                    number: number(place)?,
+                    message: selected.message(place)?,
+                    seen: false,
+                })
             };
-            let newer = |fetched: &Fetched| changed_since.is_none_or(|since| fetched.message.mod_seq().get() > since);
+            let newer =
+                |fetched: &Fetched| changed_since.is_none_or(|since| fetched.message.mod_seq().get() > since);
             let mut fetched: Vec<Fetched> = step.into_iter().filter_map(fetched).filter(newer).collect();
-            if marks && let Err(end) = self.mark_seen(&mut fetched).await? {
-                return Ok(end);
+            if marks {
+                self.mark_seen(&mut fetched).await?;
             }
             let Some(selected) = &self.selected else { break };
             let mut names = Names::new(selected.newest().status.keywords.clone());
@@ -107,22 +115,23 @@ impl Session<'_> {
                     }
                     flush(wire, out).await?;
                 }
-                // One client that asks for everything leaves room for others.
-                tokio::task::yield_now().await;
             }
+            // One client that asks for everything leaves room for others.
+            tokio::task::yield_now().await;
         }
         Ok(trouble.end())
     }
 
-    /// RFC 9051 §6.4.5: what is fetched is seen. It is durable before it is told.
-    async fn mark_seen(&mut self, fetched: &mut [Fetched]) -> io::Result<Result<(), End>> {
-        let Some(selected) = &self.selected else { return Ok(Ok(())) };
+    /// RFC 9051 §6.4.5: what is fetched is seen. It is durable before it is told; where it cannot be kept, on a full disk or in
+    /// a mailbox that is gone, nothing is told of it, and the message can be read all the same.
+    async fn mark_seen(&mut self, fetched: &mut [Fetched]) -> io::Result<()> {
+        let Some(selected) = &self.selected else { return Ok(()) };
         let mailbox = selected.id;
         let change = FlagChange::Add(Flags::SEEN.into());
         let unseen: Vec<&mut Fetched> =
             fetched.iter_mut().filter(|fetched| !fetched.message.flags().contains(Flags::SEEN)).collect();
         if unseen.is_empty() {
-            return Ok(Ok(()));
+            return Ok(());
         }
         let intent = |fetched: &&mut Fetched| Intent::Store {
             mailbox,
@@ -130,11 +139,8 @@ impl Session<'_> {
             change: change.clone(),
             unchanged_since: None,
         };
-        let receipt = match self.commit(unseen.iter().map(intent).collect()).await? {
-            Ok(receipt) => receipt,
-            Err(end) => return Ok(Err(end)),
-        };
-        let Some(selected) = &mut self.selected else { return Ok(Ok(())) };
+        let Ok(receipt) = self.commit(unseen.iter().map(intent).collect()).await? else { return Ok(()) };
+        let Some(selected) = &mut self.selected else { return Ok(()) };
         selected.changed();
         for (fetched, outcome) in unseen.into_iter().zip(&receipt.outcomes) {
             if let Outcome::Stored { mod_seq, .. } = outcome {
@@ -143,19 +149,24 @@ impl Session<'_> {
             }
         }
         self.refresh().await;
-        let Some(selected) = &self.selected else { return Ok(Ok(())) };
+        let Some(selected) = &self.selected else { return Ok(()) };
         for fetched in fetched {
             if let Some(message) = selected.newest().messages.find(fetched.message.uid()) {
                 fetched.message = message;
             }
         }
-        Ok(Ok(()))
+        Ok(())
     }
 }
 
 impl<'a> Plan<'a> {
     /// `None` if it is more than a client can mean.
-    fn new(items: &'a FetchAttributes<'_>, by_uid: bool, changed_since: bool, condstore: bool) -> Option<Self> {
+    fn new(
+        items: &'a FetchAttributes<'_>,
+        by_uid: bool,
+        changed_since: bool,
+        condstore: bool,
+    ) -> Option<Self> {
         let attributes: Vec<FetchAttribute<'a>> = items.iter().take(MOST_ITEMS + 1).collect();
         if attributes.len() > MOST_ITEMS {
             return None;
@@ -165,8 +176,7 @@ impl<'a> Plan<'a> {
         let shapes = |one: &FetchAttribute<'_>| {
             matches!(one, FetchAttribute::Envelope | FetchAttribute::Body | FetchAttribute::BodyStructure)
         };
-        let structure =
-            attributes.iter().any(shapes) || wants.iter().flatten().any(Want::needs_structure);
+        let structure = attributes.iter().any(shapes) || wants.iter().flatten().any(Want::needs_structure);
         let sees = attributes.iter().any(|one| {
             matches!(
                 one,
@@ -251,17 +261,23 @@ impl<'a> Plan<'a> {
                 FetchAttribute::ModSeq => items.push(FetchItem::ModSeq(message.mod_seq().get())),
                 FetchAttribute::InternalDate => {
                     let epoch = || DateTime::from_unix(0);
-                    items.extend(DateTime::from_unix(message.date().0).or_else(epoch).map(FetchItem::InternalDate));
+                    items.extend(
+                        DateTime::from_unix(message.date().0).or_else(epoch).map(FetchItem::InternalDate),
+                    );
                 }
                 FetchAttribute::Envelope => {
                     let envelope = structure.and_then(|structure| structure.root().envelope());
-                    items.extend(envelope.map(|envelope| FetchItem::Envelope(Box::new(shape::envelope(envelope)))));
+                    items.extend(
+                        envelope.map(|envelope| FetchItem::Envelope(Box::new(shape::envelope(envelope)))),
+                    );
                 }
                 FetchAttribute::Body => {
                     items.extend(structure.map(|structure| FetchItem::Body(shape::body(structure.root()))));
                 }
                 FetchAttribute::BodyStructure => {
-                    items.extend(structure.map(|structure| FetchItem::BodyStructure(shape::body(structure.root()))));
+                    items.extend(
+                        structure.map(|structure| FetchItem::BodyStructure(shape::body(structure.root()))),
+                    );
                 }
                 _ => {}
             }
@@ -280,9 +296,11 @@ impl<'a> Plan<'a> {
             let source = want.source();
             let mut begun = match (literal.take(), answer.take()) {
                 (Some(literal), _) => literal.next(&items, &source, octets.size(), out),
-                (None, Some(answer)) => {
-                    answer.literal(&Head { number: fetched.number, items: &items, source }, octets.size(), out)
-                }
+                (None, Some(answer)) => answer.literal(
+                    &Head { number: fetched.number, items: &items, source },
+                    octets.size(),
+                    out,
+                ),
                 // One of the two is always there.
                 (None, None) => break,
             };

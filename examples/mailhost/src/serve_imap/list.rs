@@ -5,6 +5,7 @@ use std::io;
 
 use bytes::BytesMut;
 use imap_codec::Mailbox;
+use imap_codec::extension::Extension;
 use imap_codec::extension::list_extended::{List, ListEntry, ListReturn};
 use imap_codec::extension::status::StatusAttribute;
 use imap_codec::response::Data;
@@ -31,7 +32,7 @@ struct Names {
 
 impl Session<'_> {
     pub(super) async fn list(
-        &mut self,
+        &self,
         list: &List<'_>,
         answer: &mut Answer<'_>,
         wire: &mut Wire,
@@ -75,7 +76,9 @@ impl Session<'_> {
             }
             let subscribed = select.subscribed || returns.subscribed;
             let Ok(shown) = Mailbox::new(name) else { continue };
-            let mut entry = entry(names.attributes(name, mailbox, subscribed), shown.clone());
+            let special = self.has(Extension::SpecialUse);
+            let attributes = names.attributes(name, mailbox, subscribed, special);
+            let mut entry = entry(attributes, shown.clone());
             entry.child_subscribed = child && select.subscribed;
             answer.untagged(&Data::List(entry), out);
             self.list_status(shown, mailbox, &returns, answer, out).await;
@@ -105,7 +108,7 @@ impl Session<'_> {
     }
 
     pub(super) async fn lsub(
-        &mut self,
+        &self,
         reference: &Mailbox<'_>,
         pattern: &Pattern<'_>,
         answer: &mut Answer<'_>,
@@ -113,7 +116,9 @@ impl Session<'_> {
         out: &mut BytesMut,
     ) -> io::Result<End> {
         let names = self.names().await;
-        let Some(pattern) = interpreted(reference.as_str(), pattern) else { return Ok(End::ok("there is none")) };
+        let Some(pattern) = interpreted(reference.as_str(), pattern) else {
+            return Ok(End::ok("there is none"));
+        };
         let matches = |name: &str| pattern.matches(name, Some(Delimiter::SLASH));
         // RFC 3501 §6.3.9: with "%", a name that only leads to one that is subscribed is shown, as one that is not.
         let above: BTreeSet<&str> = if pattern.as_str().ends_with('%') {
@@ -137,7 +142,9 @@ impl Session<'_> {
     }
 
     async fn names(&self) -> Names {
-        let Some(user) = self.user else { return Names { there: BTreeMap::new(), subscribed: BTreeSet::new() } };
+        let Some(user) = self.user else {
+            return Names { there: BTreeMap::new(), subscribed: BTreeSet::new() };
+        };
         let (actor, store) = (Actor::Account(user.account), &self.host.store);
         let there = store.mailboxes(actor, Some(user.account)).await;
         let subscribed = store.subscriptions(actor, user.account).await;
@@ -155,10 +162,18 @@ impl Names {
         let mailboxes = self.there.range(front.clone()..).map(|(name, _)| name.as_str());
         let subscribed = self.subscribed.range(front.clone()..).map(String::as_str);
         let end = front.clone();
-        mailboxes.take_while(move |name| name.starts_with(&front)).chain(subscribed.take_while(move |name| name.starts_with(&end)))
+        mailboxes
+            .take_while(move |name| name.starts_with(&front))
+            .chain(subscribed.take_while(move |name| name.starts_with(&end)))
     }
 
-    fn attributes(&self, name: &str, mailbox: Option<&MailboxStatus>, subscribed: bool) -> Vec<Flag<'static>> {
+    fn attributes(
+        &self,
+        name: &str,
+        mailbox: Option<&MailboxStatus>,
+        subscribed: bool,
+        special: bool,
+    ) -> Vec<Flag<'static>> {
         let mut attributes = Vec::new();
         if subscribed && self.subscribed.contains(name) {
             attributes.push(Flag::Extension(word("Subscribed")));
@@ -168,9 +183,10 @@ impl Names {
             return attributes;
         };
         let front = format!("{name}/");
-        let children = self.there.range(front.clone()..).next().is_some_and(|(name, _)| name.starts_with(&front));
+        let children =
+            self.there.range(front.clone()..).next().is_some_and(|(name, _)| name.starts_with(&front));
         attributes.push(Flag::Extension(word(if children { "HasChildren" } else { "HasNoChildren" })));
-        attributes.extend(mailbox.special_use.and_then(flags::attribute));
+        attributes.extend(mailbox.special_use.filter(|_| special).and_then(flags::attribute));
         attributes
     }
 }

@@ -96,8 +96,9 @@ impl Session<'_> {
     /// Somebody is here now. Gives what there is for them.
     fn enter(&mut self, account: u64) -> Extensions {
         let off = self.host.accounts.imap_without(account);
-        self.user = Some(User { account: AccountId(account) });
-        off.into_iter().fold(super::extensions(), Extensions::switched_off)
+        let extensions = off.into_iter().fold(super::extensions(), Extensions::switched_off);
+        self.user = Some(User { account: AccountId(account), extensions });
+        extensions
     }
 }
 

@@ -11,10 +11,10 @@ use imap_codec::extension::status::{StatusAttribute, StatusAttributes, StatusVal
 use imap_codec::response::{Code, Data};
 use imap_codec::server::Answer;
 use imap_codec::types::{Delimiter, Flags};
-use mailstore::{Actor, Intent};
 use mailstore::commit::Outcome;
 use mailstore::mailbox::{INBOX, MailboxId, MailboxStatus, normalise};
 use mailstore::message::{Flags as MarkFlags, UnixTime};
+use mailstore::{Actor, Intent};
 use tracing::info;
 
 use super::copy::{MOVED_AT_ONCE, moved, pick};
@@ -25,7 +25,7 @@ use crate::store::Snapshot;
 
 impl Session<'_> {
     pub(super) async fn create(
-        &mut self,
+        &self,
         mailbox: &Mailbox<'_>,
         uses: &Flags<'_>,
         answer: &mut Answer<'_>,
@@ -52,8 +52,7 @@ impl Session<'_> {
             }
         }
         let now = UnixTime(self.host.store.system().unix_seconds());
-        let intent =
-            Intent::CreateMailbox { account: user.account, name: name.to_owned(), special_use, now };
+        let intent = Intent::CreateMailbox { account: user.account, name: name.to_owned(), special_use, now };
         if let Err(end) = self.commit(vec![intent]).await? {
             return Ok(end);
         }
@@ -71,7 +70,7 @@ impl Session<'_> {
         Ok(End::ok("made"))
     }
 
-    pub(super) async fn delete(&mut self, mailbox: &Mailbox<'_>) -> io::Result<End> {
+    pub(super) async fn delete(&self, mailbox: &Mailbox<'_>) -> io::Result<End> {
         let status = match self.find(mailbox).await {
             Ok(status) => status,
             Err(end) => return Ok(end),
@@ -138,7 +137,7 @@ impl Session<'_> {
         Ok(End::ok("renamed"))
     }
 
-    pub(super) async fn subscribe(&mut self, mailbox: &Mailbox<'_>, on: bool) -> io::Result<End> {
+    pub(super) async fn subscribe(&self, mailbox: &Mailbox<'_>, on: bool) -> io::Result<End> {
         let Some(user) = self.user else { return Ok(End::no("nobody has logged in")) };
         let (account, name) = (user.account, mailbox.as_str().to_owned());
         let intent =
@@ -147,7 +146,7 @@ impl Session<'_> {
     }
 
     pub(super) async fn status(
-        &mut self,
+        &self,
         mailbox: &Mailbox<'_>,
         items: StatusAttributes,
         answer: &mut Answer<'_>,

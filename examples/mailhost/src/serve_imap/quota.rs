@@ -35,7 +35,8 @@ impl Session<'_> {
         let Some(user) = self.user else { return };
         let quota = self.host.store.quota(user.account).await;
         // RFC 9208 §5: STORAGE is in units of 1,024 octets. What has no limit is not named.
-        let storage = ("STORAGE", quota.used_octets.div_ceil(1_024), quota.limit_octets.map(|limit| limit / 1_024));
+        let storage =
+            ("STORAGE", quota.used_octets.div_ceil(1_024), quota.limit_octets.map(|limit| limit / 1_024));
         let messages = ("MESSAGE", quota.used_messages, quota.limit_messages);
         let resources = [storage, messages].into_iter().filter_map(|(name, usage, limit)| {
             Some(Usage { resource: Atom::new(name).ok()?, usage, limit: limit? })

@@ -9,9 +9,9 @@ use imap_codec::command::{Search as Asked, SearchKey, SearchKeys};
 use imap_codec::extension::esearch::{Esearch, ReturnOptions};
 use imap_codec::response::{Code, Data};
 use imap_codec::server::Answer;
+use imap_codec::types::Date;
 use imap_codec::types::sequence::SequenceSet;
 use imap_codec::types::string::{Atom, IString};
-use imap_codec::types::Date;
 use mailstore::message::{Flags, Message};
 use mailstore::search::{self, Day, Event, Facts, Key, Numbers, Query, Search};
 use tracing::warn;
@@ -163,7 +163,13 @@ impl Found {
         self.ends = Some((self.ends.map_or(facts, |(first, _)| first), facts));
     }
 
-    fn unreadable(&mut self, selected: &Selected, message: Option<&Message>, error: &io::Error, search: &mut Search) {
+    fn unreadable(
+        &mut self,
+        selected: &Selected,
+        message: Option<&Message>,
+        error: &io::Error,
+        search: &mut Search,
+    ) {
         let uid = message.map_or(0, |message| message.uid().get());
         warn!(mailbox = selected.id.get(), uid, %error, "a message cannot be searched");
         self.unreadable = true;
@@ -201,9 +207,10 @@ impl Found {
             (Some(_), _) => Some(self.mod_seq),
             _ => None,
         };
-        let ranges = self.numbers.iter().filter_map(|range| {
-            Some(NonZeroU32::new(*range.start())?..=NonZeroU32::new(*range.end())?)
-        });
+        let ranges = self
+            .numbers
+            .iter()
+            .filter_map(|range| Some(NonZeroU32::new(*range.start())?..=NonZeroU32::new(*range.end())?));
         Esearch {
             tag: IString::try_from(tag).ok(),
             uid,

@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use bytes::BytesMut;
 use imap_codec::Mailbox;
 use imap_codec::command::Select;
+use imap_codec::extension::Extension;
 use imap_codec::extension::list_extended::ListEntry;
 use imap_codec::response::{Code, Data, Status};
 use imap_codec::server::Answer;
@@ -38,7 +39,8 @@ impl Session<'_> {
         let Some(mailbox) = self.host.store.load(actor, status.id).await else {
             return End::no((Code::Unavailable, "this mailbox cannot be opened now"));
         };
-        tell(&mailbox, read_only, &select.mailbox, answer, out);
+        let mod_seq = self.has(Extension::Condstore);
+        tell(&mailbox, read_only, mod_seq, &select.mailbox, answer, out);
         self.selected = Some(Selected::new(mailbox, watch, read_only));
         let code = if read_only { Code::ReadOnly } else { Code::ReadWrite };
         End::ok((code, "opened"))
@@ -68,6 +70,7 @@ impl Session<'_> {
 fn tell(
     mailbox: &Snapshot,
     read_only: bool,
+    mod_seq: bool,
     asked: &Mailbox<'_>,
     answer: &mut Answer<'_>,
     out: &mut BytesMut,
@@ -84,7 +87,9 @@ fn tell(
     if let Some(next) = status.uid_next.and_then(|next| NonZeroU32::new(next.get())) {
         code(Code::UidNext(next), "the next UID");
     }
-    code(Code::HighestModSeq(status.highest_mod_seq.get()), "the last change");
+    if mod_seq {
+        code(Code::HighestModSeq(status.highest_mod_seq.get()), "the last change");
+    }
     if answer.rev2() {
         // RFC 9051 §6.3.2: the name as LIST gives it, and the one that was asked for if that is another.
         if let Ok(name) = Mailbox::new(status.name.as_str()) {
@@ -97,7 +102,8 @@ fn tell(
     // Deviates from RFC 3501 §2.3.2: who was told of a message first is not kept, and none is ever recent.
     answer.untagged(&Data::Recent(0), out);
     if status.unseen > 0
-        && let Some(first) = mailbox.messages.iter().position(|message| !message.flags().contains(Flags::SEEN))
+        && let Some(first) =
+            mailbox.messages.iter().position(|message| !message.flags().contains(Flags::SEEN))
         && let Some(first) = number(first)
     {
         answer.untagged(&Data::Status(Status::ok("the first unseen").with(Code::Unseen(first))), out);

@@ -44,7 +44,17 @@ pub(super) struct Selected {
 impl Selected {
     pub(super) fn new(told: Snapshot, watch: Watch, read_only: bool) -> Self {
         let id = told.status.id;
-        Self { id, read_only, told, now: None, watch, stale: false, known: BTreeMap::new(), known_last: None, saved: Vec::new() }
+        Self {
+            id,
+            read_only,
+            told,
+            now: None,
+            watch,
+            stale: false,
+            known: BTreeMap::new(),
+            known_last: None,
+            saved: Vec::new(),
+        }
     }
 
     /// The newest view.
@@ -202,12 +212,7 @@ impl Session<'_> {
 }
 
 /// Says which flags there are, and which can be kept.
-pub(super) fn tell_flags(
-    mailbox: &Snapshot,
-    read_only: bool,
-    hearer: &mut impl Hearer,
-    out: &mut BytesMut,
-) {
+pub(super) fn tell_flags(mailbox: &Snapshot, read_only: bool, hearer: &mut impl Hearer, out: &mut BytesMut) {
     let keywords = &mailbox.status.keywords;
     hearer.hear(&Data::Flags(flags::known(keywords, false)), out);
     let (permanent, text) = if read_only {

@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 use bytes::BytesMut;
 use imap_codec::Verb;
 use imap_codec::extension::id::Id;
+use imap_codec::extension::{Extension, Extensions};
 use imap_codec::response::{Code, Data, Reply};
 use imap_codec::server::{Answer, Idling};
 use imap_codec::types::string::IString;
+use mailstore::commit::Receipt;
 use mailstore::error::Refusal;
 use mailstore::mailbox::AccountId;
-use mailstore::commit::Receipt;
 use mailstore::{Actor, Commit, Failure, Intent};
 use tracing::warn;
 
@@ -42,6 +43,8 @@ pub(super) struct Session<'h> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct User {
     pub(super) account: AccountId,
+    /// What there is for them.
+    pub(super) extensions: Extensions,
 }
 
 /// How a command ends.
@@ -107,7 +110,9 @@ impl<'h> Session<'h> {
                 self.selected = None;
                 return End::ok("left").answer(answer, out);
             }
-            Verb::Create { mailbox, special_use } => self.create(&mailbox, &special_use, &mut answer, out).await?,
+            Verb::Create { mailbox, special_use } => {
+                self.create(&mailbox, &special_use, &mut answer, out).await?
+            }
             Verb::Delete(mailbox) => self.delete(&mailbox).await?,
             Verb::Rename(from, to) => self.rename(&from, &to).await?,
             Verb::Subscribe(mailbox) => self.subscribe(&mailbox, true).await?,
@@ -129,7 +134,9 @@ impl<'h> Session<'h> {
                 self.store(uid, &set, &change, &mut answer, wire, out).await?
             }
             Verb::Copy { uid, set, mailbox } => self.copy(uid, &set, &mailbox).await?,
-            Verb::Move { uid, set, mailbox } => self.move_messages(uid, &set, &mailbox, &mut answer, wire, out).await?,
+            Verb::Move { uid, set, mailbox } => {
+                self.move_messages(uid, &set, &mailbox, &mut answer, wire, out).await?
+            }
             // SETQUOTA, and whatever a later version of the codec understands and does not announce.
             _ => End::no((Code::Cannot, "not here")),
         };
@@ -146,6 +153,11 @@ impl<'h> Session<'h> {
     ) -> io::Result<()> {
         self.update(&mut answer, wire, out).await?;
         end.answer(answer, out)
+    }
+
+    /// Whether this is there for who has logged in.
+    pub(super) fn has(&self, extension: Extension) -> bool {
+        self.user.is_some_and(|user| user.extensions.has(extension))
     }
 
     /// Commits in the name of who has logged in; what is refused comes back as the answer.
@@ -235,7 +247,9 @@ pub(super) fn said(failure: &Failure) -> Reply<'static> {
     match failure {
         Failure::NoSpace => (Code::Limit, "the disk is full").into(),
         Failure::Refused(refusal) => refused(refusal),
-        Failure::Disk | Failure::Unknown => (Code::Unavailable, "the disk failed, nothing was changed").into(),
+        Failure::Disk | Failure::Unknown => {
+            (Code::Unavailable, "the disk failed, nothing was changed").into()
+        }
     }
 }
 

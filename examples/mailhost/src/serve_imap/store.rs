@@ -10,9 +10,9 @@ use imap_codec::server::Answer;
 use imap_codec::types::flag::Flags as Words;
 use imap_codec::types::sequence::SequenceSet;
 use mailstore::Intent;
+use mailstore::commit::Outcome;
 use mailstore::mailbox::{ModSeq, Uid};
 use mailstore::message::FlagChange;
-use mailstore::commit::Outcome;
 
 use super::flags::{self, Names};
 use super::selected::{flush, number};
@@ -56,8 +56,7 @@ impl Session<'_> {
         };
         let (mut modified, mut gone) = (Vec::new(), false);
         let mut places = places.into_iter().flatten();
-        loop {
-            let Some(selected) = &self.selected else { break };
+        while let Some(selected) = &self.selected {
             let part: Vec<(usize, Uid)> = places
                 .by_ref()
                 .take(AT_ONCE)
@@ -66,8 +65,12 @@ impl Session<'_> {
             if part.is_empty() {
                 break;
             }
-            let intent =
-                |(_, uid): &(usize, Uid)| Intent::Store { mailbox, uid: *uid, change: flag_change.clone(), unchanged_since };
+            let intent = |(_, uid): &(usize, Uid)| Intent::Store {
+                mailbox,
+                uid: *uid,
+                change: flag_change.clone(),
+                unchanged_since,
+            };
             let receipt = match self.commit(part.iter().map(intent).collect()).await? {
                 Ok(receipt) => receipt,
                 Err(end) => return Ok(end),

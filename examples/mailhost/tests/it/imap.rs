@@ -61,7 +61,7 @@ impl Imap {
     #[track_caller]
     pub(crate) fn of(host: &Host, name: &str) -> Self {
         let mut this = Self::connect(host);
-        this.ok(&format!("LOGIN {name}@example.test {PASSWORD:?}"));
+        this.ok(format!("LOGIN {name}@example.test {PASSWORD:?}"));
         this
     }
 
@@ -165,7 +165,12 @@ impl Imap {
     #[track_caller]
     pub(crate) fn refused(&mut self, command: impl AsRef<[u8]>, code: &str) {
         let said = self.no(command.as_ref());
-        assert!(said.end.starts_with(&format!("NO [{code}] ")), "{}: {} instead of {code}", command.as_ref().escape_ascii(), said.end);
+        assert!(
+            said.end.starts_with(&format!("NO [{code}] ")),
+            "{}: {} instead of {code}",
+            command.as_ref().escape_ascii(),
+            said.end
+        );
     }
 
     /// Begins IDLE; what is told before the client waits is left out.

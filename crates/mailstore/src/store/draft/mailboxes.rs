@@ -166,7 +166,8 @@ impl Draft<'_> {
             };
             self.own.mailboxes.insert(id, found);
         }
-        let working = self.own.mailboxes.get_mut(&id).and_then(Option::as_mut).ok_or(Refusal::NoSuchMailbox)?;
+        let working =
+            self.own.mailboxes.get_mut(&id).and_then(Option::as_mut).ok_or(Refusal::NoSuchMailbox)?;
         authorise(self.actor, working.account, Right::Write)?;
         Ok((id, working))
     }

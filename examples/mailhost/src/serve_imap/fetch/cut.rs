@@ -57,7 +57,13 @@ pub(super) enum Octets {
     Held(Bytes),
     /// Of what comes out when these octets of the message are worked on, so many, from the first wanted one on. The
     /// first slice has been read.
-    Streamed { range: Range<u64>, work: Work, skip: u64, size: u64, first: Bytes },
+    Streamed {
+        range: Range<u64>,
+        work: Work,
+        skip: u64,
+        size: u64,
+        first: Bytes,
+    },
 }
 
 /// What is done with octets on their way.
@@ -285,7 +291,7 @@ impl Meant {
     async fn begin(self, reader: &Reader, message: &Message) -> io::Result<Cut> {
         let range = self.wanted();
         if matches!(self.work, Work::Nothing) {
-            let first = reader.read_within(message, range.clone()).await?;
+            let first = front(reader, message, range.clone()).await?;
             let size = range.end - range.start;
             return Ok(Cut::Octets(Octets::Streamed { range, work: self.work, skip: 0, size, first }));
         }
@@ -307,7 +313,7 @@ impl Meant {
             Some(partial) => mime::partial(0..size, partial.offset, partial.count.get()),
             None => 0..size,
         };
-        let first = reader.read_within(message, range.clone()).await?;
+        let first = front(reader, message, range.clone()).await?;
         let (skip, size) = (wanted.start, wanted.end - wanted.start);
         Ok(Cut::Octets(Octets::Streamed { range, work: self.work, skip, size, first }))
     }
@@ -381,6 +387,13 @@ impl Octets {
             slice = reader.read_within(message, at..range.end).await?;
         }
     }
+}
+
+/// The first octets of a range, from more than one place on disk if need be: when they can be had, a response is begun.
+async fn front(reader: &Reader, message: &Message, range: Range<u64>) -> io::Result<Bytes> {
+    let end = range.end.min(range.start.saturating_add(SMALL));
+    let mut read = reader.read_all(std::iter::once((message, range.start..end))).await;
+    read.pop().unwrap_or_else(|| Err(io::ErrorKind::UnexpectedEof.into()))
 }
 
 /// What is held of all messages that are read together.

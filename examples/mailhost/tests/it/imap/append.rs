@@ -9,7 +9,7 @@ fn a_message_is_kept_as_it_came_with_flags_and_date() {
     let mut imap = Imap::anna(&host);
     imap.send("a APPEND Drafts (\\Draft $x) \" 1-Jan-2020 10:00:00 +0100\" {20}\r\n");
     imap.line("+ ");
-    imap.send("Subject: \u{e4}\r\n\r\nabc\r\n");
+    imap.send("Subject: \u{e4}\r\n\r\nabc\r\n\r\n");
     let said = imap.until("a ");
     assert_eq!(said.code("APPENDUID")[1], "1");
     // Into the mailbox that is open: it is told before the answer.

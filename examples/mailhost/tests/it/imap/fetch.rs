@@ -15,7 +15,8 @@ const MULTIPART: &str = "From: Ann <ann@example.test>\r\nTo: ben@example.test\r\
 #[track_caller]
 fn octets(said: &Said, name: &str) -> Vec<u8> {
     let data = said.data.concat();
-    let at = memchr::memmem::find(&data, name.as_bytes()).unwrap_or_else(|| panic!("no {name}: {:?}", said.lines()));
+    let at = memchr::memmem::find(&data, name.as_bytes())
+        .unwrap_or_else(|| panic!("no {name}: {:?}", said.lines()));
     let rest = &data[at + name.len()..];
     let open = rest.iter().position(|octet| *octet == b'{').expect("a literal");
     let close = rest.iter().position(|octet| *octet == b'}').expect("a literal");
@@ -44,13 +45,18 @@ fn every_item_is_told() {
     let said = imap.ok("UID FETCH 1 BODYSTRUCTURE");
     assert_eq!(
         said.lines(),
-        ["1 FETCH (UID 1 BODYSTRUCTURE ((\"text\" \"plain\" (\"charset\" \"utf-8\") NIL NIL \"base64\" 12 0 NIL NIL NIL NIL)\
+        [
+            "1 FETCH (UID 1 BODYSTRUCTURE ((\"text\" \"plain\" (\"charset\" \"utf-8\") NIL NIL \"base64\" 12 0 NIL NIL NIL NIL)\
           (\"message\" \"rfc822\" NIL NIL NIL \"7BIT\" 24 (NIL \"within\" NIL NIL NIL NIL NIL NIL NIL NIL) \
           (\"TEXT\" \"PLAIN\" (\"CHARSET\" \"US-ASCII\") NIL NIL \"7BIT\" 5 0 NIL NIL NIL NIL) 2 NIL NIL NIL NIL) \
-          \"mixed\" (\"boundary\" \"b\") NIL NIL NIL))"]
+          \"mixed\" (\"boundary\" \"b\") NIL NIL NIL))"
+        ]
     );
     let full = imap.ok("FETCH 1 FULL").lines().remove(0);
-    assert!(full.contains(" BODY ((\"text\" \"plain\" (\"charset\" \"utf-8\") NIL NIL \"base64\" 12 0)"), "{full}");
+    assert!(
+        full.contains(" BODY ((\"text\" \"plain\" (\"charset\" \"utf-8\") NIL NIL \"base64\" 12 0)"),
+        "{full}"
+    );
     assert!(full.ends_with(" 2) \"mixed\"))"), "{full}");
 }
 
@@ -99,7 +105,9 @@ fn every_section_is_what_it_names() {
     let several = imap.ok("FETCH 1 (BODY[1] UID BODY[2.TEXT] BINARY.SIZE[1] BODY[7] FLAGS)");
     assert_eq!(
         several.lines(),
-        ["1 FETCH (BODY[1] {12}\r\naGVsbG8AIQ== UID 1 BODY[2.TEXT] {5}\r\ninner BINARY.SIZE[1] 7 BODY[7] NIL FLAGS ())"]
+        [
+            "1 FETCH (BODY[1] {12}\r\naGVsbG8AIQ== UID 1 BODY[2.TEXT] {5}\r\ninner BINARY.SIZE[1] 7 BODY[7] NIL FLAGS ())"
+        ]
     );
     assert_eq!(imap.ok("FETCH 1 BODY[3.TEXT]").lines(), ["1 FETCH (BODY[3.TEXT] NIL)"]);
 }
@@ -113,15 +121,15 @@ fn who_fetches_a_message_has_seen_it() {
         imap.append("INBOX", "Subject: x\r\n\r\ny\r\n");
     }
     imap.ok("SELECT INBOX");
-    assert_eq!(
-        imap.ok("FETCH 1 (BODY.PEEK[] BODY.PEEK[TEXT] RFC822.HEADER FLAGS)").lines().len(),
-        1
-    );
+    assert_eq!(imap.ok("FETCH 1 (BODY.PEEK[] BODY.PEEK[TEXT] RFC822.HEADER FLAGS)").lines().len(), 1);
     assert!(imap.ok("STATUS INBOX (UNSEEN)").has("STATUS INBOX (UNSEEN 3)"));
     let said = imap.ok("FETCH 1:2 BODY[TEXT]");
     assert_eq!(
         said.lines(),
-        ["1 FETCH (FLAGS (\\Seen) BODY[TEXT] {3}\r\ny\r\n)", "2 FETCH (FLAGS (\\Seen) BODY[TEXT] {3}\r\ny\r\n)"]
+        [
+            "1 FETCH (FLAGS (\\Seen) BODY[TEXT] {3}\r\ny\r\n)",
+            "2 FETCH (FLAGS (\\Seen) BODY[TEXT] {3}\r\ny\r\n)"
+        ]
     );
     assert_eq!(imap.ok("FETCH 1 BODY[TEXT]").lines(), ["1 FETCH (BODY[TEXT] {3}\r\ny\r\n)"]);
     // What is told has been kept.
@@ -147,7 +155,11 @@ fn mail_that_came_by_smtp_is_given_back_octet_for_octet() {
         let said = imap.ok(format!("FETCH {number} (RFC822.SIZE BODY.PEEK[])"));
         let whole = octets(&said, "BODY[] ");
         assert!(whole.ends_with(message.as_bytes()));
-        assert!(whole.starts_with(b"Return-Path: <carla@far.test>\r\nDelivered-To: anna@example.test\r\nReceived: "));
+        assert!(
+            whole.starts_with(
+                b"Return-Path: <carla@far.test>\r\nDelivered-To: anna@example.test\r\nReceived: "
+            )
+        );
         assert!(said.lines()[0].contains(&format!("RFC822.SIZE {} ", whole.len())));
         let header = octets(&imap.ok(format!("FETCH {number} BODY.PEEK[HEADER]")), "[HEADER] ");
         let text = octets(&imap.ok(format!("FETCH {number} BODY.PEEK[TEXT]")), "[TEXT] ");

@@ -20,7 +20,10 @@ fn what_is_asked_over_and_over_is_done_once() {
     let set = vec!["1:*"; 16_000].join(",");
     assert_eq!(imap.ok(format!("FETCH {set} UID")).lines().len(), 3);
     assert_eq!(imap.ok(format!("UID STORE {set} +FLAGS.SILENT (\\Seen)")).lines().len(), 0);
-    assert_eq!(imap.ok(format!("UID SEARCH UID {}", vec!["1:4294967295"; 4_000].join(","))).lines(), ["SEARCH 1 2 3"]);
+    assert_eq!(
+        imap.ok(format!("UID SEARCH UID {}", vec!["1:4294967295"; 4_000].join(","))).lines(),
+        ["SEARCH 1 2 3"]
+    );
     assert_eq!(imap.ok("UID FETCH 4294967295:1 UID").lines().len(), 3);
     imap.refused(format!("FETCH 1 ({})", vec!["BODY.PEEK[]"; 5_000].join(" ")), "LIMIT");
     imap.bad(format!("FETCH {} UID", "1,".repeat(40_000)));
@@ -64,6 +67,9 @@ fn who_does_not_read_keeps_nobody_waiting() {
     assert_eq!(other.ok("FETCH 1 FLAGS").lines(), ["1 FETCH (FLAGS (\\Seen))"]);
     // It gets all of it when it likes.
     for _ in 0..3 {
-        assert_eq!(imap.until("a ").data[0].len(), large.len() + format!("1 FETCH (BODY[] {{{}}}\r\n)", large.len()).len());
+        assert_eq!(
+            imap.until("a ").data[0].len(),
+            large.len() + format!("1 FETCH (BODY[] {{{}}}\r\n)", large.len()).len()
+        );
     }
 }

@@ -94,7 +94,9 @@ fn inbox_is_renamed_by_moving_what_is_in_it() {
     assert!(imap.ok("STATUS kept (MESSAGES)").has("STATUS kept (MESSAGES 1)"));
     assert_eq!(listed(&mut imap, "LIST \"\" INBOX*").len(), 2);
     imap.ok("EXAMINE kept");
-    assert!(imap.ok("FETCH 1 (FLAGS BODY.PEEK[TEXT])").has("1 FETCH (FLAGS (\\Flagged) BODY[TEXT] {3}\r\n1\r\n)"));
+    assert!(
+        imap.ok("FETCH 1 (FLAGS BODY.PEEK[TEXT])").has("1 FETCH (FLAGS (\\Flagged) BODY[TEXT] {3}\r\n1\r\n)")
+    );
 }
 
 #[test]
@@ -152,7 +154,8 @@ fn status_says_everything_that_can_be_asked() {
     let mut imap = Imap::anna(&host);
     imap.append("Archive (\\Seen)", "Subject: 1\r\n\r\n");
     imap.append("Archive (\\Deleted)", "Subject: 22\r\n\r\n");
-    let said = imap.ok("STATUS Archive (MESSAGES RECENT UIDNEXT UNSEEN DELETED SIZE APPENDLIMIT DELETED-STORAGE)");
+    let said =
+        imap.ok("STATUS Archive (MESSAGES RECENT UIDNEXT UNSEEN DELETED SIZE APPENDLIMIT DELETED-STORAGE)");
     let expected = "STATUS Archive (MESSAGES 2 RECENT 0 UIDNEXT 3 UNSEEN 1 DELETED 1 SIZE 29 DELETED-STORAGE 15 \
                     APPENDLIMIT 52428800)";
     assert!(said.has(expected), "{:?}", said.lines());
@@ -160,5 +163,8 @@ fn status_says_everything_that_can_be_asked() {
     assert!(said.lines()[0].contains("UIDVALIDITY 1"), "{:?}", said.lines());
     imap.refused("STATUS nothing (MESSAGES)", "NONEXISTENT");
     let both = imap.ok("LIST \"\" Ar* RETURN (STATUS (MESSAGES UNSEEN))");
-    assert_eq!(both.lines(), ["LIST (\\HasNoChildren \\Archive) \"/\" Archive", "STATUS Archive (MESSAGES 2 UNSEEN 1)"]);
+    assert_eq!(
+        both.lines(),
+        ["LIST (\\HasNoChildren \\Archive) \"/\" Archive", "STATUS Archive (MESSAGES 2 UNSEEN 1)"]
+    );
 }

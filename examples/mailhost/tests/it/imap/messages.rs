@@ -84,7 +84,10 @@ fn what_is_marked_goes_and_nothing_else() {
     imap.ok("SELECT INBOX");
     imap.ok("STORE 1 +FLAGS (\\Deleted)");
     imap.ok("UNSELECT");
-    assert!(imap.ok("STATUS INBOX (MESSAGES DELETED UIDNEXT)").has("STATUS INBOX (MESSAGES 2 UIDNEXT 7 DELETED 1)"));
+    assert!(
+        imap.ok("STATUS INBOX (MESSAGES DELETED UIDNEXT)")
+            .has("STATUS INBOX (MESSAGES 2 UIDNEXT 7 DELETED 1)")
+    );
 }
 
 #[test]

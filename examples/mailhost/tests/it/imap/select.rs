@@ -13,7 +13,10 @@ fn a_mailbox_says_what_it_holds_when_it_is_opened() {
     let lines = said.lines();
     let flags = "FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Work)";
     assert_eq!(lines[0], flags);
-    assert_eq!(lines[1], "OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Work \\*)] these are kept");
+    assert_eq!(
+        lines[1],
+        "OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Work \\*)] these are kept"
+    );
     assert_eq!(lines[2], "2 EXISTS");
     assert!(lines[3].starts_with("OK [UIDVALIDITY ") && lines[4].starts_with("OK [UIDNEXT 3] "), "{lines:?}");
     assert!(lines[5].starts_with("OK [HIGHESTMODSEQ ") && lines[6] == "0 RECENT", "{lines:?}");
@@ -21,7 +24,11 @@ fn a_mailbox_says_what_it_holds_when_it_is_opened() {
     assert!(said.starts_with("OK [READ-WRITE] "));
 
     let said = imap.ok("EXAMINE Drafts");
-    assert!(said.lines()[0].starts_with("OK [CLOSED] ") && said.starts_with("OK [READ-ONLY] "), "{:?}", said.lines());
+    assert!(
+        said.lines()[0].starts_with("OK [CLOSED] ") && said.starts_with("OK [READ-ONLY] "),
+        "{:?}",
+        said.lines()
+    );
     assert!(said.lines().iter().any(|line| line.starts_with("OK [PERMANENTFLAGS ()] ")));
     imap.refused("SELECT nothing", "NONEXISTENT");
     imap.bad("FETCH 1 FLAGS");
