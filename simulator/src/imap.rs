@@ -145,6 +145,12 @@ async fn live(
     tasks.spawn(Site::live(Arc::clone(&world), 0).instrument(info_span!("host", name = "mx0.test")));
     world.sites[0].ready().await;
     set_quota(&world).await;
+    for account in 0..shared.accounts() {
+        match read(&shared, account).await {
+            Ok((readings, ..)) => lock(&shared.model).start(account, &readings),
+            Err(error) => lock(&shared.model).violated(format!("account {account} cannot be read: {error}")),
+        }
+    }
     world.network.set_weather(world.plan.weather);
     let mut everybody = 0;
     for number in 0..options.sessions {

@@ -318,7 +318,11 @@ impl Client<'_> {
             92 => Kind::Delete { name, id: 0 },
             93 => {
                 let to = (*self.dice.pick(&ROOTS)).to_owned();
-                let from = if self.dice.chance(600) { (*self.dice.pick(&ROOTS)).to_owned() } else { name };
+                let from = if self.dice.chance(600) || name == "INBOX" {
+                    (*self.dice.pick(&ROOTS)).to_owned()
+                } else {
+                    name
+                };
                 Kind::Rename { from, to, id: 0 }
             }
             94..=96 => Kind::Subscribe { name, on: self.dice.chance(500) },
@@ -651,7 +655,8 @@ impl Kind {
                         false => seen.first.get(uid).and_then(|(_, mod_seq)| *mod_seq),
                     };
                     if let Some(mod_seq) = mod_seq {
-                        model.changed(mailbox, *uid, mod_seq, floor, &who);
+                        let change = (set_flags, clear);
+                        model.changed(mailbox, *uid, id, change, mod_seq, (from, floor), &who);
                     }
                     if silent
                         && !seen.first.contains_key(uid)

@@ -112,6 +112,8 @@ pub struct Mailbox {
     removals: Vec<Removal>,
     /// Somebody has seen since that it was not deleted.
     proved: bool,
+    /// It was not there any more when all rested.
+    dead: bool,
     /// The highest of each that anybody was told.
     top: Floor,
 }
@@ -299,6 +301,7 @@ impl Model {
                     used: BTreeSet::new(),
                     removals: Vec::new(),
                     proved: false,
+                    dead: false,
                     top: Floor::default(),
                 });
                 self.by_validity.insert((account, validity), index);
@@ -347,7 +350,7 @@ impl Model {
     fn may_be_deleted(&self, mailbox: usize) -> bool {
         let of = &self.mailboxes[mailbox];
         let own = |deletion: &&Deletion| deletion.account == of.account && of.names.contains(&deletion.name);
-        !of.proved && self.deletions.iter().any(|deletion| own(&deletion))
+        of.dead || !of.proved && self.deletions.iter().any(|deletion| own(&deletion))
     }
 
     /// The highest UIDVALIDITY that a name has had.
@@ -741,11 +744,26 @@ impl Model {
     }
 
     /// The changes of a command were told with this mod-sequence.
-    pub fn changed(&mut self, mailbox: usize, uid: u32, mod_seq: u64, floor: Floor, who: &str) {
-        let message = self.mailboxes[mailbox].messages.get(&uid);
-        let old =
-            message.and_then(|message| message.states.get(&mod_seq)).is_some_and(|(_, at)| *at < self.now);
-        if mod_seq <= floor.mod_seq && !old {
+    #[expect(clippy::too_many_arguments, reason = "what was changed, and all that was told of it")]
+    pub fn changed(
+        &mut self,
+        mailbox: usize,
+        uid: u32,
+        id: u64,
+        (set, clear): (FlagSet, FlagSet),
+        mod_seq: u64,
+        (from, floor): (Tick, Floor),
+        who: &str,
+    ) {
+        if mod_seq > floor.mod_seq {
+            return;
+        }
+        let Some(message) = self.mailboxes[mailbox].messages.get(&uid) else { return };
+        let mut without = message.clone();
+        without.writes.retain(|write| write.id != id);
+        let (may, may_not) = Self::allowed(&without, from, self.now);
+        // Where nothing changed, the old number stays.
+        if set & !may != 0 || clear & !may_not != 0 {
             let before = floor.mod_seq;
             self.violated(format!("{who}: a change of UID {uid} has mod-sequence {mod_seq} behind {before}"));
         }
@@ -1007,6 +1025,13 @@ impl Model {
 
     // When all is quiet.
 
+    /// Begins with what was read before anybody did anything.
+    pub fn start(&mut self, account: usize, readings: &[Reading]) {
+        let own = readings.iter().map(|reading| self.mailbox(account, &reading.name, reading.validity, None));
+        let there = own.collect();
+        self.forget(account, readings, &there);
+    }
+
     /// Compares everything that was read with what is known, and begins anew from there.
     pub fn settle(&mut self, account: usize, readings: &[Reading], subscribed: &BTreeSet<String>) {
         let from = self.tick();
@@ -1192,6 +1217,7 @@ impl Model {
             mailbox.proved = false;
             mailbox.names.clear();
             if !there.contains(&index) {
+                mailbox.dead = true;
                 mailbox.messages.clear();
                 continue;
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use super::Options;
 use super::model::{Entry, Model};
@@ -19,7 +19,9 @@ pub(super) struct Shared {
     pub(super) counts: Mutex<Counts>,
     given: AtomicU64,
     /// A multiple of three while they work; else they come together, a first and a second time.
-    phase: watch::Sender<u64>,
+    phase: AtomicU64,
+    /// The phase is another.
+    turn: Notify,
     arrived: Mutex<BTreeMap<usize, Option<Parked>>>,
     arrival: Notify,
 }
@@ -82,7 +84,8 @@ impl Shared {
             model: Mutex::default(),
             counts: Mutex::default(),
             given: AtomicU64::new(0),
-            phase: watch::Sender::new(0),
+            phase: AtomicU64::new(0),
+            turn: Notify::new(),
             arrived: Mutex::default(),
             arrival: Notify::new(),
         }
@@ -112,7 +115,7 @@ impl Shared {
     }
 
     pub(super) fn wants_rest(&self) -> bool {
-        *self.phase.borrow() % 3 != 0
+        !self.phase.load(Ordering::Relaxed).is_multiple_of(3)
     }
 
     /// Rests with all others, if they rest.
@@ -124,17 +127,18 @@ impl Shared {
 
     /// Says that it rests, and waits for the next phase.
     pub(super) async fn attend_once(&self, number: usize, parked: Option<Parked>) {
-        let mut phase = self.phase.subscribe();
+        let turn = self.turn.notified();
         lock(&self.arrived).insert(number, parked);
         self.arrival.notify_one();
-        // The sender lives as long as this.
-        let _ = phase.changed().await;
+        turn.await;
     }
 
     /// The next phase begins; waits until so many have come.
     pub(super) async fn gather(&self, count: usize) -> Vec<Parked> {
         lock(&self.arrived).clear();
-        self.phase.send_modify(|phase| *phase += 1);
+        self.phase.fetch_add(1, Ordering::Relaxed);
+        // In the order in which they came: nothing of a run may be left to chance.
+        self.turn.notify_waiters();
         while lock(&self.arrived).len() < count {
             self.arrival.notified().await;
         }
@@ -144,6 +148,8 @@ impl Shared {
     /// They work again.
     pub(super) fn release(&self) {
         lock(&self.arrived).clear();
-        self.phase.send_modify(|phase| *phase += 1);
+        self.phase.fetch_add(1, Ordering::Relaxed);
+        // In the order in which they came: nothing of a run may be left to chance.
+        self.turn.notify_waiters();
     }
 }
