@@ -31,7 +31,9 @@ fn main() -> std::io::Result<()> {
         store.commit(Commit::of(vec![Intent::CreateMailbox { account, name, special_use: None, now }]));
     }
     run(&mut store, &mut disk);
-    let find = |store: &Store, account, name| store.find(Actor::Host, AccountId(account), name).expect("it was made");
+    let find = |store: &Store, account, name| {
+        store.find(Actor::Host, AccountId(account), name).expect("it was made")
+    };
     let mailboxes =
         [(1, "INBOX"), (1, "Büro"), (2, "INBOX")].map(|(account, name)| find(&store, account, name));
     let deliver = |prefix: &'static str, which: usize| Intent::Deliver {
@@ -93,7 +95,8 @@ fn main() -> std::io::Result<()> {
         Intent::Remove { table: 7, key: Bytes::from_static(b"removed") },
         Intent::DeleteMailbox { mailbox: find(&store, 2, "gone") },
     ]));
-    let (name, now, special_use) = ("new/Büro".to_owned(), UnixTime(1_700_000_200), Some(SpecialUse::Archive));
+    let (name, now, special_use) =
+        ("new/Büro".to_owned(), UnixTime(1_700_000_200), Some(SpecialUse::Archive));
     let prefix = Bytes::from_static(b"Return-Path: <a@example.test>\r\n");
     let change = FlagChange::Replace(flags(Flags::DELETED, "second"));
     for intents in [

@@ -110,7 +110,8 @@ mod tests {
             let is_offset = |word: &str| word.starts_with(|c: char| c.is_ascii_digit());
             while let Some(offset) = words.next() {
                 if is_offset(offset)
-                    && let Some(size) = words.next_if(|size| is_offset(size) || ["-", "k", "n"].contains(size))
+                    && let Some(size) =
+                        words.next_if(|size| is_offset(size) || ["-", "k", "n"].contains(size))
                 {
                     let fields = &mut rows.last_mut().expect("a row has begun").1;
                     fields.push((offset.to_owned(), size.to_owned()));
@@ -162,7 +163,10 @@ mod tests {
         assert_eq!([field(6, 0, 8), field(6, 8, 4), field(6, 12, 8)], [3, 1, 5]);
         assert_eq!([field(8, 0, 2), field(8, 2, 2), field(8, 4, 1), field(8, 5, 1)], [1, 1, 107, 1]);
         assert_eq!([field(12, 0, 8), field(12, 8, 8), field(12, 16, 4)], [12, 4, 78]);
-        assert_eq!([(0, 8), (8, 4), (12, 8), (20, 8)].map(|(at, size)| field(13, at, size)), [3, 1, 5, 0x102]);
+        assert_eq!(
+            [(0, 8), (8, 4), (12, 8), (20, 8)].map(|(at, size)| field(13, at, size)),
+            [3, 1, 5, 0x102]
+        );
         assert_eq!([field(14, 0, 8), field(14, 8, 1)], [9, u64::from(b's')]);
         assert_eq!([field(15, 0, 8), field(15, 8, 8), field(15, 16, 8)], [2, 1_000, u64::MAX]);
         assert_eq!([field(7, 0, 2), field(7, 2, 2), field(7, 4, 1), field(7, 5, 1)], [1, 1, 107, 118]);

@@ -794,12 +794,13 @@ impl Writer {
 
 /// All pieces are taken, also behind one that failed: what follows belongs to others.
 fn joined(pieces: impl Iterator<Item = io::Result<Bytes>>) -> io::Result<Bytes> {
-    pieces.fold(Ok(BytesMut::new()), |octets, piece| {
-        let mut octets = octets?;
-        octets.extend_from_slice(&piece?);
-        Ok(octets)
-    })
-    .map(BytesMut::freeze)
+    pieces
+        .fold(Ok(BytesMut::new()), |octets, piece| {
+            let mut octets = octets?;
+            octets.extend_from_slice(&piece?);
+            Ok(octets)
+        })
+        .map(BytesMut::freeze)
 }
 
 /// Records that are read at a time.
@@ -817,7 +818,8 @@ mod tests {
 
     #[test]
     fn pieces_behind_one_that_cannot_be_read_go_to_nobody_else() {
-        let all = [Err(io::ErrorKind::InvalidData.into()), Ok("body".into()), Ok("an".into()), Ok("other".into())];
+        let all =
+            [Err(io::ErrorKind::InvalidData.into()), Ok("body".into()), Ok("an".into()), Ok("other".into())];
         let mut pieces = all.into_iter();
         assert!(joined(pieces.by_ref().take(2)).is_err());
         assert_eq!(joined(pieces.by_ref().take(2)).unwrap(), "another");

@@ -625,8 +625,9 @@ impl Kind {
                     model.changed_since(mailbox, &set.uids(), &seen.shown, since, from, &who);
                 }
                 if let Some(mark) = mark {
-                    let shown: Vec<u32> = seen.shown.iter().copied().collect();
-                    model.flags_done(mailbox, &shown, mark);
+                    // A host whose disk is full gives the message all the same, and says nothing of `\Seen`.
+                    let told = seen.first.iter().filter(|(_, (flags, _))| flags & SEEN != 0);
+                    model.flags_done(mailbox, &told.map(|(uid, _)| *uid).collect::<Vec<_>>(), mark);
                 }
             }
             Self::Store { set, how, flags, silent, id, changed, .. } => {

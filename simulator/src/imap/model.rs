@@ -105,6 +105,8 @@ pub struct Mailbox {
     pub validity: u64,
     /// What it may be called, or was called.
     names: BTreeSet<String>,
+    /// It has had another name at some time.
+    renamed: bool,
     /// Its messages by UID.
     pub messages: BTreeMap<u32, Message>,
     /// UIDs of messages that are gone for good.
@@ -297,6 +299,7 @@ impl Model {
                     account,
                     validity,
                     names: BTreeSet::new(),
+                    renamed: false,
                     messages: BTreeMap::new(),
                     used: BTreeSet::new(),
                     removals: Vec::new(),
@@ -308,10 +311,11 @@ impl Model {
                 index
             }
         };
-        let renamed = self.mailboxes[index].names.iter().any(|other| other != name)
-            || self.other_names(account, name).len() > 1;
         let names = self.other_names(account, name);
-        self.mailboxes[index].names.extend(names);
+        let of = &mut self.mailboxes[index];
+        of.renamed |= names.len() > 1 || of.names.iter().any(|other| other != name);
+        of.names.extend(names);
+        let renamed = of.renamed;
         let top = self.validities.entry((account, name.to_owned())).or_default();
         *top = validity.max(*top);
         if let Some(floor) = floor
@@ -942,7 +946,9 @@ impl Model {
             if self.mailboxes[mailbox].account == account {
                 let of = &mut self.mailboxes[mailbox].names;
                 let new: Vec<String> = of.iter().filter_map(|name| moved(name, from, to)).collect();
+                let renamed = !new.is_empty();
                 of.extend(new);
+                self.mailboxes[mailbox].renamed |= renamed;
             }
         }
         id

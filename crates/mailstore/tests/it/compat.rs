@@ -101,11 +101,8 @@ fn a_store_of_version_1_is_opened() {
             [0, 1, 2].map(|next| Some(first + next))
         );
         let records = store.records(7, b"", 9);
-        let values: Vec<_> = records
-            .records
-            .iter()
-            .map(|(key, value)| (key.clone(), pieces(&disk, value)))
-            .collect();
+        let values: Vec<_> =
+            records.records.iter().map(|(key, value)| (key.clone(), pieces(&disk, value))).collect();
         store.release(records);
         assert_eq!(values, [(Bytes::from_static(b"kept"), b"value".to_vec())]);
         let quota = |account| store.quota(Actor::Host, AccountId(account)).expect("the host may know");

@@ -1,5 +1,9 @@
 //! The same messages as mail-parser reads them.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "samples are files of another package")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "samples are files of another package"
+)]
 
 use core::fmt::Write as _;
 use std::collections::BTreeMap;
@@ -48,7 +52,8 @@ fn addresses(list: Addresses<'_>) -> String {
 
 fn part_lines(message: &[u8], part: Part<'_>, out: &mut String) {
     let (media, subtype) = part.media();
-    let kind = format!("{}/{}", String::from_utf8_lossy(media), String::from_utf8_lossy(subtype)).to_lowercase();
+    let kind =
+        format!("{}/{}", String::from_utf8_lossy(media), String::from_utf8_lossy(subtype)).to_lowercase();
     match part.kind() {
         Kind::Multipart => {
             writeln!(out, "{kind} of {}", part.parts().count()).expect("a string");
@@ -79,7 +84,16 @@ fn part_lines(message: &[u8], part: Part<'_>, out: &mut String) {
 
 /// What mail-parser makes of it, in the same form.
 fn theirs(message: &[u8]) -> String {
-    let Some(parsed) = MessageParser::new().with_message_ids().with_mime_headers().with_date_headers().with_address_headers().default_header_text().parse(message) else { return "nothing\n".to_owned() };
+    let Some(parsed) = MessageParser::new()
+        .with_message_ids()
+        .with_mime_headers()
+        .with_date_headers()
+        .with_address_headers()
+        .default_header_text()
+        .parse(message)
+    else {
+        return "nothing\n".to_owned();
+    };
     let mut out = String::new();
     let subject = parsed.subject().filter(|subject| !subject.is_empty());
     writeln!(out, "subject {subject:?}").expect("a string");
@@ -140,17 +154,20 @@ const DIFFERENT: &str = include_str!("oracle_differences.tsv");
 #[test]
 fn pythons_sample_messages_are_read_alike_or_for_a_reason() {
     let name = "pythons_sample_messages_are_read_alike_or_for_a_reason";
-    let folders = ["3.11", "3.12", "3.13"].map(|version| format!("/usr/lib/python{version}/test/test_email/data"));
+    let folders =
+        ["3.11", "3.12", "3.13"].map(|version| format!("/usr/lib/python{version}/test/test_email/data"));
     let Some(folder) = folders.iter().map(Path::new).find(|folder| folder.is_dir()) else {
         return skip(name, "python3 is here without its tests (libpython3.11-testsuite)");
     };
     let verdicts: BTreeMap<_, _> = DIFFERENT.lines().filter_map(|line| line.split_once('\t')).collect();
     let (mut count, mut wrong) = (0, Vec::new());
-    let mut files: Vec<_> = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    let mut files: Vec<_> =
+        fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
     files.sort();
     for file in files.iter().filter(|file| file.extension().is_some_and(|end| end == "txt")) {
         let octets = fs::read(file).expect("a sample");
-        let message = String::from_utf8_lossy(&octets).replace("\r\n", "\n").replace('\r', "\n").replace('\n', "\r\n");
+        let message =
+            String::from_utf8_lossy(&octets).replace("\r\n", "\n").replace('\r', "\n").replace('\n', "\r\n");
         let message = if octets.is_ascii() { message.into_bytes() } else { octets };
         crate::mime::check(&message);
         count += 1;

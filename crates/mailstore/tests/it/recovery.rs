@@ -360,7 +360,14 @@ fn earlier_records_in_a_damaged_message_are_not_taken_for_records() {
     let intents = vec![world.deliver(mailbox)];
     world.commit(Some(Bytes::from_static(b"Subject: gone\r\n\r\n")), intents);
     world.drain(&mut nothing);
-    world.commit(None, vec![mailstore::Intent::Expunge { mailbox, uid: mailstore::mailbox::Uid::FIRST, only_deleted: false }]);
+    world.commit(
+        None,
+        vec![mailstore::Intent::Expunge {
+            mailbox,
+            uid: mailstore::mailbox::Uid::FIRST,
+            only_deleted: false,
+        }],
+    );
     world.drain(&mut nothing);
     let file = segments(&world.disk)[0];
     let image = Bytes::copy_from_slice(&world.disk.octets(file).expect("it is there")[8_192..9_192]);
@@ -372,7 +379,14 @@ fn earlier_records_in_a_damaged_message_are_not_taken_for_records() {
     let before = everything(&world.disk);
     assert_eq!(before.len(), 2);
     let view = world.load(mailbox).expect("it is there");
-    let content = view.messages.get(0).expect("there is one").locate(0..u64::MAX).nth(1).expect("prefix and body").extent();
+    let content = view
+        .messages
+        .get(0)
+        .expect("there is one")
+        .locate(0..u64::MAX)
+        .nth(1)
+        .expect("prefix and body")
+        .extent();
     // In the frame, so that the next record is looked for in the message.
     world.disk.flip(content.file, content.at as usize * 8 + 3);
     let (mut store, report) = open(&mut world.disk);

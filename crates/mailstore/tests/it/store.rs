@@ -7,12 +7,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
+use mailstore::commit::{Outcome, Receipt};
 use mailstore::error::Refusal;
 use mailstore::mailbox::{AccountId, MailboxId, Uid};
 use mailstore::message::{NamedFlags, UnixTime};
 use mailstore::operation::{Dir, DiskError, Done, File, Operation};
 use mailstore::os;
-use mailstore::commit::{Outcome, Receipt};
 use mailstore::store::Ticket;
 use mailstore::{Actor, Commit, Event, Failure, Intent, Limits, Source, Store};
 
@@ -76,8 +76,10 @@ fn one_message_for_three_is_one_batch_with_one_sync_and_one_body() {
     assert_eq!(after.syncs - before.syncs, 1);
     assert!(after.octets - before.octets < 51_000, "one body");
     world.check();
-    let bodies: BTreeSet<_> =
-        mailboxes.iter().map(|id| world.load(*id).map(|view| view.messages.get(0).map(|message| message.body()))).collect();
+    let bodies: BTreeSet<_> = mailboxes
+        .iter()
+        .map(|id| world.load(*id).map(|view| view.messages.get(0).map(|message| message.body())))
+        .collect();
     assert_eq!(bodies.len(), 1);
 }
 

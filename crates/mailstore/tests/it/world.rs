@@ -19,8 +19,8 @@ use mailstore::store::{Counters, Ticket};
 use mailstore::upload::Upload;
 use mailstore::{Actor, Commit, Event, Failure, Intent, Limits, Report, Source, Store, View};
 
-pub(crate) use self::model::{Planned, State, flags_text};
 use self::model::Mail;
+pub(crate) use self::model::{Planned, State, flags_text};
 
 #[derive(Debug)]
 struct Uploading {
@@ -680,7 +680,9 @@ impl World {
         let (octets, messages) = state.usage(account);
         let numbers = (quota.used_octets, quota.used_messages, quota.limit_octets, quota.limit_messages);
         if numbers != (octets, messages, limit_octets, limit_messages) {
-            return Err(format!("account {account} has {quota:?}, not {octets} octets and {messages} messages"));
+            return Err(format!(
+                "account {account} has {quota:?}, not {octets} octets and {messages} messages"
+            ));
         }
         let names: Vec<_> = state.subscriptions.iter().filter(|of| of.0 == account).map(|of| &of.1).collect();
         let found = self.store.subscriptions(of.0, of.1);

@@ -95,7 +95,8 @@ impl Session<'_> {
             for (((place, uid), outcome), believed) in part.iter().zip(&receipt.outcomes).zip(believed) {
                 let Outcome::Stored { mod_seq, flags } = outcome else { continue };
                 // RFC 9051 §6.4.6: .SILENT does not hide what others have done in between.
-                let known = believed.is_some_and(|before| flags::changed(before, &flag_change, &keywords) == *flags);
+                let known =
+                    believed.is_some_and(|before| flags::changed(before, &flag_change, &keywords) == *flags);
                 if !change.silent || known {
                     selected.is_told(*place, *uid, *mod_seq);
                 }

@@ -169,7 +169,8 @@ impl State {
         if let (Some(account), Some(before)) = (account, before) {
             let after = self.usage(account);
             let (octets, messages) = self.quotas.get(&account).copied().unwrap_or_default();
-            let over = |limit: Option<u64>, before, after| after > before && limit.is_some_and(|most| after > most);
+            let over =
+                |limit: Option<u64>, before, after| after > before && limit.is_some_and(|most| after > most);
             if over(octets, before.0, after.0) || over(messages, before.1, after.1) {
                 return None;
             }
