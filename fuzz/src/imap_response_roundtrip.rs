@@ -1,32 +1,41 @@
-//! A response is refused, or is written as one message and read back as the same response.
+//! The same as for commands, for responses.
 
+use arbitrary::Unstructured;
 use bytes::BytesMut;
 use imap_codec::encode::Names;
 use imap_codec::fragment::{Bounds, Fragment, Fragmenter, Sender};
-use imap_codec::response::Response;
+use imap_codec::response::{Data, Response};
 
-/// `data` is what a server says.
+use crate::imap_arbitrary;
+
+/// `data` is what a server says; and what the choices that make a response follow from.
 pub fn run(data: &[u8]) {
-    for message in messages(data, Sender::Server) {
-        for names in [Names::Utf7, Names::Utf8] {
-            let Ok(response) = Response::parse(&message, names) else {
-                continue;
-            };
-            let mut out = BytesMut::new();
-            response.encode(names, &mut out);
-            let again = messages(&out, Sender::Server);
-            assert_eq!(again.len(), 1, "one message: {}", out.escape_ascii());
-            let read = Response::parse(&again[0], names).expect("what is written is a response");
-            // Text beyond ASCII goes only to those who can read it.
-            if names == Names::Utf8 || message.is_ascii() {
-                assert_eq!(read, response);
+    let made = imap_arbitrary::data(&mut Unstructured::new(data)).expect("it never runs dry");
+    for names in [Names::Utf7, Names::Utf8] {
+        // Text beyond ASCII goes only to those who can read it.
+        let ascii = !matches!(&made, Data::Status(status) if !status.text.as_str().is_ascii());
+        check(&Response::Untagged(made.clone()), names, names == Names::Utf8 || ascii);
+        for message in messages(data, Sender::Server) {
+            if let Ok(response) = Response::parse(&message, names) {
+                check(&response, names, names == Names::Utf8 || message.is_ascii());
             }
         }
     }
 }
 
+fn check(response: &Response<'_>, names: Names, equal: bool) {
+    let mut out = BytesMut::new();
+    response.encode(names, &mut out);
+    let again = messages(&out, Sender::Server);
+    assert_eq!(again.len(), 1, "one message: {}", out.escape_ascii());
+    let read = Response::parse(&again[0], names).expect("what is written is a response");
+    if equal {
+        assert_eq!(&read, response);
+    }
+}
+
 /// Whole messages, their literals within.
-pub(crate) fn messages(octets: &[u8], sender: Sender) -> Vec<Vec<u8>> {
+pub fn messages(octets: &[u8], sender: Sender) -> Vec<Vec<u8>> {
     let bounds = Bounds { line: 1 << 20, literals: 1 << 20, total: 1 << 21, discard: 0 };
     let (mut reader, mut input, mut all) = (Fragmenter::new(sender), octets, Vec::new());
     while let Some(fragment) = reader.next(&mut input, &bounds, false) {

@@ -1,15 +1,22 @@
 //! The fuzz targets, one module each, without libFuzzer: `run` takes any octets and panics where a property fails.
 
 pub mod common;
+pub mod imap_arbitrary;
 pub mod imap_client_hostile;
+pub mod imap_command_peer;
 pub mod imap_command_roundtrip;
+pub mod imap_differences;
 pub mod imap_fragment_split;
+pub mod imap_response_peer;
 pub mod imap_response_roundtrip;
+pub mod imap_search_keys;
 pub mod imap_sequence_set;
 pub mod imap_server_split;
 pub mod imap_utf7_roundtrip;
 pub mod mailstore_crash;
 pub mod mailstore_journal_recovery;
+pub mod mailstore_mime_scan;
+pub mod mailstore_search;
 pub mod mx_lookup_answers;
 pub mod pop3_client_split;
 pub mod pop3_command_roundtrip;
@@ -58,6 +65,13 @@ pub const TARGETS: &[Target] = &[
         choices: 3,
     },
     Target {
+        name: "imap_command_peer",
+        run: imap_command_peer::run,
+        seeds: "imap-codec",
+        side: Side::Client,
+        choices: 0,
+    },
+    Target {
         name: "imap_command_roundtrip",
         run: imap_command_roundtrip::run,
         seeds: "imap-codec",
@@ -72,10 +86,24 @@ pub const TARGETS: &[Target] = &[
         choices: 3,
     },
     Target {
+        name: "imap_response_peer",
+        run: imap_response_peer::run,
+        seeds: "imap-codec",
+        side: Side::Server,
+        choices: 0,
+    },
+    Target {
         name: "imap_response_roundtrip",
         run: imap_response_roundtrip::run,
         seeds: "imap-codec",
         side: Side::Server,
+        choices: 0,
+    },
+    Target {
+        name: "imap_search_keys",
+        run: imap_search_keys::run,
+        seeds: "imap-codec",
+        side: Side::ClientLines,
         choices: 0,
     },
     Target {
@@ -140,6 +168,20 @@ pub const TARGETS: &[Target] = &[
         seeds: "pop3-codec",
         side: Side::Client,
         choices: 3,
+    },
+    Target {
+        name: "mailstore_mime_scan",
+        run: mailstore_mime_scan::run,
+        seeds: "mailstore",
+        side: Side::Client,
+        choices: 3,
+    },
+    Target {
+        name: "mailstore_search",
+        run: mailstore_search::run,
+        seeds: "mailstore",
+        side: Side::Client,
+        choices: 6,
     },
     Target {
         name: "relay_queue_operations",

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use bytes::BytesMut;
 use pop3_codec::client::{Event, Reason};
-use pop3_codec::command::{Password, UserName};
+use pop3_codec::command::{Mechanism, Password, UserName};
 use pop3_codec::{ClientConfig, ClientLimits, ClientSession};
 
 use crate::common::{Choices, Pieces, Steps, Turn, choose, read};
@@ -52,7 +52,7 @@ fn session(chosen: u8, seed: u64, wire: &[u8], pieces: Pieces) -> Seen {
                 };
                 answer(event, &mut answers, &mut events, &mut chunks, &mut out);
             }
-            assert!(input.len() < 2_048 || session.closed().is_some() || session.wants_tls());
+            assert!(input.len() < 12_288 || session.closed().is_some() || session.wants_tls());
         }
         Turn::Tls if session.wants_tls() => session.handle_tls_started(now),
         Turn::Tls => {}
@@ -85,6 +85,8 @@ fn answer(
                 0 => {}
                 1 => login.quit(out),
                 2 | 3 => login.stls(out),
+                4 => login.authenticate(Mechanism::parse(b"PLAIN").expect("a name"), Some(&[7; 200]), out),
+                5 | 6 => login.authenticate(Mechanism::parse(b"LOGIN").expect("a name"), None, out),
                 _ => login.user(UserName::new("ann").expect("a name"), out),
             }
         }
@@ -94,6 +96,14 @@ fn answer(
                 0 => {}
                 1 => wanted.quit(out),
                 _ => wanted.pass(Password::new("secret").expect("a password"), out),
+            }
+        }
+        Event::Challenge(challenge) => {
+            events.push(format!("challenge {:?}", challenge.data()));
+            match answers.below(8) {
+                0 => {}
+                1 => challenge.cancel(out),
+                _ => challenge.respond(b"secret", out),
             }
         }
         Event::Mailbox(mut mailbox) => {

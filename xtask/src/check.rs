@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use crate::command::{self, cargo};
+use crate::ledger;
 use crate::project::{Package, Project};
 use crate::rules;
 use crate::stage::Stages;
@@ -11,6 +12,7 @@ use crate::stage::Stages;
 pub(crate) fn run(project: &Project) -> Result<bool, String> {
     let mut stages = Stages::default();
     stages.run("repository rules", || rules::check(project));
+    stages.run("the ledger of the RFCs", || ledger::run(project, false));
     stages.run("format", || format(project));
     stages.run("clippy", || clippy(project));
     stages.run("tests of what changed", || test_changed(project));

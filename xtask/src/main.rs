@@ -1,9 +1,10 @@
 //! The project's own commands: `cargo xtask check`, `cargo xtask test`, `cargo xtask bench`,
-//! `cargo xtask simulate`, `cargo xtask torture`.
+//! `cargo xtask ledger`, `cargo xtask simulate`, `cargo xtask torture`.
 
 mod bench;
 mod check;
 mod command;
+mod ledger;
 mod peers;
 mod project;
 mod rules;
@@ -32,6 +33,8 @@ commands:
         --ours-only         mailhost alone, which needs neither of them nor root
         --pairs N           how many runs of each, in turn; 3 unless told
         --messages N        how many over 10 and 50 connections; 10,000 unless told
+    ledger                  writes docs/ledger.md: what the RFCs demand, and by which test it is done
+    ledger --check          whether it is up to date, with a test at each row that says so
     simulate [--seeds N] [--hosts N] [--days N] [--first SEED] [--replays N] [--jobs N]
                             whole worlds of mail hosts, each under one seed and a virtual clock
     simulate imap [--seeds N] [--sessions N] [--commands N] [--first SEED] [--replays N] [--jobs N]
@@ -45,7 +48,7 @@ commands:
 ";
 
 /// The first words that `cargo xtask` takes; README.md may name no others.
-pub(crate) const COMMANDS: &[&str] = &["bench", "check", "simulate", "test", "torture", "help"];
+pub(crate) const COMMANDS: &[&str] = &["bench", "check", "ledger", "simulate", "test", "torture", "help"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -58,6 +61,10 @@ fn main() -> ExitCode {
         ["bench", "guard"] => bench::watch(),
         ["bench", "host", ref options @ ..] if let Some(options) = bench::Options::parse(options) => {
             Project::load().and_then(|project| bench::host(&project, options))
+        }
+        ["ledger"] => Project::load().and_then(|project| ledger::run(&project, true)).map(|()| true),
+        ["ledger", "--check"] => {
+            Project::load().and_then(|project| ledger::run(&project, false)).map(|()| true)
         }
         ["simulate", ref rest @ ..] => Project::load().and_then(|project| simulate::simulate(&project, rest)),
         ["torture", "kill", "--rounds", count] => {

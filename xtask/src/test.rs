@@ -8,6 +8,7 @@ use std::process::{self, Command};
 
 use crate::check;
 use crate::command::{self, cargo};
+use crate::ledger;
 use crate::peers;
 use crate::project::Project;
 use crate::rules;
@@ -23,6 +24,7 @@ pub(crate) fn run(project: &Project, install_peers: bool) -> Result<bool, String
         stages.run("installation of peers", || peers::install(project));
     }
     stages.run("repository rules", || rules::check(project));
+    stages.run("the ledger of the RFCs", || ledger::run(project, false));
     stages.run("format", || check::format(project));
     stages.run("clippy", || check::clippy(project));
     stages.run("tests of the workspace", || {

@@ -181,6 +181,8 @@ pub(super) struct Core {
     /// [`Event::Ready`] is to come.
     ready: bool,
     names: Names,
+    /// A mailbox has been asked for, so it is too late for ENABLE.
+    asked_mailbox: bool,
     /// The rest of a command whose next literal waits for a continuation, and how long the next pieces are.
     rest: BytesMut,
     pieces: VecDeque<usize>,
@@ -188,6 +190,8 @@ pub(super) struct Core {
     idling: Idling,
     /// The initial response, for a server that does not take it with the command.
     initial: Initial,
+    /// The login that is on its way is AUTHENTICATE, so that a continuation is a challenge.
+    authenticating: bool,
     /// A challenge is still to be answered.
     challenged: bool,
     bye: bool,
@@ -262,11 +266,13 @@ impl ClientSession {
             known: false,
             ready: false,
             names: Names::Utf7,
+            asked_mailbox: false,
             rest: BytesMut::new(),
             pieces: VecDeque::new(),
             upload: Upload::None,
             idling: Idling::No,
             initial: Initial::default(),
+            authenticating: false,
             challenged: false,
             bye: false,
             restart: false,
@@ -407,16 +413,20 @@ impl ClientSession {
         if !self.core.capabilities.mechanisms().any(|name| name.eq_ignore_ascii_case(mechanism.as_str())) {
             return Err(SendError::NotAnnounced);
         }
-        let Some(initial) = initial else {
-            return Ok(self.core.begin(Kind::Login, &verb, out));
+        let text;
+        let verb = match initial {
+            Some(initial) if self.core.capabilities.has(Extension::SaslIr) => {
+                text = if initial.is_empty() { "=".to_owned() } else { STANDARD.encode(initial) };
+                Verb::Authenticate(Authenticate::with_initial(mechanism, &text))
+            }
+            _ => {
+                self.core.initial = Initial(initial.map(<[u8]>::to_vec));
+                verb
+            }
         };
-        if !self.core.capabilities.has(Extension::SaslIr) {
-            self.core.initial = Initial(Some(initial.to_vec()));
-            return Ok(self.core.begin(Kind::Login, &verb, out));
-        }
-        let text = if initial.is_empty() { "=".to_owned() } else { STANDARD.encode(initial) };
-        let verb = Verb::Authenticate(Authenticate::with_initial(mechanism, &text));
-        Ok(self.core.begin(Kind::Login, &verb, out))
+        let id = self.core.begin(Kind::Login, &verb, out);
+        self.core.authenticating = true;
+        Ok(id)
     }
 
     /// Sends IDLE, which the server accepts with [`Event::Idling`].
@@ -589,7 +599,8 @@ impl Core {
         if self.reason.is_some() || self.bye {
             return Err(SendError::Closed);
         }
-        if !self.state.allows(verb) {
+        // RFC 9051 §6.3.1: no ENABLE once a mailbox has been selected.
+        if !self.state.allows(verb) || self.asked_mailbox && kind == Kind::Enable {
             return Err(SendError::State);
         }
         let busy = self.ready
@@ -635,6 +646,8 @@ impl Core {
     fn transmit(&mut self, kind: Kind, command: BytesMut, out: &mut BytesMut) -> CommandId {
         self.last = self.last.wrapping_add(1);
         self.queue.push_back((self.last, kind));
+        self.asked_mailbox |= kind == Kind::Select;
+        self.authenticating = false;
         self.restart = true;
         let (mut reader, mut input, mut sent) = (Fragmenter::new(Sender::Client), &command[..], 0);
         let bounds = Bounds { line: usize::MAX, literals: usize::MAX, total: usize::MAX, discard: 0 };
@@ -824,7 +837,7 @@ impl Core {
                 self.leave_idle(out);
                 Turn::Done
             }
-            Some((_, Kind::Login)) => {
+            Some((_, Kind::Login)) if self.authenticating => {
                 let text = message.strip_prefix(b"+").unwrap_or(message);
                 let text = text.strip_prefix(b" ").unwrap_or(text);
                 challenge.clear();

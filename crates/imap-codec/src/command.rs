@@ -9,7 +9,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::BytesMut;
 
-use self::fetch::Upper as _;
 pub use self::fetch::{FetchAttribute, FetchAttributes};
 pub use self::search::{Search, SearchKey, SearchKeys};
 use crate::encode::{Names, Wire, Writer};
@@ -279,9 +278,10 @@ impl<'a> Command<'a> {
 pub(crate) fn parse_tag<'a>(cursor: &mut Cursor<'a>) -> Parsed<Tag<'a>> {
     let start = *cursor;
     let octets = cursor.take_while(|octet| octet != b'+' && is_astring_char(octet));
-    match Tag::new(ascii(octets)) {
-        Ok(tag) if cursor.eat(b' ') => Ok(tag),
-        _ => start.error("a tag and a space"),
+    if (1..=Tag::LONGEST).contains(&octets.len()) && cursor.eat(b' ') {
+        Ok(Tag::trusted(ascii(octets)))
+    } else {
+        start.error("a tag and a space")
     }
 }
 
@@ -367,7 +367,7 @@ impl<'a> Verb<'a> {
         let start = *cursor;
         let on = |extension| extensions.has(extension);
         let rev1 = on(Extension::Imap4Rev1);
-        let word = cursor.word().to_ascii_uppercase_array::<12>();
+        let word = cursor.upper_word::<12>();
         let mailbox = |cursor: &mut Cursor<'a>| {
             cursor.space()?;
             Mailbox::parse(cursor, names)
@@ -466,7 +466,7 @@ impl<'a> Verb<'a> {
             b"UID" => {
                 cursor.space()?;
                 let name = *cursor;
-                let word = cursor.word().to_ascii_uppercase_array::<12>();
+                let word = cursor.upper_word::<12>();
                 cursor.space()?;
                 match word.as_bytes() {
                     b"EXPUNGE" if on(Extension::UidPlus) => Self::UidExpunge(parse_set(cursor, extensions)?),

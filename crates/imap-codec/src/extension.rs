@@ -141,10 +141,8 @@ impl Extensions {
     }
 
     /// All that this crate knows, with LITERAL+ and not LITERAL-.
-    pub fn all() -> Self {
-        Extension::all()
-            .filter(|extension| *extension != Extension::LiteralMinus)
-            .fold(Self::default(), Self::with)
+    pub const fn all() -> Self {
+        Self(((1 << Extension::EVERY.len()) - 1) & !Extension::LiteralMinus.bit())
     }
 
     /// With one more, and with what that one needs. LITERAL+ and LITERAL- replace each other.
@@ -306,8 +304,9 @@ impl<'a> Capabilities<'a> {
 }
 
 impl PartialEq for Capabilities<'_> {
+    /// The same words in the same order, in any case, as [`Atom`]s are compared.
     fn eq(&self, other: &Self) -> bool {
-        self.iter().eq(other.iter())
+        self.iter().map(str::to_ascii_lowercase).eq(other.iter().map(str::to_ascii_lowercase))
     }
 }
 
@@ -325,6 +324,7 @@ impl From<Extensions> for Capabilities<'_> {
 mod tests {
     use super::*;
 
+    // Ledger: 5182-2.1-1, 5182-2.4-1, 7888-5-4
     #[test]
     fn rev2_holds_its_parts_and_one_kind_of_literal() {
         let set = Extensions::default().with(Extension::Imap4Rev2);

@@ -109,7 +109,7 @@
 //!
 //! | limit | default | least | memory |
 //! |---|---|---|---|
-//! | [`early_command`](Limits::early_command) | 20,480 octets of a command before a login | 1,024 | as many, in the caller's buffer; three quarters more while a response of AUTHENTICATE is shown: below 32 KiB |
+//! | [`early_command`](Limits::early_command) | 18,432 octets of a command before a login | 1,024 | as many, in the caller's buffer; three quarters more while a response of AUTHENTICATE is shown: below 32 KiB |
 //! | [`line`](Limits::line), [`literals`](Limits::literals) | 65,536 and 131,072 octets of a command after a login | 1,024, 0 | as many, in the caller's buffer; lists of a command take up to 64 KiB more |
 //! | [`append`](Limits::append) | 50 MiB | | none |
 //! | [`discard`](Limits::discard) | 64 MiB of a literal that is refused and comes anyway | | none |

@@ -42,7 +42,8 @@ impl Limits {
 
     /// The longest command before a login in octets, its literals included. As many stay in the caller's buffer.
     ///
-    /// Default 20,480: some mechanisms send tickets of 12,288 octets and more.
+    /// Default 18,432: some mechanisms send tickets of 12,288 octets and more. Together with its decoded response, such a
+    /// command stays below 32 KiB.
     pub const fn early_command(mut self, octets: usize) -> Self {
         self.early_command = if octets < 1_024 { 1_024 } else { octets };
         self
@@ -105,7 +106,7 @@ impl Default for Limits {
         Self {
             line: 65_536,
             literals: 131_072,
-            early_command: 20_480,
+            early_command: 18_432,
             append: 50 << 20,
             discard: 64 << 20,
             errors: 20,

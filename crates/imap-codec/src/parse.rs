@@ -4,10 +4,8 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr2;
-
 use crate::error::ParseError;
-use crate::types::string::{IString, is_astring_char, is_atom_char, is_quotable};
+use crate::types::string::{IString, is_astring_char, is_atom_char, is_plain};
 
 pub(crate) type Parsed<T> = Result<T, ParseError>;
 
@@ -93,7 +91,24 @@ impl<'a> Cursor<'a> {
 
     /// A word of the grammar, such as a command or the name of an item: letters, digits, `.`, `-` and `=`.
     pub(crate) fn word(&mut self) -> &'a [u8] {
-        self.take_while(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'='))
+        self.take_while(|octet| WORD[usize::from(octet)] != 0)
+    }
+
+    /// The same in upper case, without an allocation. One that is too long is no word that we know, and comes empty.
+    pub(crate) fn upper_word<const N: usize>(&mut self) -> Word<N> {
+        // One look at each octet: most of what is read are words.
+        let (rest, mut word, mut count) = (self.rest(), [0; N], 0);
+        while let Some(octet) = rest.get(count)
+            && let upper = WORD[usize::from(*octet)]
+            && upper != 0
+        {
+            if let Some(place) = word.get_mut(count) {
+                *place = upper;
+            }
+            count += 1;
+        }
+        self.at += count;
+        Word(word, if count > N { 0 } else { count })
     }
 
     pub(crate) fn atom(&mut self, expected: &'static str) -> Parsed<&'a str> {
@@ -102,16 +117,17 @@ impl<'a> Cursor<'a> {
     }
 
     pub(crate) fn number64(&mut self) -> Parsed<u64> {
-        let start = *self;
-        let digits = self.take_while(|octet| octet.is_ascii_digit());
-        let number = digits
-            .iter()
-            .try_fold(0_u64, |sum, digit| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
-        match number {
-            // RFC 9051 §4.2: numbers of 63 bits, so that every language can hold them.
-            Some(number) if !digits.is_empty() && number <= i64::MAX as u64 => Ok(number),
-            _ => start.error("a number"),
+        let (start, mut number) = (self.at, 0_u64);
+        while let Some(digit @ b'0'..=b'9') = self.peek() {
+            // What saturates is too large however it goes on.
+            number = number.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
+            self.at += 1;
         }
+        // RFC 9051 §4.2: numbers of 63 bits, so that every language can hold them.
+        if self.at == start || number > i64::MAX as u64 {
+            return Err(ParseError { offset: start, expected: "a number" });
+        }
+        Ok(number)
     }
 
     pub(crate) fn number(&mut self) -> Parsed<u32> {
@@ -161,39 +177,40 @@ impl<'a> Cursor<'a> {
         self.at += 1;
         // Nearly all of them are short, ASCII and without escapes: one look at each octet.
         let rest = self.rest();
-        let plain = rest.iter().position(|octet| matches!(octet, b'"' | b'\\') || !is_quotable(*octet));
+        let plain = rest.iter().position(|octet| !is_plain(*octet));
         if let Some(end) = plain
             && rest[end] == b'"'
         {
             self.at += end + 1;
             return Ok(IString::trusted(Cow::Borrowed(&rest[..end])));
         }
-        let mut owned: Option<Vec<u8>> = None;
-        loop {
-            let rest = self.rest();
-            let Some(end) = memchr2(b'"', b'\\', rest) else {
-                return start.error("the end of a quoted string");
-            };
-            let piece = &rest[..end];
-            if let Some(owned) = &mut owned {
-                owned.extend_from_slice(piece);
-            }
-            self.at += end + 1;
-            if rest[end] == b'"' {
-                let octets = owned.map_or(Cow::Borrowed(piece), Cow::Owned);
-                let text = octets.is_ascii() || core::str::from_utf8(&octets).is_ok();
-                if !text || octets.iter().any(|octet| matches!(octet, 0 | b'\r' | b'\n')) {
-                    return start.error("a quoted string of UTF-8 on one line");
+        let (mut owned, mut at): (Option<Vec<u8>>, usize) = (None, 0);
+        let octets = loop {
+            match rest.get(at) {
+                None => return start.error("the end of a quoted string"),
+                Some(b'"') => break owned.map_or(Cow::Borrowed(&rest[..at]), Cow::Owned),
+                Some(b'\\') => {
+                    let Some(octet @ (b'"' | b'\\')) = rest.get(at + 1) else {
+                        self.at += at + 1;
+                        return self.error("a quote or a backslash");
+                    };
+                    owned.get_or_insert_with(|| rest[..at].to_vec()).push(*octet);
+                    at += 1;
                 }
-                return Ok(IString::trusted(octets));
+                Some(0 | b'\r' | b'\n') => return start.error("a quoted string of UTF-8 on one line"),
+                Some(octet) => {
+                    if let Some(owned) = &mut owned {
+                        owned.push(*octet);
+                    }
+                }
             }
-            let escaped = self.peek();
-            let Some(octet @ (b'"' | b'\\')) = escaped else {
-                return self.error("a quote or a backslash");
-            };
-            owned.get_or_insert_with(|| piece.to_vec()).push(octet);
-            self.at += 1;
+            at += 1;
+        };
+        self.at += at + 1;
+        if !octets.is_ascii() && core::str::from_utf8(&octets).is_err() {
+            return start.error("a quoted string of UTF-8 on one line");
         }
+        Ok(IString::trusted(octets))
     }
 
     fn literal(&mut self) -> Parsed<&'a [u8]> {
@@ -302,6 +319,35 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// The octets of words, each in upper case; zero for all others.
+const WORD: [u8; 256] = {
+    let mut upper = [0; 256];
+    let mut octet = 0_u8;
+    while octet < 128 {
+        if octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'=') {
+            upper[octet as usize] = octet.to_ascii_uppercase();
+        }
+        octet += 1;
+    }
+    upper
+};
+
+/// A short word in upper case.
+pub(crate) struct Word<const N: usize>([u8; N], usize);
+
+impl<const N: usize> Word<N> {
+    /// Octets that are one word, in upper case.
+    pub(crate) fn new(octets: &[u8]) -> Self {
+        let mut cursor = Cursor::new(octets);
+        let word = cursor.upper_word();
+        if cursor.is_empty() { word } else { Self([0; N], 0) }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0[..self.1]
+    }
+}
+
 /// What the grammar has found to be ASCII.
 pub(crate) fn ascii(octets: &[u8]) -> &str {
     core::str::from_utf8(octets).expect("the grammar lets only ASCII through")
@@ -338,8 +384,22 @@ mod tests {
         assert!(Cursor::new(b"4294967296").number().is_err());
         assert_eq!(Cursor::new(b"9223372036854775807").number64(), Ok(i64::MAX as u64));
         assert!(Cursor::new(b"9223372036854775808").number64().is_err());
+        assert!(Cursor::new(b"18446744073709551617").number64().is_err());
+        assert_eq!(Cursor::new(b"000000000000000000000000007x").number64(), Ok(7));
         assert!(Cursor::new(b"0").nz_number().is_err());
         assert!(Cursor::new(b"01").nz_number().is_err());
+    }
+
+    #[test]
+    fn words_come_in_upper_case_and_whole_or_not_at_all() {
+        let mut cursor = Cursor::new(b"body.Peek[1]");
+        assert_eq!(cursor.upper_word::<9>().as_bytes(), b"BODY.PEEK");
+        assert_eq!(cursor.rest(), b"[1]");
+        let mut cursor = Cursor::new(b"NOOPNOOP x");
+        assert_eq!(cursor.upper_word::<4>().as_bytes(), b"");
+        assert_eq!(cursor.rest(), b" x");
+        assert_eq!(Word::<4>::new(b"ok").as_bytes(), b"OK");
+        assert_eq!(Word::<4>::new(b"ok[").as_bytes(), b"");
     }
 
     #[test]

@@ -10,7 +10,6 @@ use bytes::BytesMut;
 
 pub use self::code::Code;
 pub use self::fetch::{Fetch, FetchItem, Source};
-use crate::command::fetch::Upper as _;
 use crate::encode::{Literals, Names, Wire, Writer};
 use crate::error::ParseError;
 use crate::extension::Capabilities;
@@ -20,7 +19,7 @@ use crate::extension::list_extended::ListEntry;
 use crate::extension::namespace::Namespaces;
 use crate::extension::quota::{Quota, QuotaRoot};
 use crate::extension::status::StatusValues;
-use crate::parse::{Cursor, Parsed};
+use crate::parse::{Cursor, Parsed, Word};
 use crate::types::flag::{FlagSet, Flags};
 use crate::types::mailbox::Mailbox;
 use crate::types::string::{Text, is_astring_char};
@@ -240,7 +239,7 @@ impl<'a> Response<'a> {
         }
         let tag = crate::command::parse_tag(&mut cursor)?;
         let start = cursor;
-        match Condition::from_word(cursor.word().to_ascii_uppercase_array::<8>().as_bytes()) {
+        match Condition::from_word(cursor.upper_word::<8>().as_bytes()) {
             Some(condition @ (Condition::Ok | Condition::No | Condition::Bad))
                 if matches!(cursor.peek(), Some(b' ') | None) =>
             {
@@ -278,7 +277,7 @@ impl<'a> Data<'a> {
         if cursor.peek().is_some_and(|octet| octet.is_ascii_digit()) {
             return Self::parse_numbered(cursor);
         }
-        let word = cursor.word().to_ascii_uppercase_array::<12>();
+        let word = cursor.upper_word::<12>();
         if let Some(condition) = Condition::from_word(word.as_bytes()) {
             return match cursor.peek() {
                 None | Some(b' ') => Ok(Self::Status(Status::parse(condition, cursor))),
@@ -316,7 +315,7 @@ impl<'a> Data<'a> {
         let start = *cursor;
         let number = cursor.number()?;
         cursor.space()?;
-        let word = cursor.word().to_ascii_uppercase_array::<8>();
+        let word = cursor.upper_word::<8>();
         match word.as_bytes() {
             b"EXISTS" => return Ok(Self::Exists(number)),
             b"RECENT" => return Ok(Self::Recent(number)),
@@ -444,6 +443,6 @@ pub(crate) fn is_text(line: &[u8]) -> bool {
         return false;
     };
     let word = words.next().unwrap_or_default();
-    let condition = Condition::from_word(word.to_ascii_uppercase_array::<8>().as_bytes()).is_some();
+    let condition = Condition::from_word(Word::<8>::new(word).as_bytes()).is_some();
     !tag.is_empty() && condition
 }

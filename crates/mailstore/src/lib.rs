@@ -2,8 +2,9 @@
 //!
 //! **It does no I/O.** [`Store`] asks for disk [operations](Operation) and takes their outcomes; what carries them out, on how
 //! many threads and on what kind of disk, is the driver's business. One driver is here, by name and behind the
-//! feature `os`: `mailstore::os`, over `std::fs`. It is no protocol: it knows mailboxes, unique identifiers and modification
-//! sequences, and nothing of IMAP or POP3; nor does it read what is in a message.
+//! feature `os`: `mailstore::os`, over `std::fs`. It is no protocol: it knows mailboxes with names below names, flags and keywords,
+//! unique identifiers, modification sequences and quotas, and nothing of IMAP or POP3. What is in a message is read beside the
+//! store: [`mime`] finds its parts, [`search`] its texts.
 //!
 //! ```text
 //!            commit ──▶ ┌───────┐ ──▶ Operation: create, write, sync ──▶ ┌──────┐
@@ -110,6 +111,10 @@
 //! assert!(matches!(drive(&mut store, &mut disk)[..], [Event::Closed]));
 //! ```
 //!
+//! Every commit, load and listing says on whose behalf it is: [`Actor::Host`] may do everything, an [`Actor::Account`] does not know of
+//! what belongs to others. A [`View`] shows a mailbox as it was at one moment; sessions share what has not changed, and
+//! [`Messages::changes_since`](mailbox::Messages::changes_since) tells what has without looking at the rest.
+//!
 //! Bodies over [`Limits::inline_body`] are streamed into files of their own by an [`Upload`](upload::Upload), beside the store.
 //! With the feature `os`, `mailstore::os::{Disk, drive}` are all of the above over a directory. With the feature `simulation`,
 //! `mailstore::sim::Disk` is a disk that loses in a crash whatever a real one may lose, and fails when it is told to.
@@ -119,8 +124,10 @@
 //! | what | default | who bounds it |
 //! |---|---|---|
 //! | a body in the journal | 64 KiB | [`Limits::inline_body`] |
-//! | a prefix | 16 KiB | fixed |
+//! | a prefix; a structure | 16 KiB; 64 KiB | fixed |
 //! | a mailbox name, a key; a value | 1,024 octets; 64 KiB | fixed |
+//! | levels of a name | 32 | fixed |
+//! | keywords of a mailbox; a keyword | 56; 128 octets | fixed |
 //! | a segment, and so a commit without its uploaded body | 8 MiB | [`Limits::segment`] |
 //! | a batch | 1 MiB | [`Limits::batch`] |
 //! | commits that wait | 10,000 | [`Limits::staged`] |
@@ -128,31 +135,41 @@
 //! | journal between two snapshots | 64 MiB, or as much as the last snapshot | [`Limits::snapshot`] |
 //! | live segments | about 65,000, then `NoSpace` | the format |
 //!
-//! Memory, at most: for a body 24 octets, for a record of the caller's 32 and another 32 if it holds a body (a key over 14 octets is
-//! an allocation besides), the values not being held; for a message 40 where its mailbox is in use, some 70 between its
-//! delivery and the next snapshot, and 96 while a view shows it; what waits to be committed, once more while its batch is
+//! Memory, at most: for a body 24 octets and 24 if it has a structure, for a record of the caller's 32 and another 32 if it holds a body (a key over 14 octets is
+//! an allocation besides), the values not being held; for a message 56 where its mailbox is in use, some 100 between its
+//! delivery, or its last change, and the next snapshot; for a view 16 octets for each 256 messages, and copies of what changes while it is held; what waits to be committed, once more while its batch is
 //! written; one slice for each upload. Recovery adds one segment twice over, compaction one. A snapshot that is being written adds
 //! a slice of 1 MiB, or the messages of one mailbox, and copies of what changes meanwhile.
 //!
 //! Disk, at most: three times what is alive, some segments, and what has come since the last snapshot. Files that somebody
 //! reads are kept until they are released.
 //!
+//! Messages are looked into without the store, within the bounds of [`mime::Scanner`] and of [`search`].
+//!
 //! # Standards
 //!
 //! | RFC | what of it |
 //! |---|---|
 //! | [RFC 9051 §2.3.1.1](https://www.rfc-editor.org/rfc/rfc9051#section-2.3.1.1) | unique identifiers rise and are never used again; UIDVALIDITY |
+//! | [RFC 9051 §5.1](https://www.rfc-editor.org/rfc/rfc9051#section-5.1) | INBOX in any case; names below names |
+//! | [RFC 9051 §6.3.4](https://www.rfc-editor.org/rfc/rfc9051#section-6.3.4) to §6.3.8 | what CREATE, DELETE, RENAME, SUBSCRIBE and UNSUBSCRIBE mean |
+//! | [RFC 6154 §2](https://www.rfc-editor.org/rfc/rfc6154#section-2) | special uses |
+//! | [RFC 9208](https://www.rfc-editor.org/rfc/rfc9208) | STORAGE in octets and MESSAGE, for all of an account |
 //! | [RFC 7162 §3.1](https://www.rfc-editor.org/rfc/rfc7162#section-3.1) | modification sequences of messages and mailboxes |
 //! | [RFC 5321 §6.1](https://www.rfc-editor.org/rfc/rfc5321#section-6.1) | what was accepted is not lost: `Durable` is what a 250 may say |
+//!
+//! | [RFC 2045](https://www.rfc-editor.org/rfc/rfc2045), [RFC 2046](https://www.rfc-editor.org/rfc/rfc2046), [RFC 5322](https://www.rfc-editor.org/rfc/rfc5322) | the parts of messages and what their headers say: [`mime`] |
+//! | [RFC 9051 §6.4.4](https://www.rfc-editor.org/rfc/rfc9051#section-6.4.4), [RFC 2047](https://www.rfc-editor.org/rfc/rfc2047) | SEARCH: [`search`] |
 //!
 //! # Modules
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`store`] | the state machine: commits in, operations and facts out |
+//! | [`commit`] | what is to happen together, who wants it, what it has led to |
 //! | [`operation`] | what a disk is asked for |
 //! | [`upload`] | a large body on its way to stable storage |
-//! | [`mailbox`], [`message`] | what is shown |
+//! | [`mailbox`], [`message`] | what is shown: names, messages and how they have changed, flags, quotas |
 //! | [`mime`] | the parts of a message, its envelope, sections |
 //! | [`search`] | which messages match |
 //! | [`verify`] | everything compared with its checksums |

@@ -23,6 +23,11 @@
 //! assert_eq!(envelope.from().next().and_then(|from| from.name).as_deref(), Some(&b"Ann"[..]));
 //! ```
 //!
+//! Whatever a message is like, each of its octets belongs to one header, body, preamble, delimiter or epilogue
+//! ([`Structure::partition`]), and BODYSTRUCTURE, sections and searches all go by that. Where readers of mail differ, it is RFC 2046 that
+//! decides: a line that begins with `--` and a boundary is a delimiter, of the longest such boundary and of the innermost
+//! multipart; an outer one ends all that is within. Of fields that should be there once, the first one counts.
+//!
 //! | RFC | what of it |
 //! |---|---|
 //! | [RFC 2045](https://www.rfc-editor.org/rfc/rfc2045), [RFC 2046](https://www.rfc-editor.org/rfc/rfc2046) | types, encodings, multiparts, messages; `message/partial` and `message/external-body` are parts like others |

@@ -51,8 +51,6 @@ mod bug {
         CopyIsFree,
         /// Compaction drops the structures of bodies.
         StructureDropped,
-        /// Compaction copies a mailbox under the name that stands in the record.
-        NameAsMade,
         /// A snapshot says that no flag has a record of its own.
         FlagsUncounted,
     }
@@ -60,7 +58,7 @@ mod bug {
     #[cfg(feature = "simulation")]
     impl Bug {
         /// All of them.
-        pub const ALL: [Self; 22] = [
+        pub const ALL: [Self; 21] = [
             Self::NoSync,
             Self::NoDirectorySync,
             Self::SyncRetried,
@@ -81,7 +79,6 @@ mod bug {
             Self::ChildLeftBehind,
             Self::CopyIsFree,
             Self::StructureDropped,
-            Self::NameAsMade,
             Self::FlagsUncounted,
         ];
     }

@@ -1,7 +1,7 @@
 //! The client's side of a session.
 //!
 //! The session asks for the server's capabilities by itself, after the greeting and again under TLS; everything else
-//! is asked by the caller through [`Event::Login`], [`Event::Password`] and [`Event::Mailbox`], and answered by the
+//! is asked by the caller through [`Event::Login`], [`Event::Password`], [`Event::Challenge`] and [`Event::Mailbox`], and answered by the
 //! server in order, as the other events.
 //!
 //! ```
@@ -68,7 +68,7 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
-pub use self::event::{Event, Login, Mailbox, PasswordWanted};
+pub use self::event::{Challenge, Event, Login, Mailbox, PasswordWanted};
 use self::state::{Part, State};
 use crate::capability::Capabilities;
 use crate::command::{Command, number};
@@ -78,6 +78,7 @@ use crate::limits::ClientLimits;
 use crate::line::{LineError, LineReader};
 use crate::maildrop::UniqueId;
 use crate::reply::StatusLine;
+use crate::secret::Secret;
 
 /// What a session needs to know beforehand.
 #[derive(Clone, Debug, Default)]
@@ -126,6 +127,8 @@ pub enum Request {
     User,
     /// PASS.
     Pass,
+    /// AUTH.
+    Auth,
     /// STAT.
     Stat,
     /// LIST, of one message or of all.
@@ -196,6 +199,8 @@ pub struct ClientSession {
     line: LineReader,
     part: Part,
     decoder: DataDecoder,
+    /// The decoded challenge of AUTH. It lives as long as the event that shows it.
+    challenge: Secret,
     /// What the answer to CAPA has said so far, and in how many lines.
     announced: Capabilities,
     lines: u32,
@@ -212,6 +217,8 @@ pub(super) struct Core {
     queue: VecDeque<Request>,
     sent: usize,
     capabilities: Capabilities,
+    /// The initial response of AUTH that was too long for its line.
+    initial: Option<Secret>,
     tls: bool,
     /// How many messages the server has marked for us.
     marked: u64,
@@ -232,6 +239,7 @@ enum Turn<'i> {
     More,
     Done,
     Command,
+    Challenge,
     Announced,
     Event(Event<'i>),
 }
@@ -248,6 +256,7 @@ impl ClientSession {
             queue: VecDeque::from([Request::Connection]),
             sent: 1,
             capabilities: Capabilities::default(),
+            initial: None,
             marked: 0,
             restart: false,
             reason: None,
@@ -257,6 +266,7 @@ impl ClientSession {
             line: LineReader::default(),
             part: Part::Status,
             decoder: DataDecoder::new(),
+            challenge: Secret::default(),
             announced: Capabilities::default(),
             lines: 0,
         }
@@ -273,6 +283,7 @@ impl ClientSession {
         out: &mut BytesMut,
     ) -> Option<Event<'s>> {
         self.core.end_if_unanswered();
+        self.challenge.wipe();
         if mem::take(&mut self.core.restart) {
             self.core.restart_deadline(now);
         }
@@ -301,6 +312,16 @@ impl ClientSession {
                 Turn::Done => {}
                 Turn::Event(event) => return Some(event),
                 Turn::Announced => return Some(Event::Capabilities(&self.core.capabilities)),
+                Turn::Challenge => {
+                    let initial = self.core.initial.take().filter(|_| self.challenge.0.is_empty());
+                    let Some(initial) = initial else {
+                        let (core, data) = (&mut self.core, &self.challenge.0[..]);
+                        core.pending = Pending::Command;
+                        return Some(Event::Challenge(Challenge { core, data }));
+                    };
+                    // RFC 5034 §4: an empty challenge asks for what did not fit into the line of AUTH.
+                    self.core.respond(&initial.0, out);
+                }
                 Turn::Command => {
                     let core = &mut self.core;
                     core.pending = Pending::Command;
@@ -386,7 +407,10 @@ impl ClientSession {
                 Decoded::End => self.complete(Event::MessageEnd),
             }));
         }
-        let line = match self.line.next(input, self.core.config.limits.response_line) {
+        let request = *self.core.queue.front().expect("a response is read for a command only");
+        let limits = &self.core.config.limits;
+        let limit = if request == Request::Auth { limits.auth_line } else { limits.response_line };
+        let line = match self.line.next(input, limit) {
             None if self.line.is_swallowing() => return Err(ResponseError::TooLong),
             None => return Ok(Turn::More),
             Some(Ok(line)) => line,
@@ -394,8 +418,16 @@ impl ClientSession {
             Some(Err(LineError::TooLong)) => return Err(ResponseError::TooLong),
         };
         self.core.restart_deadline(now);
-        let request = *self.core.queue.front().expect("a response is read for a command only");
         match self.part {
+            Part::Status if request == Request::Auth && line.starts_with(b"+ ") => {
+                if self.challenge.decode(&line[2..]) {
+                    Ok(Turn::Challenge)
+                } else {
+                    Err(ResponseError::Challenge)
+                }
+            }
+            // Some servers leave the space out where they have nothing to say.
+            Part::Status if request == Request::Auth && line == b"+" => Ok(Turn::Challenge),
             Part::Status => self.status(request, StatusLine::parse(line)?),
             Part::Lines | Part::Body => self.line(request, line),
         }
@@ -429,7 +461,8 @@ impl ClientSession {
                 self.completed();
                 return Ok(Turn::Done);
             }
-            Request::Pass => {
+            Request::Pass | Request::Auth => {
+                self.core.initial = None;
                 self.core.state = State::Mailbox;
                 self.completed();
                 return Ok(Turn::Done);
@@ -473,7 +506,10 @@ impl ClientSession {
                 self.completed();
                 return Turn::Done;
             }
-            Request::User | Request::Pass => self.core.state = State::Login,
+            Request::User | Request::Pass | Request::Auth => {
+                self.core.initial = None;
+                self.core.state = State::Login;
+            }
             _ => {}
         }
         Turn::Event(self.complete(Event::Refused { request, reply }))
@@ -557,6 +593,7 @@ impl Core {
         self.reason = Some(reason);
         self.state = State::Closed;
         self.pending = Pending::Nothing;
+        self.initial = None;
     }
 
     fn restart_deadline(&mut self, now: Duration) {
@@ -567,7 +604,7 @@ impl Core {
 impl Request {
     const fn command(self) -> Option<Command<'static>> {
         Some(match self {
-            Self::Connection | Self::User | Self::Pass => return None,
+            Self::Connection | Self::User | Self::Pass | Self::Auth => return None,
             Self::Capa => Command::Capa,
             Self::Stls => Command::Stls,
             Self::Stat => Command::Stat,

@@ -57,6 +57,9 @@ pub enum ResponseError {
     /// The answer is about another message than the question.
     #[error("answer about another message")]
     OtherMessage,
+    /// A challenge of AUTH that is no base64.
+    #[error("challenge is no base64")]
+    Challenge,
 }
 
 /// [`ClientLimits::queue`](crate::ClientLimits::queue) commands are waiting for their responses.

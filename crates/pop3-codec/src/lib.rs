@@ -112,9 +112,9 @@
 //! | 2449 | POP3 Extension Mechanism | CAPA, response codes, PIPELINING |
 //! | 2595 | Using TLS with IMAP, POP3 and ACAP | STLS |
 //! | 3206 | The SYS and AUTH POP Response Codes | both |
-//! | 5034 | SASL Authentication Mechanism | AUTH of the server; the mechanisms are the caller's |
+//! | 5034 | SASL Authentication Mechanism | both; the mechanisms are the caller's |
 //!
-//! Not there yet: AUTH of the client, UTF8 and LANG (RFC 6856).
+//! Not there yet: UTF8 and LANG (RFC 6856).
 //!
 //! ## Modules
 //!
@@ -136,6 +136,7 @@ pub mod limits;
 mod line;
 pub mod maildrop;
 pub mod reply;
+mod secret;
 pub mod server;
 
 pub use capability::Capabilities;

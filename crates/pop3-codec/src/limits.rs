@@ -60,10 +60,12 @@ impl Default for Limits {
 ///
 /// An unfinished line stays in the caller's buffer, and never more than [`ClientLimits::response_line`] octets of it; of
 /// an unfinished message, never more than two. What a session itself keeps is what the server announced, with one line
-/// of text at most, and 24 octets for each command that waits.
+/// of text at most, 24 octets for each command that waits, and in a login the decoded challenge for as long as its event
+/// lives and the initial response until it is asked for.
 #[derive(Clone, Debug)]
 pub struct ClientLimits {
     pub(crate) response_line: usize,
+    pub(crate) auth_line: usize,
     pub(crate) queue: usize,
     pub(crate) greeting: Duration,
     pub(crate) response: Duration,
@@ -76,6 +78,14 @@ impl ClientLimits {
     /// Default 2,048; never under the 512 of [RFC 2449 §4](https://www.rfc-editor.org/rfc/rfc2449#section-4).
     pub const fn response_line(mut self, octets: usize) -> Self {
         self.response_line = if octets < 512 { 512 } else { octets };
+        self
+    }
+
+    /// The longest challenge of AUTH in octets, its CRLF included; a longer one ends the session.
+    ///
+    /// Default 12,288, as [RFC 5034 §4](https://www.rfc-editor.org/rfc/rfc5034#section-4) asks for; never under 512.
+    pub const fn auth_line(mut self, octets: usize) -> Self {
+        self.auth_line = if octets < 512 { 512 } else { octets };
         self
     }
 
@@ -109,6 +119,6 @@ impl ClientLimits {
 impl Default for ClientLimits {
     fn default() -> Self {
         let wait = Duration::from_secs(300);
-        Self { response_line: 2048, queue: 256, greeting: wait, response: wait }
+        Self { response_line: 2048, auth_line: 12_288, queue: 256, greeting: wait, response: wait }
     }
 }

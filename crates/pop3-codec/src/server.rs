@@ -10,8 +10,6 @@ use core::fmt::Write as _;
 use core::mem;
 use core::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut, BytesMut};
 
 pub use self::event::{Auth, AuthResponse, Event, Login, Message, Retrieve, Stls, Update};
@@ -22,6 +20,7 @@ use crate::limits::Limits;
 use crate::line::{LineError, LineReader};
 use crate::maildrop::Maildrop;
 use crate::reply::Reply;
+use crate::secret::Secret;
 
 /// What a session needs to know of its host.
 #[derive(Clone, Debug, Default)]
@@ -101,12 +100,9 @@ pub enum Reason {
 pub struct ServerSession<M> {
     core: Core<M>,
     line: LineReader,
-    response: Response,
+    /// The decoded response of an AUTH exchange. It lives as long as the event that shows it.
+    response: Secret,
 }
-
-/// The decoded response of an AUTH exchange. It lives as long as the event that shows it, and is overwritten then.
-#[derive(Default)]
-struct Response(Vec<u8>);
 
 /// What an event borrows to write its answer.
 #[derive(Debug)]
@@ -183,7 +179,7 @@ impl<M: Maildrop> ServerSession<M> {
             restart: false,
             reason: None,
         };
-        Self { core, line: LineReader::default(), response: Response::default() }
+        Self { core, line: LineReader::default(), response: Secret::default() }
     }
 
     /// Takes octets from `input` up to the next event and writes responses to `out`.
@@ -366,7 +362,7 @@ impl<M: Maildrop> ServerSession<M> {
         } else {
             let text = initial.as_ref().map(InitialResponse::as_str);
             // RFC 5034 §4: "=" is a response of no octets.
-            if self.decode(text.filter(|text| *text != "=").unwrap_or_default().as_bytes()) {
+            if self.response.decode(text.filter(|text| *text != "=").unwrap_or_default().as_bytes()) {
                 return Turn::Auth { mechanism, initial: text.is_some() };
             }
             self.core.fail(&Reply::BAD_BASE64, out)
@@ -383,41 +379,13 @@ impl<M: Maildrop> ServerSession<M> {
         let reply = match line {
             // RFC 5034 §4: a single "*" cancels.
             Ok(b"*") => Reply::AUTH_CANCELLED,
-            Ok(text) if self.decode(text) => return Turn::AuthResponse,
+            Ok(text) if self.response.decode(text) => return Turn::AuthResponse,
             Ok(_) => Reply::BAD_BASE64,
             Err(LineError::BareLf(_)) => Reply::BARE_LF,
             Err(LineError::TooLong) => Reply::LINE_TOO_LONG,
         };
         self.core.fail(&reply, out);
         Turn::AuthCancelled
-    }
-
-    fn decode(&mut self, text: &[u8]) -> bool {
-        self.response.wipe();
-        STANDARD.decode_vec(text, &mut self.response.0).is_ok()
-    }
-}
-
-impl Response {
-    fn wipe(&mut self) {
-        if !self.0.is_empty() {
-            self.0.fill(0);
-            // Or else the compiler may leave out a write to what nobody reads again.
-            core::hint::black_box(&mut self.0);
-            self.0 = Vec::new();
-        }
-    }
-}
-
-impl Drop for Response {
-    fn drop(&mut self) {
-        self.wipe();
-    }
-}
-
-impl core::fmt::Debug for Response {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Response(..)")
     }
 }
 

@@ -1,6 +1,9 @@
 //! Who a message is from and for, and what it is called here.
 
+use core::cmp::Ordering;
 use core::fmt;
+use core::hash::{Hash, Hasher};
+use std::borrow::Cow;
 
 use crate::error::{Invalid, Refusal};
 
@@ -21,9 +24,10 @@ pub struct BodyHandle(pub u64);
 
 /// A mail address that cannot break out of a line: `local-part@domain`, without angle brackets.
 ///
-/// At most 254 octets, [RFC 5321 §4.5.3.1.3](https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.3). The domain is kept
-/// in lower case; what is in the local part is left as it is. UTF-8 may stand in both.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+/// At most 254 octets, [RFC 5321 §4.5.3.1.3](https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.3). It is kept
+/// as it was written, for that is how a report has to name it ([RFC 3464 §2.3.2](https://www.rfc-editor.org/rfc/rfc3464#section-2.3.2));
+/// two are equal if their local parts are, and their domains without regard to case. UTF-8 may stand in both.
+#[derive(Clone, Debug)]
 pub struct Address(Box<str>);
 
 impl Address {
@@ -43,7 +47,7 @@ impl Address {
         if !(local.len() > 1 && local.starts_with('"') && local.ends_with('"')) && local.chars().any(apart) {
             return Err(Invalid::Address);
         }
-        Ok(Self(format!("{local}@{}", domain.to_ascii_lowercase()).into_boxed_str()))
+        Ok(Self(address.into()))
     }
 
     /// The whole.
@@ -51,9 +55,48 @@ impl Address {
         &self.0
     }
 
-    /// What stands behind the last `@`.
-    pub fn domain(&self) -> &str {
-        self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
+    /// What stands behind the last `@`, in lower case.
+    pub fn domain(&self) -> Cow<'_, str> {
+        let (_, domain) = self.parts();
+        if domain.bytes().any(|octet| octet.is_ascii_uppercase()) {
+            domain.to_ascii_lowercase().into()
+        } else {
+            domain.into()
+        }
+    }
+
+    fn parts(&self) -> (&str, &str) {
+        self.0.rsplit_once('@').unwrap_or((&self.0, ""))
+    }
+}
+
+impl PartialEq for Address {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Address {}
+
+impl PartialOrd for Address {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Address {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let ((local, domain), (other_local, other_domain)) = (self.parts(), other.parts());
+        let octets = domain.bytes().map(|octet| octet.to_ascii_lowercase());
+        let others = other_domain.bytes().map(|octet| octet.to_ascii_lowercase());
+        local.cmp(other_local).then_with(|| octets.cmp(others))
+    }
+}
+
+impl Hash for Address {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().0.hash(state);
+        self.domain().hash(state);
     }
 }
 
@@ -211,7 +254,17 @@ mod tests {
         {
             assert_eq!(Address::new(bad), Err(Invalid::Address), "{bad}");
         }
-        assert_eq!(Address::new("A@B.Test").expect("good").as_str(), "A@b.test");
+    }
+
+    #[test]
+    fn the_case_of_a_domain_is_kept_and_makes_no_difference() {
+        let address = |text| Address::new(text).expect("good");
+        let (mixed, plain) = (address("A@B.Test"), address("A@b.test"));
+        assert_eq!((mixed.as_str(), &*mixed.domain(), &*plain.domain()), ("A@B.Test", "b.test", "b.test"));
+        assert_eq!(std::collections::BTreeSet::from([mixed.clone(), plain.clone()]).len(), 1);
+        assert_eq!(mixed, plain);
+        assert_ne!(mixed, address("a@B.Test"));
+        assert!(plain < address("A@C.test") && address("A@C.test") < address("B@a.test"));
     }
 
     #[test]

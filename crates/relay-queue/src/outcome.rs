@@ -171,6 +171,7 @@ mod tests {
         assert_eq!(Answer::reply(550, None, " \r\n ").text(), "");
     }
 
+    // Ledger: 5321-4.2-6
     #[test]
     fn the_first_digit_decides() {
         let of = |code| Outcome::of(Answer::reply(code, None, ""));

@@ -278,7 +278,7 @@ fn read_part(
             None => None,
         };
         slots.push(Slot {
-            domain: name(address.domain()),
+            domain: name(&address.domain()),
             address,
             original,
             site: None,

@@ -476,6 +476,7 @@ mod tests {
         }
     }
 
+    // Ledger: 5321-2.4-4, 5321-4.1.2-4
     #[test]
     fn errors_say_what_and_where() {
         use CommandError::*;

@@ -307,6 +307,7 @@ mod tests {
         }
     }
 
+    // Ledger: 5321-4.1.1.4-3
     #[test]
     fn bare_line_ends_end_nothing_and_are_faults() {
         for (wire, before) in [
@@ -343,6 +344,7 @@ mod tests {
         );
     }
 
+    // Ledger: 5321-4.1.1.4-1, 5321-4.5.2-1
     #[test]
     fn encoding_and_decoding_give_the_message_back() {
         for message in ["", ".\r\n", "a\r\n..\r\n.b\r\n", "\r\n", "x.\r\n.y.\r\n"] {
@@ -358,6 +360,7 @@ mod tests {
         }
     }
 
+    // Ledger: 5321-2.3.8-2
     #[test]
     fn the_encoder_never_sends_a_bare_line_end() {
         for message in ["a\nb", "a\rb", "a\0b", "\n", "a\r"] {

@@ -21,6 +21,8 @@ pub enum Extension<'a> {
     EnhancedStatusCodes,
     /// TLS can be started. RFC 3207.
     StartTls,
+    /// HELP is answered. RFC 5321 §4.1.1.8.
+    Help,
     /// The mechanisms for logging in, parted by spaces. RFC 4954.
     Auth(Words<'a>),
     /// Any other keyword, with its parameters.
@@ -67,7 +69,7 @@ impl Capabilities {
                     let known = names.filter_map(|name| Mechanism::parse(name.as_bytes()).ok());
                     capabilities.mechanisms = known.take(MAX_MECHANISMS).collect();
                 }
-                Ok(Extension::Other(_)) | Err(_) => {}
+                Ok(Extension::Help | Extension::Other(_)) | Err(_) => {}
             }
         }
         capabilities
@@ -134,6 +136,8 @@ impl<'a> Extension<'a> {
             Self::EnhancedStatusCodes
         } else if known("STARTTLS") {
             Self::StartTls
+        } else if known("HELP") {
+            Self::Help
         } else if known("AUTH") {
             Self::Auth(Words(rest.trim()))
         } else {
@@ -155,6 +159,7 @@ impl<'a> Extension<'a> {
             Self::EightBitMime => out.put_slice(b"8BITMIME"),
             Self::EnhancedStatusCodes => out.put_slice(b"ENHANCEDSTATUSCODES"),
             Self::StartTls => out.put_slice(b"STARTTLS"),
+            Self::Help => out.put_slice(b"HELP"),
             Self::Auth(mechanisms) => {
                 out.put_slice(b"AUTH ");
                 out.put_slice(mechanisms.0.as_bytes());
@@ -243,6 +248,7 @@ mod tests {
             "8BITMIME",
             "ENHANCEDSTATUSCODES",
             "STARTTLS",
+            "HELP",
             "AUTH PLAIN LOGIN",
             "X-OTHER a b",
         ] {

@@ -417,12 +417,14 @@ mod tests {
         );
     }
 
+    // Ledger: 5321-4.2.1-2
     #[test]
     fn each_line_of_the_text_becomes_a_reply_line() {
         let reply = Reply::new(550, Some(Enhanced { subject: 7, detail: 1 }), "no\nreally").expect("valid");
         assert_eq!(wire(&reply), "550-5.7.1 no\r\n550 5.7.1 really\r\n");
     }
 
+    // Ledger: 5321-4.2-4
     #[test]
     fn replies_are_read_back_as_written() {
         for wire in [
@@ -445,6 +447,7 @@ mod tests {
         assert_eq!((no.enhanced(), no.text()), (Some(Enhanced { subject: 7, detail: 1 }), "no\nreally"));
     }
 
+    // Ledger: 5321-4.2.1-2
     #[test]
     fn what_is_not_one_reply_is_refused_with_the_place() {
         for (wire, error) in [
@@ -472,6 +475,7 @@ mod tests {
         assert_eq!(Reply::parse(&long).expect("a reply").text().len(), MAX_TEXT);
     }
 
+    // Ledger: 5321-4.2-7, 5321-4.3.2-2
     #[test]
     fn text_cannot_smuggle_a_line_end() {
         for text in ["a\rb", "a\0b", "a\r\n250 ok", "\u{e9}"] {

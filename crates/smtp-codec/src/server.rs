@@ -598,8 +598,10 @@ impl Core {
             let names: Vec<_> = self.config.mechanisms.iter().map(Mechanism::as_str).collect();
             announce(Extension::Auth(Words::of_mechanisms(&names.join(" "))));
         }
+        announce(Extension::EnhancedStatusCodes);
         out.extend_from_slice(b"\r\n250 ");
-        Extension::EnhancedStatusCodes.encode(out);
+        // RFC 5321 §4.1.1.1: every command that §4.5.1 does not ask of all servers is announced.
+        Extension::Help.encode(out);
         out.extend_from_slice(b"\r\n");
     }
 

@@ -226,6 +226,7 @@ mod tests {
         }
     }
 
+    // Ledger: 5321-4.4-2, 5321-4.4-3, 5321-4.4-4, 5321-4.4-16, 5321-F.5-1
     #[test]
     fn a_received_field_says_from_by_with_id_for_and_when() {
         let (client, host) = (domain("client.example"), domain("mail.example.test"));
@@ -280,6 +281,7 @@ mod tests {
         }
     }
 
+    // Ledger: 5321-4.4-8
     #[test]
     fn what_goes_above_a_delivery() {
         let mut out = BytesMut::new();

@@ -266,7 +266,7 @@ impl<'s> Client<'s> {
         }
         let copy = self.open.as_ref().filter(|_| quiet).map(|open| open.view.clone());
         if let Some(sent) = self.waiting.back_mut() {
-            sent.from = lock(&self.shared.model).tick();
+            sent.seen.done = Some(lock(&self.shared.model).tick());
             sent.seen.idled = copy.map(|view| (view, half));
         }
         self.wire.send(b"DONE\r\n").await

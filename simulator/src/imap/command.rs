@@ -136,6 +136,8 @@ pub(super) struct Seen {
     pub(super) first: BTreeMap<u32, (FlagSet, Option<u64>)>,
     /// The first mod-sequence, where it came without flags.
     pub(super) first_mod_seq: BTreeMap<u32, u64>,
+    /// When IDLE was ended. What is told in it may have been on its way for long.
+    pub(super) done: Option<Tick>,
     /// The view when IDLE was ended, and a moment before which all had to be told.
     pub(super) idled: Option<(Vec<Entry>, Tick)>,
 }
@@ -545,7 +547,7 @@ impl Kind {
                     model.view(mailbox, view, *half, &format!("{who}, idle,"));
                 }
                 if let Some(open) = &client.open {
-                    model.view(mailbox, &open.view, from, &who);
+                    model.view(mailbox, &open.view, seen.done.unwrap_or(from), &who);
                 }
             }
             Self::Unselect => client.open = None,

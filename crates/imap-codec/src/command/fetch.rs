@@ -100,7 +100,7 @@ impl<'a> FetchAttributes<'a> {
             return Ok(Self(Cow::Borrowed(&list[1..list.len() - 1])));
         }
         let mut ahead = *cursor;
-        let words: &[u8] = match ahead.word().to_ascii_uppercase_array::<4>().as_bytes() {
+        let words: &[u8] = match ahead.upper_word::<4>().as_bytes() {
             b"ALL" => b"FLAGS INTERNALDATE RFC822.SIZE ENVELOPE",
             b"FAST" => b"FLAGS INTERNALDATE RFC822.SIZE",
             b"FULL" => b"FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODY",
@@ -138,7 +138,7 @@ impl<'a> FetchAttribute<'a> {
         let rev1 = extensions.has(Extension::Imap4Rev1);
         let rev2 = extensions.has(Extension::Imap4Rev2);
         let start = *cursor;
-        let item = match cursor.word().to_ascii_uppercase_array::<16>().as_bytes() {
+        let item = match cursor.upper_word::<16>().as_bytes() {
             b"FLAGS" => Self::Flags,
             b"UID" => Self::Uid,
             b"ENVELOPE" => Self::Envelope,
@@ -198,31 +198,5 @@ impl<'a> FetchAttribute<'a> {
                 path.write_binary(writer);
             }
         }
-    }
-}
-
-/// A word in upper case without an allocation; one that is too long is no word that we know.
-pub(crate) trait Upper {
-    fn to_ascii_uppercase_array<const N: usize>(&self) -> Word<N>;
-}
-
-/// A short word in upper case.
-pub(crate) struct Word<const N: usize>([u8; N], usize);
-
-impl Upper for [u8] {
-    fn to_ascii_uppercase_array<const N: usize>(&self) -> Word<N> {
-        let mut word = [0; N];
-        let Some(place) = word.get_mut(..self.len()) else {
-            return Word(word, 0);
-        };
-        place.copy_from_slice(self);
-        place.make_ascii_uppercase();
-        Word(word, self.len())
-    }
-}
-
-impl<const N: usize> Word<N> {
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.0[..self.1]
     }
 }

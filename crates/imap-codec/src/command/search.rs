@@ -5,7 +5,6 @@ use std::borrow::Cow;
 
 use bytes::BytesMut;
 
-use super::fetch::Upper as _;
 use crate::encode::{Wire, Writer};
 use crate::error::Invalid;
 use crate::extension::condstore::ModSeqKey;
@@ -266,7 +265,7 @@ impl Context {
             _ => {}
         }
         let rev1 = self.extensions.has(Extension::Imap4Rev1);
-        let word = cursor.word().to_ascii_uppercase_array::<12>();
+        let word = cursor.upper_word::<12>();
         Ok(match word.as_bytes() {
             b"ALL" => SearchKey::All,
             b"ANSWERED" => SearchKey::Answered,

@@ -4,9 +4,8 @@
 use core::num::NonZeroU32;
 
 use super::{Extension, Extensions};
-use crate::command::fetch::Upper as _;
 use crate::encode::Writer;
-use crate::parse::{Cursor, Parsed};
+use crate::parse::{Cursor, Parsed, Word};
 use crate::types::sequence::SequenceSet;
 use crate::types::string::IString;
 
@@ -33,7 +32,7 @@ impl ReturnOptions {
         let mut options = Self::default();
         cursor.each(|cursor| {
             let start = *cursor;
-            let option = match cursor.word().to_ascii_uppercase_array::<16>().as_bytes() {
+            let option = match cursor.upper_word::<16>().as_bytes() {
                 b"MIN" => &mut options.min,
                 b"MAX" => &mut options.max,
                 b"ALL" => &mut options.all,
@@ -88,7 +87,7 @@ impl<'a> Esearch<'a> {
         }
         while cursor.eat(b' ') {
             let word = cursor.word();
-            let name = word.to_ascii_uppercase_array::<16>();
+            let name = Word::<16>::new(word);
             if name.as_bytes() == b"UID" {
                 found.uid = true;
                 continue;

@@ -4,7 +4,6 @@
 
 use super::status::StatusAttributes;
 use super::{Extension, Extensions};
-use crate::command::fetch::Upper as _;
 use crate::encode::{Names, Writer};
 use crate::parse::{Cursor, Parsed};
 use crate::types::flag::{FlagSet, Flags};
@@ -150,7 +149,7 @@ impl SelectOptions {
         let list = *cursor;
         cursor.each(|cursor| {
             let start = *cursor;
-            let option = match cursor.word().to_ascii_uppercase_array::<16>().as_bytes() {
+            let option = match cursor.upper_word::<16>().as_bytes() {
                 b"SUBSCRIBED" => &mut options.subscribed,
                 b"REMOTE" => &mut options.remote,
                 b"RECURSIVEMATCH" => &mut options.recursive_match,
@@ -184,7 +183,7 @@ impl ListReturn {
         let mut returns = Self::default();
         cursor.each(|cursor| {
             let start = *cursor;
-            match cursor.word().to_ascii_uppercase_array::<16>().as_bytes() {
+            match cursor.upper_word::<16>().as_bytes() {
                 b"SUBSCRIBED" => returns.subscribed = true,
                 b"CHILDREN" => returns.children = true,
                 b"SPECIAL-USE" if extensions.has(Extension::SpecialUse) => returns.special_use = true,

@@ -3,7 +3,6 @@
 use core::num::NonZeroU32;
 use std::borrow::Cow;
 
-use crate::command::fetch::Upper as _;
 use crate::encode::Writer;
 use crate::parse::{Cursor, Parsed};
 use crate::types::body::Body;
@@ -147,7 +146,7 @@ pub(crate) fn parse_tail<'a>(octets: &'a [u8]) -> Parsed<Vec<FetchItem<'a>>> {
 impl<'a> Source<'a> {
     /// `None` if the item is of another kind; the cursor may then be anywhere.
     fn parse(cursor: &mut Cursor<'a>) -> Parsed<Option<Self>> {
-        let word = cursor.word().to_ascii_uppercase_array::<16>();
+        let word = cursor.upper_word::<16>();
         Ok(Some(match word.as_bytes() {
             b"BODY" if cursor.peek() == Some(b'[') => Self::Body(Section::parse(cursor)?, origin(cursor)?),
             b"BINARY" => Self::Binary(PartPath::parse_binary(cursor)?, origin(cursor)?),
@@ -204,7 +203,7 @@ impl<'a> FetchItem<'a> {
             });
         }
         *cursor = start;
-        let word = cursor.word().to_ascii_uppercase_array::<16>();
+        let word = cursor.upper_word::<16>();
         if word.as_bytes() == b"BINARY.SIZE" {
             let path = PartPath::parse_binary(cursor)?;
             cursor.space()?;

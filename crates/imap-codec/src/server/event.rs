@@ -280,6 +280,12 @@ macro_rules! login_answers {
             pub fn no<'r>(self, reply: impl Into<Reply<'r>>, out: &mut BytesMut) {
                 self.core.answer(Condition::No, reply.into(), out);
             }
+
+            /// Not understood, or an initial response to a mechanism that has none:
+            /// [RFC 9051 §6.2.2](https://www.rfc-editor.org/rfc/rfc9051#section-6.2.2).
+            pub fn bad<'r>(self, reply: impl Into<Reply<'r>>, out: &mut BytesMut) {
+                self.core.answer(Condition::Bad, reply.into(), out);
+            }
         }
     };
 }

@@ -88,22 +88,47 @@ pub struct Extension<'a> {
 }
 
 impl<'a> Body<'a> {
+    /// No recursion: how deep a structure is, is the server's choice.
     pub(crate) fn parse(cursor: &mut Cursor<'a>) -> Parsed<Self> {
-        Self::parse_nested(cursor, NESTING)
-    }
-
-    fn parse_nested(cursor: &mut Cursor<'a>, depth: u32) -> Parsed<Self> {
-        let Some(depth) = depth.checked_sub(1) else {
-            return cursor.error("a part that is not so deep");
-        };
-        cursor.open()?;
-        let body = if cursor.peek() == Some(b'(') {
-            Self::Multipart(Box::new(Multipart::parse(cursor, depth)?))
-        } else {
-            Self::Part(Box::new(Part::parse(cursor, depth)?))
-        };
-        cursor.close()?;
-        Ok(body)
+        let mut open = Vec::new();
+        'part: loop {
+            if open.len() >= NESTING as usize {
+                return cursor.error("a part that is not so deep");
+            }
+            cursor.open()?;
+            if cursor.peek() == Some(b'(') {
+                open.push(Open::Multipart(Vec::new()));
+                continue;
+            }
+            let mut part = Box::new(Part::parse(cursor)?);
+            if let Some(envelope) = part.parse_kind(cursor)? {
+                open.push(Open::Message(part, envelope));
+                continue;
+            }
+            part.parse_extension(cursor)?;
+            cursor.close()?;
+            let mut body = Self::Part(part);
+            loop {
+                body = match open.pop() {
+                    None => return Ok(body),
+                    Some(Open::Multipart(mut parts)) => {
+                        parts.push(body);
+                        if cursor.peek() == Some(b'(') {
+                            open.push(Open::Multipart(parts));
+                            continue 'part;
+                        }
+                        Self::Multipart(Box::new(Multipart::parse(cursor, parts)?))
+                    }
+                    Some(Open::Message(mut part, envelope)) => {
+                        cursor.space()?;
+                        part.kind = PartKind::Message { envelope, body, lines: cursor.number64()? };
+                        part.parse_extension(cursor)?;
+                        Self::Part(part)
+                    }
+                };
+                cursor.close()?;
+            }
+        }
     }
 
     /// `extended` for BODYSTRUCTURE.
@@ -117,12 +142,17 @@ impl<'a> Body<'a> {
     }
 }
 
+/// What is read of a structure, up to one within it.
+enum Open<'a> {
+    /// The parts so far.
+    Multipart(Vec<Body<'a>>),
+    /// A part up to its message.
+    Message(Box<Part<'a>>, Box<Envelope<'a>>),
+}
+
 impl<'a> Multipart<'a> {
-    fn parse(cursor: &mut Cursor<'a>, depth: u32) -> Parsed<Self> {
-        let mut parts = Vec::new();
-        while cursor.peek() == Some(b'(') {
-            parts.push(Body::parse_nested(cursor, depth)?);
-        }
+    /// What stands behind the parts.
+    fn parse(cursor: &mut Cursor<'a>, parts: Vec<Body<'a>>) -> Parsed<Self> {
         cursor.space()?;
         let subtype = cursor.string()?;
         let (mut params, mut extension) = (Vec::new(), Extension::default());
@@ -152,7 +182,8 @@ impl<'a> Multipart<'a> {
 }
 
 impl<'a> Part<'a> {
-    fn parse(cursor: &mut Cursor<'a>, depth: u32) -> Parsed<Self> {
+    /// What all parts have.
+    fn parse(cursor: &mut Cursor<'a>) -> Parsed<Self> {
         let media = cursor.string()?;
         cursor.space()?;
         let subtype = cursor.string()?;
@@ -166,28 +197,6 @@ impl<'a> Part<'a> {
         let encoding = cursor.string()?;
         cursor.space()?;
         let octets = cursor.number64()?;
-        let is = |word: &IString<'_>, text: &[u8]| word.as_bytes().eq_ignore_ascii_case(text);
-        let kind = if is(&media, b"TEXT") {
-            cursor.space()?;
-            PartKind::Text(cursor.number64()?)
-        } else if is_message(&media, &subtype) && {
-            let mut ahead = *cursor;
-            ahead.eat(b' ') && ahead.eat(b'(')
-        } {
-            cursor.space()?;
-            let envelope = Box::new(Envelope::parse(cursor)?);
-            cursor.space()?;
-            let body = Body::parse_nested(cursor, depth)?;
-            cursor.space()?;
-            PartKind::Message { envelope, body, lines: cursor.number64()? }
-        } else {
-            PartKind::Basic
-        };
-        let (mut md5, mut extension) = (None, Extension::default());
-        if cursor.eat(b' ') {
-            md5 = cursor.nstring()?;
-            extension = Extension::parse(cursor)?;
-        }
         Ok(Self {
             media,
             subtype,
@@ -196,10 +205,35 @@ impl<'a> Part<'a> {
             description,
             encoding,
             octets,
-            kind,
-            md5,
-            extension,
+            kind: PartKind::Basic,
+            md5: None,
+            extension: Extension::default(),
         })
+    }
+
+    /// What some kinds have; of a message, up to its structure.
+    fn parse_kind(&mut self, cursor: &mut Cursor<'a>) -> Parsed<Option<Box<Envelope<'a>>>> {
+        if self.media.as_bytes().eq_ignore_ascii_case(b"TEXT") {
+            cursor.space()?;
+            self.kind = PartKind::Text(cursor.number64()?);
+        } else if is_message(&self.media, &self.subtype) && {
+            let mut ahead = *cursor;
+            ahead.eat(b' ') && ahead.eat(b'(')
+        } {
+            cursor.space()?;
+            let envelope = Box::new(Envelope::parse(cursor)?);
+            cursor.space()?;
+            return Ok(Some(envelope));
+        }
+        Ok(None)
+    }
+
+    fn parse_extension(&mut self, cursor: &mut Cursor<'a>) -> Parsed<()> {
+        if cursor.eat(b' ') {
+            self.md5 = cursor.nstring()?;
+            self.extension = Extension::parse(cursor)?;
+        }
+        Ok(())
     }
 
     fn write(&self, extended: bool, writer: &mut Writer<'_>) {

@@ -199,6 +199,7 @@ mod tests {
         }
     }
 
+    // Ledger: 4315-3-2, 9051-7.1-4
     #[test]
     fn neighbours_are_joined() {
         let numbers = |numbers: &[u32]| {

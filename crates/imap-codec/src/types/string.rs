@@ -18,6 +18,7 @@ const ATOM: u8 = 1;
 const ASTRING: u8 = 2;
 const LIST: u8 = 4;
 const QUOTABLE: u8 = 8;
+const PLAIN: u8 = 16;
 
 /// What each octet may stand in. RFC 9051 §9.
 const CLASSES: [u8; 256] = {
@@ -25,17 +26,15 @@ const CLASSES: [u8; 256] = {
     let mut octet = 0x20;
     while octet < 0x7f {
         classes[octet] = match octet as u8 {
-            b'"' | b'\\' => 0,
-            b'(' | b')' | b'{' | b' ' => QUOTABLE,
-            b'%' | b'*' => QUOTABLE | LIST,
-            b']' => QUOTABLE | LIST | ASTRING,
-            _ => QUOTABLE | LIST | ASTRING | ATOM,
+            // Quoted, they have a backslash in front.
+            b'"' | b'\\' => QUOTABLE,
+            b'(' | b')' | b'{' | b' ' => QUOTABLE | PLAIN,
+            b'%' | b'*' => QUOTABLE | PLAIN | LIST,
+            b']' => QUOTABLE | PLAIN | LIST | ASTRING,
+            _ => QUOTABLE | PLAIN | LIST | ASTRING | ATOM,
         };
         octet += 1;
     }
-    // They are quoted with a backslash in front.
-    classes[b'"' as usize] = QUOTABLE;
-    classes[b'\\' as usize] = QUOTABLE;
     classes
 };
 
@@ -49,6 +48,11 @@ pub(crate) fn is_astring_char(octet: u8) -> bool {
 
 pub(crate) fn is_list_char(octet: u8) -> bool {
     CLASSES[usize::from(octet)] & LIST != 0
+}
+
+/// Stands in quotes as it is.
+pub(crate) fn is_plain(octet: u8) -> bool {
+    CLASSES[usize::from(octet)] & PLAIN != 0
 }
 
 pub(crate) fn is_quotable(octet: u8) -> bool {

@@ -110,6 +110,8 @@ fn capabilities_are_asked_for_where_they_are_not_told() {
     assert_eq!(client.events(), ["a2 Ok", "Ready"]);
 }
 
+// Ledger: 3501-6.2.1-2, 3501-6.2.3-2, 3501-7.2.1-3, 9051-6.1.1-3, 9051-6.2.1-4, 9051-6.2.3-1, 9051-6.2.3-3
+// Ledger: 9051-7.2.2-3, 9051-7.2.2-4, 9051-11.2-1
 #[test]
 fn no_secret_goes_out_without_tls() {
     let mut client = Client::new(ClientConfig::new());
@@ -152,6 +154,7 @@ fn responses_injected_before_tls_are_never_read() {
     }
 }
 
+// Ledger: 9051-7.1.4-1, 9051-11.2-1
 #[test]
 fn preauth_without_tls_is_not_believed() {
     let mut client = Client::new(ClientConfig::new());
@@ -162,6 +165,7 @@ fn preauth_without_tls_is_not_believed() {
     assert!(client.session.is_authenticated());
 }
 
+// Ledger: 2177-3-1, 3501-2.2.2-2, 9051-2.2.2-2
 #[test]
 fn what_is_not_announced_is_not_sent() {
     let mut client = Client::inside("IMAP4rev1");
@@ -174,6 +178,7 @@ fn what_is_not_announced_is_not_sent() {
     assert_eq!(client.session.append(&append, 11, &mut client.out), Err(SendError::NotAnnounced));
 }
 
+// Ledger: 3501-3.2-1, 3501-5.5-2, 3501-5.5-4, 9051-3.2-1, 9051-5.5-3, 9051-5.5-4
 #[test]
 fn commands_in_parallel_are_those_that_the_rfc_allows() {
     let mut client = Client::inside("IMAP4rev1");
@@ -200,6 +205,7 @@ fn commands_in_parallel_are_those_that_the_rfc_allows() {
     assert!(!client.session.is_selected());
 }
 
+// Ledger: 3501-2.2.1-2, 3501-4.3-1, 3501-5.5-1, 9051-2.2.1-3, 9051-4.3-1, 9051-5.5-1
 #[test]
 fn literals_wait_where_they_have_to() {
     let user = IString::new(&b"a\r\nb"[..]).unwrap();
@@ -301,6 +307,7 @@ fn large_literals_of_fetch_go_through_in_chunks() {
     }
 }
 
+// Ledger: 2177-3-4, 9051-6.3.13-3
 #[test]
 fn idle_is_left_in_time() {
     let mut client = Client::inside("IMAP4rev1 IDLE");
@@ -325,6 +332,7 @@ fn idle_is_left_in_time() {
     assert_eq!(client.said(), "DONE\r\n");
 }
 
+// Ledger: 9051-6.2.2-2, 9051-6.2.2-3, 9051-6.2.2-4
 #[test]
 fn logins_carry_octets_both_ways() {
     let start = |words: &str, initial: Option<&[u8]>| {
@@ -362,6 +370,7 @@ fn logins_carry_octets_both_ways() {
     assert_eq!(result, Err(SendError::NotAnnounced));
 }
 
+// Ledger: 2177-3-2, 3501-2.2.2-1, 3501-6.5.1-4, 9051-2.2.2-1, 9051-7-1, 9051-7.1-6
 #[test]
 fn odd_responses_do_not_end_the_session() {
     let mut client = Client::inside("IMAP4rev1");
@@ -387,6 +396,7 @@ fn greetings_that_are_none_end_the_session() {
     assert_eq!((client.events(), client.session.closed()), (vec!["greeting Bye".into()], Some(Reason::Bye)));
 }
 
+// Ledger: 3501-3.4-2, 9051-3.4-2
 #[test]
 fn byes_timeouts_and_ends() {
     let mut client = Client::inside("IMAP4rev1");

@@ -4,6 +4,7 @@ mod client;
 mod hostile;
 mod pair;
 mod properties;
+mod required;
 mod rfc_examples;
 mod server;
 

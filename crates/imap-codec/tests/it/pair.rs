@@ -184,6 +184,7 @@ fn a_whole_session_in_pieces_of_any_size() {
     }
 }
 
+// Ledger: 3501-6.1.1-3, 3501-6.2.2-2, 3501-7.2.1-2, 9051-6.1.1-4, 9051-6.2.2-7, 9051-7.2.2-2
 #[test]
 fn logins_by_sasl_with_and_without_an_initial_response() {
     for extensions in [Extensions::rev1(), Extensions::rev2()] {

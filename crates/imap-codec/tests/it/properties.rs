@@ -468,6 +468,7 @@ proptest! {
         }
     }
 
+    // Ledger: 5258-6-1, 9051-4.3-6, 9051-5.1-1, 9051-6.3.10-2, 9051-9-15
     #[test]
     fn responses_are_written_and_read_back(data in data(), wire in wire()) {
         let response = Response::Untagged(data);
@@ -501,11 +502,13 @@ proptest! {
         }
     }
 
+    // Ledger: 9051-13.2.2-3
     #[test]
     fn names_of_mailboxes_have_one_spelling(name in "\\PC*") {
         prop_assert_eq!(from_utf7(&to_utf7(&name)), Some(name));
     }
 
+    // Ledger: 3501-5.1.3-4, 9051-A.1-4
     #[test]
     fn utf7_is_read_only_as_it_is_written(text in "[&,+a-zA-Z0-9-]{0,20}") {
         if let Some(name) = from_utf7(&text) {
@@ -520,6 +523,7 @@ proptest! {
     }
 }
 
+// Ledger: 9051-9-4
 #[test]
 fn strings_go_out_in_the_form_that_carries_them() {
     let login = |user: &'static [u8]| {

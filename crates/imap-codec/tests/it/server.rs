@@ -22,11 +22,14 @@ fn sessions_are_shared_and_sent_between_threads() {
     assert::<ServerConfig>();
 }
 
+// Ledger: 3501-3.4-1, 3501-6.1.3-1, 3501-6.1.3-2, 3501-7.2.1-1, 3501-7.2.1-5, 3501-7.2.1-6, 3501-9-10, 9051-3.4-1
+// Ledger: 9051-6.1.3-1, 9051-6.1.3-2, 9051-7.2.2-1, 9051-9-11, 9208-1-3
 #[test]
 fn a_whole_session() {
     transcript!("session", host());
 }
 
+// Ledger: 2177-3-3, 9051-6.3.13-2
 #[test]
 fn idle_is_entered_fed_and_left() {
     transcript!("idle", host());
@@ -37,6 +40,7 @@ fn append_is_streamed_refused_and_aborted() {
     transcript!("append", Host { unread: 1_000, ..host() });
 }
 
+// Ledger: 3501-6.2.2-1, 3501-9-11, 9051-6.1.1-4, 9051-6.2.2-1, 9051-6.2.2-2, 9051-6.2.2-5, 9051-6.2.2-9, 9051-7.2.2-2
 #[test]
 fn logins() {
     transcript!("login", host());
@@ -50,12 +54,15 @@ fn nothing_of_a_login_that_failed_is_in_the_next_one() {
     assert!(said.starts_with("a1 BAD not base64\r\na2 OK "), "{said}");
 }
 
+// Ledger: 3501-6.1.1-3, 3501-6.2.2-3, 3501-6.2.3-1, 3501-7.2.1-2, 3501-9-11, 3501-11.2-1, 9051-6.1.1-3, 9051-6.2.1-1
+// Ledger: 9051-6.2.2-8, 9051-6.2.3-2, 9051-7.2.2-3, 9051-11.7-1
 #[test]
 fn starttls_forgets_and_goes_on() {
     let config = ServerConfig::new(Extensions::rev2()).starttls();
     transcript!("starttls", Host::with(config.clone()));
 }
 
+// Ledger: 9051-6.2.1-3
 #[test]
 fn mechanisms_are_announced_as_they_can_be_had_and_extensions_as_they_are_left_on() {
     let mechanisms = |names: &[&'static str]| -> Vec<Atom<'static>> {
@@ -113,6 +120,7 @@ fn commands_out_of_their_state_are_bad() {
     assert_eq!(said, "a BAD expected the end at octet 15\r\n");
 }
 
+// Ledger: 3501-5.5-3, 5182-2.3-1, 7162-3.2.11-1, 9051-5.5-2, 9051-6.3.2-7, 9051-6.4.4.2-1
 #[test]
 fn a_select_that_fails_leaves_no_mailbox_selected() {
     let said = host().talk_in("a SELECT inbox\r\nb SELECT none\r\nc CLOSE\r\n");
@@ -123,6 +131,7 @@ fn a_select_that_fails_leaves_no_mailbox_selected() {
     );
 }
 
+// Ledger: 9051-6.5-1, 9208-1-3
 #[test]
 fn what_is_switched_off_is_unknown() {
     let commands = [
@@ -180,6 +189,7 @@ fn what_is_switched_off_is_unknown() {
     }
 }
 
+// Ledger: 3501-6.2.2-3, 7888-5-4, 9051-6.2.2-8, 9208-1-2, 9208-3.1.1-2, 9208-3.1.2-4, 9208-5-1, 9208-5-2, 9208-5.1-4
 #[test]
 fn what_is_announced_is_what_is_configured() {
     let greeting = |host: &Host| host.run(&[]).1;
@@ -193,7 +203,7 @@ fn what_is_announced_is_what_is_configured() {
     greets(
         ServerConfig::new(Extensions::rev1().with(Extension::AppendLimit).with(Extension::Quota))
             .preauth()
-            .quota_resources(&[imap_codec::types::Atom::new("STORAGE").unwrap()])
+            .quota_resources(&[Atom::new("STORAGE").unwrap()])
             .limits(Limits::default().append(5_000)),
         "* PREAUTH [CAPABILITY IMAP4rev1 APPENDLIMIT=5000 QUOTA QUOTA=RES-STORAGE] ready",
     );
@@ -207,6 +217,7 @@ fn what_is_announced_is_what_is_configured() {
     assert!(!said.contains("AUTH=") && said.contains("b OK"), "{said}");
 }
 
+// Ledger: 3501-5.1.3-6, 5161-3.1-3, 9051-4.3-6, 9051-6.3.1-3, 9051-13.2.2-2, 9051-13.2.2-3, 9051-A.1-6
 #[test]
 fn names_are_utf7_until_rev2_is_enabled() {
     assert_eq!(
@@ -219,6 +230,7 @@ fn names_are_utf7_until_rev2_is_enabled() {
     assert_eq!(host().talk_in("a DELETE &AGE-\r\n"), "a BAD expected a mailbox name at octet 9\r\n");
 }
 
+// Ledger: 7888-3-1, 9051-4.3-2
 #[test]
 fn expunge_is_told_during_uid_fetch_and_not_during_fetch() {
     let fetched = "* 1 FETCH (UID 7 FLAGS (\\Seen) BODY[] {25}\r\nSubject: hello\r\n\r\nworld\r\n)\r\n";
@@ -268,6 +280,7 @@ fn literals_of_commands_are_asked_for_or_come_by_themselves() {
     assert!(said.ends_with("b OK done\r\n"), "{said}");
 }
 
+// Ledger: 7888-5-1, 7888-5-3, 9051-4.3-3
 #[test]
 fn literal_minus_takes_small_literals_only() {
     let extensions = Extensions::rev1().with(Extension::LiteralMinus);
@@ -313,6 +326,7 @@ fn an_append_that_is_too_large_is_refused_before_it_comes() {
     assert_eq!(host.run(&[input]).2, Some(Reason::Flood));
 }
 
+// Ledger: 3501-3.4-3
 #[test]
 fn too_many_errors_end_the_session() {
     let config = ServerConfig::new(Extensions::all()).plaintext_auth().limits(Limits::default().errors(2));
@@ -324,6 +338,7 @@ fn too_many_errors_end_the_session() {
     assert!(said.ends_with("f BAD expected a command at octet 2\r\n* BYE too many errors\r\n"), "{said}");
 }
 
+// Ledger: 3501-3.4-3, 3501-5.4-1, 9051-5.4-1
 #[test]
 fn deadlines_run_from_the_last_answer() {
     let mut out = BytesMut::new();
@@ -373,6 +388,7 @@ fn much_output_without_events_is_flushed_between() {
     assert!(input.is_empty() && most < 20_000, "{most}");
 }
 
+// Ledger: 3501-3.4-3
 #[test]
 fn we_may_say_goodbye() {
     let mut out = BytesMut::new();
@@ -402,6 +418,7 @@ fn the_end_of_the_connection_says_where_it_was() {
     assert_eq!(ends(b"a SELECT {5+}\r\ninb"), Some(Reason::EofInside));
 }
 
+// Ledger: 3501-7.4.1-1, 9051-7.5.1-1
 #[test]
 fn idling_exists_only_in_idle() {
     let mut out = BytesMut::new();

@@ -61,6 +61,10 @@ impl Bodies {
         inline.or_else(|| self.large.get(&body.0).map(|body| body.size))
     }
 
+    pub(crate) fn is_in_file(&self, body: BodyId) -> bool {
+        self.large.get(&body.0).is_some()
+    }
+
     /// All that lie in files of their own, with their sizes.
     pub(crate) fn in_files(&self) -> impl Iterator<Item = (BodyId, u64)> {
         self.large.iter().map(|(id, body)| (BodyId(*id), body.size))

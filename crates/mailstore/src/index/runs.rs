@@ -9,9 +9,12 @@ use std::sync::Arc;
 /// can be written, step by step, of a map that goes on changing, and any number of sessions can look at it as it once was.
 #[derive(Clone, Debug)]
 pub(crate) struct Runs<K, V> {
-    runs: Arc<Vec<Arc<Vec<(K, V)>>>>,
+    runs: Arc<Vec<Run<K, V>>>,
     length: usize,
 }
+
+/// Some entries in order, at least one, shared by all maps that have them.
+pub(crate) type Run<K, V> = Arc<Vec<(K, V)>>;
 
 impl<K, V> Default for Runs<K, V> {
     fn default() -> Self {
@@ -76,7 +79,7 @@ impl<K: Clone + Ord, V: Clone> Runs<K, V> {
     }
 
     /// The runs themselves: what two maps have not changed since one was a clone of the other, they share.
-    pub(crate) fn runs(&self) -> &[Arc<Vec<(K, V)>>] {
+    pub(crate) fn runs(&self) -> &[Run<K, V>] {
         &self.runs
     }
 

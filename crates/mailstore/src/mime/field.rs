@@ -201,7 +201,9 @@ pub(crate) fn word(value: &[u8]) -> (Cow<'_, [u8]>, Parameters<'_>) {
 
 /// The parameters of a field, each its name and what it says, without quotes.
 ///
-/// The parts and charsets of [RFC 2231](https://www.rfc-editor.org/rfc/rfc2231) are left as they stand: `title*0*`.
+/// Deviates from [RFC 9051 §7.5.2](https://www.rfc-editor.org/rfc/rfc9051#section-7.5.2), which would have the parts and charsets
+/// of [RFC 2231](https://www.rfc-editor.org/rfc/rfc2231) put together: they are left as they stand (`title*0*`), as IMAP4rev1
+/// has them and as clients expect. [`Part::parameter`](super::Part::parameter) puts them together.
 #[derive(Clone, Debug)]
 pub struct Parameters<'a> {
     cursor: Cursor<'a>,

@@ -52,6 +52,9 @@ pub struct Scanner {
     /// The longest boundary that may come; zero if none may.
     longest: usize,
     finder: memmem::Finder<'static>,
+    /// Octets that have been looked at, each time that they were.
+    #[cfg(test)]
+    looked: core::cell::Cell<u64>,
 }
 
 #[derive(Debug)]
@@ -100,6 +103,8 @@ impl Scanner {
             carriage: false,
             longest: 0,
             finder: memmem::Finder::new(b"\n--"),
+            #[cfg(test)]
+            looked: core::cell::Cell::new(0),
         }
     }
 
@@ -146,6 +151,7 @@ impl Scanner {
             Some(end) => (&input[..end], end + 1),
             None => (input, input.len()),
         };
+        self.look(used);
         if used == line.len() || !self.line.is_empty() {
             // RFC 5322 §2.1.1 has lines of 998 octets; what is beyond a field's bound is not looked at.
             let room = MAX_FIELD.saturating_sub(self.line.len());
@@ -303,6 +309,7 @@ impl Scanner {
             Some(end) => (&some[..end], true),
             None => (some, false),
         };
+        self.look(some.len());
         let hyphens = self.line.iter().chain(some).take(2).all(|&octet| octet == b'-');
         if hyphens && !ended && some.len() < most {
             self.line.extend_from_slice(some);
@@ -328,6 +335,7 @@ impl Scanner {
 
     /// Goes over octets of a body.
     fn pass(&mut self, input: &[u8], count: usize) -> usize {
+        self.look(count);
         self.newlines += memchr_iter(b'\n', &input[..count]).count() as u64;
         self.offset += count as u64;
         count
@@ -360,6 +368,9 @@ impl Scanner {
         let line = line.strip_prefix(b"--")?;
         let mut best = None::<usize>;
         for (at, open) in self.open.iter().enumerate() {
+            self.look(
+                line.iter().zip(&open.boundary).take_while(|(octet, wanted)| octet == wanted).count() + 1,
+            );
             // RFC 2046 §5.1.1: a line need only begin with the boundary. Where several do, it is the longest, and among
             // equals the innermost.
             if !open.boundary.is_empty()
@@ -397,7 +408,6 @@ impl Scanner {
         if close {
             // RFC 2046 §5.1.1: close-delimiter transport-padding [CRLF epilogue].
             self.entries[multipart].last = line_end;
-            self.floor = line_end;
             self.open[open].boundary.clear();
             self.find_longest();
             self.mode = Mode::Body;
@@ -438,6 +448,15 @@ impl Scanner {
         }
     }
 
+    /// Says how many octets are looked at, for the test that no octet is more often than it has to.
+    #[cfg(test)]
+    fn look(&self, octets: usize) {
+        self.looked.set(self.looked.get() + octets as u64);
+    }
+
+    #[cfg(not(test))]
+    const fn look(&self, _: usize) {}
+
     fn find_longest(&mut self) {
         self.longest = self.open.iter().map(|open| open.boundary.len()).max().unwrap_or(0);
     }
@@ -453,3 +472,44 @@ pub(crate) const MAX_BOUNDARY: usize = 256;
 pub(crate) const MAX_FIELD: usize = 100 << 10;
 /// How much of what all fields say is kept.
 const MAX_VALUES: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often each octet is looked at, on average, however the octets come.
+    fn looks(message: &str, piece: usize) -> u64 {
+        let mut scanner = Scanner::new();
+        message.as_bytes().chunks(piece).for_each(|piece| scanner.push(piece));
+        scanner.looked.get().div_ceil(message.len() as u64)
+    }
+
+    #[test]
+    fn no_octet_is_looked_at_more_often_than_it_has_to() {
+        let multipart = "Content-Type: multipart/mixed; boundary=b\r\n\r\n";
+        // A hundred boundaries that differ in their last octets only, and lines that begin with what they share.
+        let shared = "b".repeat(250);
+        let families: String = (0..100)
+            .map(|depth| {
+                let boundary = format!("{shared}{depth:03}");
+                format!("Content-Type: multipart/mixed; boundary={boundary}\r\n\r\n--{boundary}\r\n")
+            })
+            .collect();
+        for (what, message, most) in [
+            ("delimiters", format!("{multipart}{}", "--b\r\n\r\n".repeat(50_000)), 4),
+            ("what is none", format!("{multipart}{}", "--\r\n".repeat(50_000)), 4),
+            ("almost one", format!("{multipart}--b\r\n\r\n{}", "-b\n".repeat(50_000)), 4),
+            ("hyphens", format!("{multipart}{}", "-".repeat(500_000)), 2),
+            ("a line", format!("{multipart}{}", "x".repeat(500_000)), 2),
+            ("empty lines", format!("{multipart}{}", "\n".repeat(500_000)), 2),
+            ("a line of a header", format!("X: {}", "x".repeat(500_000)), 2),
+            ("many nested", format!("{multipart}--b\r\n").repeat(10_000), 30),
+            ("families", format!("{families}\r\n{}", format!("--{shared}\r\n").repeat(500)), 110),
+        ] {
+            for piece in [message.len(), 1_000, 7, 1] {
+                let looks = looks(&message, piece);
+                assert!(looks <= most, "{what} in pieces of {piece}: {looks} times");
+            }
+        }
+    }
+}

@@ -80,10 +80,9 @@ impl Structure {
         for entry in &entries {
             let mut rest = &octets[entry.values.0 as usize..entry.values.1 as usize];
             while !rest.is_empty() {
-                let (field, value) = record(&mut rest)?;
+                let (_, value) = record(&mut rest)?;
                 // A value can be put into any line of any protocol.
-                if field.is_envelope() && !entry.message || memchr::memchr3(b'\r', b'\n', 0, value).is_some()
-                {
+                if memchr::memchr3(b'\r', b'\n', 0, value).is_some() {
                     return None;
                 }
             }

@@ -221,7 +221,7 @@ impl Store {
 
     /// A mailbox with its numbers as they are now. So no number is lost with what is dropped: what is older than this record
     /// is in it, and what is newer is either a record of its own or stands in front of the next such record.
-    fn numbers(&self, id: MailboxId, name_as_made: &str) -> Option<Record> {
+    fn numbers(&self, id: MailboxId) -> Option<Record> {
         let mailbox = self.index.get(id)?;
         let about = mailbox.about.as_ref()?;
         let as_it_was = self.planted.has(Bug::NumbersNotDurable);
@@ -232,11 +232,7 @@ impl Store {
             uid_next: if as_it_was { 1 } else { mailbox.uid_next },
             mod_seq: if as_it_was { ModSeq(1) } else { mailbox.highest_mod_seq },
             special_use: about.special_use,
-            name: if self.planted.has(Bug::NameAsMade) {
-                name_as_made.to_owned()
-            } else {
-                about.name.clone()
-            },
+            name: about.name.clone(),
             keywords: about.keywords.clone(),
         })
     }
@@ -256,10 +252,10 @@ impl Store {
                 let dropped = self.planted.has(Bug::StructureDropped);
                 self.index.bodies().structures.get(&body.0).is_some_and(|place| here(*place) && !dropped)
             }
-            Record::Mailbox { id, name, .. } => {
+            Record::Mailbox { id, .. } => {
                 let about = self.index.get(*id).and_then(|mailbox| mailbox.about.as_ref());
                 let alive = about.is_some_and(|about| about.segment == segment && u64::from(about.at) == at);
-                return alive.then(|| self.numbers(*id, name)).flatten().map_or(Fate::Drop, Fate::Copy);
+                return alive.then(|| self.numbers(*id)).flatten().map_or(Fate::Drop, Fate::Copy);
             }
             Record::DeleteMailbox { .. } => keep_removal,
             Record::Deliver { mailbox, uid, .. } | Record::Flags { mailbox, uid, .. } => {

@@ -96,7 +96,8 @@ impl Store {
                 File::Snapshot(number) => snapshot.is_none_or(|header| header.number != *number),
                 // What is damaged may have named it.
                 File::Body(_) if !report.damage.is_empty() => false,
-                File::Body(id) => self.index.bodies().size(*id).is_none(),
+                // A body of the journal may have the number of an upload whose removal a crash has undone.
+                File::Body(id) => !self.index.bodies().is_in_file(*id),
             })
             .collect();
         report.orphans = orphans.len();

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use mailstore::Intent;
+use mailstore::message::UnixTime;
 use mailstore::operation::DiskError;
 use mailstore::sim::{Bug, Disk};
 
@@ -94,6 +95,7 @@ fn many(mut seed: u64) {
     assert!(work.snapshots > 10 && work.compacted > 10 && work.loads > 100, "{work:?}");
 }
 
+// Ledger: 5321-6.1-1
 #[test]
 fn nothing_acknowledged_is_lost_wherever_the_power_is_cut() {
     many(1);
@@ -118,6 +120,18 @@ pub(crate) fn compacted(seed: u64, oldest: bool, bug: Option<Bug>) {
         world.commit(Some(body), intents);
         world.drain(&mut |_, _| ());
     }
+    // Flags of their own record, which a later start knows from a snapshot only; a name that was given later.
+    for _ in 0..3 {
+        let intents = world.stores(stays);
+        world.commit(None, intents);
+    }
+    let (name, now) = ("stayed".to_owned(), UnixTime(5));
+    world.commit(None, vec![Intent::RenameMailbox { mailbox: stays, name, now }]);
+    world.drain(&mut |_, _| ());
+    let body = world.body(60_000);
+    let intents = vec![world.deliver(goes)];
+    world.commit(Some(body), intents);
+    world.close_and_reopen(&mut |_, _| ());
     if oldest {
         world.empty(stays);
     }

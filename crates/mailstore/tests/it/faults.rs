@@ -118,6 +118,7 @@ fn a_disk_that_stays_bad_for_a_while_is_outlived() {
     at_every_operation(DiskError::NoSpace, 9, false, 2);
 }
 
+// Ledger: 5321-4.2.5-1
 #[test]
 fn what_was_told_to_have_failed_does_not_come_back_in_a_crash_straight_after() {
     at_every_operation(IO, 1, true, 1);

@@ -4,6 +4,7 @@
 mod compat;
 mod crash;
 mod faults;
+mod mailboxes;
 mod messages;
 mod mime;
 mod oracle;

@@ -717,6 +717,7 @@ fn octets_that_were_not_encoded_are_refused_or_lie_within_the_message() {
                     next = range.end;
                 }
                 assert_eq!(next, message.len() as u64);
+                assert!(structure.parts().all(|part| part.lines() <= part.body().end - part.body().start));
                 shape(structure.root());
             }
         }

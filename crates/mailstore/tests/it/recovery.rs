@@ -436,3 +436,23 @@ fn files_with_numbers_that_no_store_reaches_are_left_alone() {
     assert!(world.disk.octets(File::Segment(u64::MAX)).is_some());
     world.mailbox("next");
 }
+
+/// An upload is given up and its file removed; a start that finds nothing of it uses the number again, for a body in the
+/// journal; then a power cut brings the file back, for nobody had synced its removal.
+#[test]
+fn a_file_that_comes_back_under_the_number_of_a_body_in_the_journal_is_removed() {
+    let mut world = closed(100);
+    world.reopen();
+    let mailbox = world.store.mailboxes(Actor::Host, None)[0].id;
+    let body = world.body(100);
+    let intents = vec![world.deliver(mailbox)];
+    world.commit(Some(body), intents);
+    world.drain(&mut nothing);
+    let view = world.load(mailbox).expect("it is there");
+    let last = view.messages.iter().next_back().expect("there is one").body();
+    world.store.release(view);
+    world.disk.replace(File::Body(last), vec![0xa5; 90_000]);
+    world.reopen();
+    world.check();
+    world.check_files();
+}

@@ -126,7 +126,23 @@ fn texts_are_found_where_they_belong() {
         (Key::Text(text("nowhere")), false),
     ] {
         assert_eq!(matches(key.clone(), MESSAGE), is, "{key:?}");
+        // The same where something else has every text looked into.
+        let other =
+            Query::from(Key::Text(text("no such text"))).or(Key::Header(text("x-tag"), text("three")));
+        assert_eq!(matches(other.or(key.clone()), MESSAGE), is, "{key:?} among others");
     }
+}
+
+#[test]
+fn the_last_octets_of_a_text_count() {
+    for (encoding, text_of) in
+        [("base64", "aGVsbG8"), ("base64", "aGVsbG8="), ("quoted-printable", "hell=6F"), ("8bit", "hello")]
+    {
+        let message = format!("Content-Transfer-Encoding: {encoding}\r\n\r\n{text_of}");
+        assert!(matches(Key::Body(text("hello")), message.as_bytes()), "{encoding} {text_of}");
+    }
+    let utf_16 = b"Content-Type: text/plain; charset=utf-16le\r\n\r\nh\0e\0l\0l\0o\0";
+    assert!(matches(Key::Body(text("hello")), utf_16));
 }
 
 #[test]

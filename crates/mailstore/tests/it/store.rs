@@ -339,12 +339,12 @@ fn a_real_directory_gives_what_the_simulated_disk_gives() {
             assert_eq!(result, *expected, "{operation:?}");
         }));
         world.drain(&mut nothing);
-        for action in 0..60 {
+        for action in 0..120 {
             world.act();
             for _ in 0..world.random.below(4) {
                 world.step(&mut nothing);
             }
-            if action % 30 == 29 {
+            if action % 60 == 59 {
                 world.close_and_reopen(&mut nothing);
             }
         }

@@ -459,7 +459,7 @@ impl World {
     /// Every other body has one.
     fn structure(&self, body: &Bytes) -> Option<Bytes> {
         let sum: usize = body.iter().map(|octet| usize::from(*octet)).sum();
-        (sum % 2 == 0).then(|| Bytes::from(format!("{} octets that sum up to {sum}", body.len())))
+        sum.is_multiple_of(2).then(|| Bytes::from(format!("{} octets that sum up to {sum}", body.len())))
     }
 
     fn commit_as(&mut self, source: Source, planned: Planned) {

@@ -16,6 +16,8 @@ const ZONES: [(&str, &str); 8] = [
 ];
 
 /// The same for every seed and number of servers: those change the order among equals, and nothing else.
+// Ledger: 5321-5.1-1, 5321-5.1-2, 5321-5.1-3, 5321-5.1-4, 5321-5.1-5, 5321-5.1-6, 5321-5.1-7, 5321-5.1-11
+// Ledger: 5321-5.1-13, 5321-5.1-14, 5321-5.1-15, 5321-5.1-16, 5321-5.1-17
 #[test]
 fn every_case_of_the_table_has_its_plan() {
     let mut count = 0;

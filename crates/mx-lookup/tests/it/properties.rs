@@ -98,6 +98,7 @@ proptest! {
 }
 
 /// Hosts of one preference come in every order, and each as often as the others. RFC 5321 §5.1.
+// Ledger: 5321-5.1-12
 #[test]
 fn equals_are_shuffled() {
     let zone = "a.example 300 MX 5 x.example\na.example 300 MX 5 y.example\na.example 300 MX 5 z.example\n\

@@ -1,18 +1,23 @@
 //! What a client session tells and asks its caller.
 
+use core::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::BytesMut;
 
 use super::{Core, Pending, Reason, Request};
 use crate::capability::Capabilities;
-use crate::command::{Command, Password, UserName};
+use crate::command::{Command, InitialResponse, Mechanism, Password, UserName};
 use crate::error::QueueFull;
 use crate::maildrop::UniqueId;
 use crate::reply::StatusLine;
+use crate::secret::Secret;
 
 /// What the server said, in the order of the commands, or what is asked.
 ///
 /// Events that hold a session ([`Login`], [`PasswordWanted`], [`Mailbox`]) come when every command has been answered, and
-/// want the next one; dropped without one, they end the session at the next call, and nothing is deleted.
+/// want the next one, as [`Challenge`] wants a response; dropped without one, they end the session at the next call, and nothing is deleted.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'s> {
@@ -20,6 +25,8 @@ pub enum Event<'s> {
     Login(Login<'s>),
     /// The server has taken the name.
     Password(PasswordWanted<'s>),
+    /// AUTH: the server wants a response.
+    Challenge(Challenge<'s>),
     /// The maildrop is open, and the session has nothing to do.
     Mailbox(Mailbox<'s>),
     /// The answer to CAPA.
@@ -93,13 +100,35 @@ impl Login<'_> {
     /// Sends USER. Without TLS it ends the session instead, unless the configuration has
     /// [`plaintext_auth`](super::ClientConfig::plaintext_auth).
     pub fn user(self, name: UserName<'_>, out: &mut BytesMut) {
-        if self.core.tls || self.core.config.plaintext_auth {
+        if self.core.may_login() {
             Command::User(name).encode(out);
             self.core.sent(Request::User);
-        } else {
-            // RFC 8314 §3: whoever took STLS out of the announcement must not get the password.
-            self.core.end(Reason::TlsRequired);
         }
+    }
+
+    /// Sends AUTH; challenges come as [`Event::Challenge`]. Without TLS it ends the session instead, as [`user`](Self::user)
+    /// does.
+    ///
+    /// The initial response goes along if the line has room for it; if not, the session keeps it until the server asks for it,
+    /// and overwrites it then. Which mechanisms there are is in [`capabilities`](Self::capabilities).
+    pub fn authenticate(self, mechanism: Mechanism, initial: Option<&[u8]>, out: &mut BytesMut) {
+        if !self.core.may_login() {
+            return;
+        }
+        let text = initial.map(|initial| match initial {
+            // RFC 5034 §4: an empty one is told from none.
+            [] => "=".to_owned(),
+            initial => STANDARD.encode(initial),
+        });
+        let room = AUTH_LINE - "AUTH  \r\n".len() - mechanism.as_str().len();
+        let fits = text.as_deref().filter(|text| text.len() <= room);
+        let response = fits.and_then(|text| InitialResponse::new(text).ok());
+        Command::Auth { mechanism, initial: response }.encode(out);
+        if response.is_none() {
+            self.core.initial = initial.map(|initial| Secret(initial.to_vec()));
+        }
+        drop(text.map(|text| Secret(text.into_bytes())));
+        self.core.sent(Request::Auth);
     }
 
     /// Sends QUIT.
@@ -125,6 +154,38 @@ impl PasswordWanted<'_> {
     /// Sends QUIT.
     pub fn quit(self, out: &mut BytesMut) {
         self.core.send(Request::Quit, out);
+    }
+}
+
+/// The server wants a response of a login by AUTH. `Debug` does not show the challenge.
+#[must_use = "an event that is not answered ends the session"]
+pub struct Challenge<'s> {
+    pub(super) core: &'s mut Core,
+    pub(super) data: &'s [u8],
+}
+
+impl Challenge<'_> {
+    /// The challenge, decoded.
+    pub const fn data(&self) -> &[u8] {
+        self.data
+    }
+
+    /// Sends a response. The session keeps no copy.
+    pub fn respond(self, response: &[u8], out: &mut BytesMut) {
+        self.core.respond(response, out);
+        self.core.asked();
+    }
+
+    /// Gives the login up; the server's refusal follows.
+    pub fn cancel(self, out: &mut BytesMut) {
+        out.extend_from_slice(b"*\r\n");
+        self.core.asked();
+    }
+}
+
+impl fmt::Debug for Challenge<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Challenge(..)")
     }
 }
 
@@ -211,6 +272,23 @@ impl Mailbox<'_> {
 }
 
 impl Core {
+    /// Whether a login may be tried. If not, the session ends.
+    fn may_login(&mut self) -> bool {
+        let may = self.tls || self.config.plaintext_auth;
+        if !may {
+            // RFC 8314 §3: whoever took STLS out of the announcement must not get the password.
+            self.end(Reason::TlsRequired);
+        }
+        may
+    }
+
+    /// Writes a response of a login.
+    pub(super) fn respond(&self, response: &[u8], out: &mut BytesMut) {
+        let text = Secret(STANDARD.encode(response).into_bytes());
+        out.extend_from_slice(&text.0);
+        out.extend_from_slice(b"\r\n");
+    }
+
     /// Queues a command, and sends it if it need not wait.
     fn send(&mut self, request: Request, out: &mut BytesMut) {
         self.queue.push_back(request);
@@ -230,3 +308,6 @@ impl Core {
         self.restart = true;
     }
 }
+
+/// RFC 2449 §4: the longest line of a command, its CRLF included.
+const AUTH_LINE: usize = 255;

@@ -3,7 +3,8 @@
 //! ```text
 //!           greeting, CAPA          USER               PASS              QUIT
 //! Greeting ───────────────▶ Login ────────▶ Password ────────▶ Mailbox ────────▶ Closed
-//!                           ▲   │  ◀──────────┘ refused
+//!                           ▲   │  ◀──────────┘ refused         ▲
+//!                           │   ├─── AUTH, challenges ──────────┘
 //!            CAPA once more │   │ STLS
 //!                           │   ▼
 //!                         TlsWanted

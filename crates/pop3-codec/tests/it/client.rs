@@ -3,10 +3,10 @@
 use core::time::Duration;
 
 use bytes::BytesMut;
-use pop3_codec::ClientLimits;
 use pop3_codec::client::{ClientConfig, Event, Reason, Request, Timer};
-use pop3_codec::command::{Password, UserName};
+use pop3_codec::command::{Mechanism, Password, UserName};
 use pop3_codec::error::ResponseError;
+use pop3_codec::{ClientLimits, ClientSession};
 use proptest::prelude::*;
 
 use crate::{Caller, every_split, seconds};
@@ -445,4 +445,115 @@ proptest! {
         let pieces: Vec<&[u8]> = cuts.windows(2).map(|cut| &octets.as_bytes()[cut[0]..cut[1]]).collect();
         prop_assert_eq!(caller.run(&pieces), whole);
     }
+}
+
+/// A client that logs in with AUTH: what it was told, what it sent, how it ended.
+fn authenticate(initial: Option<&[u8]>, server: &str) -> (Vec<String>, String, Option<Reason>) {
+    let run = |pieces: &[&[u8]]| {
+        let (mut log, mut out, mut buffer) = (Vec::new(), BytesMut::new(), Vec::new());
+        let config = ClientConfig::new().plaintext_auth().limits(ClientLimits::default().auth_line(600));
+        let mut session = ClientSession::new(config, Duration::ZERO, &mut out);
+        for piece in pieces {
+            buffer.extend_from_slice(piece);
+            let mut input = &buffer[..];
+            while let Some(event) = session.receive(Duration::ZERO, &mut input, &mut out) {
+                match event {
+                    Event::Login(login) if log.is_empty() => {
+                        log.push(format!("login {:?}", login.capabilities().sasl));
+                        login.authenticate(Mechanism::parse(b"x-y").unwrap(), initial, &mut out);
+                    }
+                    Event::Login(login) => login.quit(&mut out),
+                    Event::Challenge(challenge) => {
+                        log.push(challenge.data().escape_ascii().to_string());
+                        match challenge.data() {
+                            b"cancel" => challenge.cancel(&mut out),
+                            b"drop" => {}
+                            _ => challenge.respond(b"resp", &mut out),
+                        }
+                    }
+                    Event::Mailbox(mailbox) => {
+                        log.push("mailbox".to_owned());
+                        mailbox.quit(&mut out);
+                    }
+                    Event::Refused { request, .. } => log.push(format!("refused {request:?}")),
+                    other => panic!("{other:?}"),
+                }
+            }
+            let used = buffer.len() - input.len();
+            buffer.drain(..used);
+        }
+        (log, String::from_utf8(out.to_vec()).expect("ASCII"), session.closed())
+    };
+    let mut results = Vec::new();
+    every_split(server.as_bytes(), |pieces| results.push(run(pieces)));
+    assert!(results.iter().all(|result| *result == results[0]), "{server:?}: {results:?}");
+    results.swap_remove(0)
+}
+
+#[test]
+fn logins_by_auth_carry_octets_both_ways() {
+    let hello = "+OK\r\n+OK\r\nSASL X-Y\r\n.\r\n";
+    // Y2g= is "ch", cmVzcA== is "resp".
+    let (log, sent, closed) = authenticate(None, &format!("{hello}+ \r\n+ Y2g=\r\n+\r\n+OK in\r\n+OK\r\n"));
+    assert_eq!(log, ["login [X-Y]", "", "ch", "", "mailbox"]);
+    assert_eq!(sent, "CAPA\r\nAUTH X-Y\r\ncmVzcA==\r\ncmVzcA==\r\ncmVzcA==\r\nQUIT\r\n");
+    assert_eq!(closed, Some(Reason::Quit));
+    let (log, sent, _) = authenticate(Some(b"ch"), &format!("{hello}+OK in\r\n+OK\r\n"));
+    assert_eq!((log.len(), &sent[..]), (2, "CAPA\r\nAUTH X-Y Y2g=\r\nQUIT\r\n"));
+    let (_, sent, _) = authenticate(Some(b""), &format!("{hello}-ERR no\r\n+OK\r\n"));
+    assert_eq!(sent, "CAPA\r\nAUTH X-Y =\r\nQUIT\r\n");
+}
+
+#[test]
+fn an_initial_response_that_is_too_long_for_its_line_waits_for_an_empty_challenge() {
+    // "AUTH X-Y " and CRLF are 11 octets; 244 are 183 in base64.
+    let hello = "+OK\r\n-ERR\r\n";
+    let (log, sent, _) = authenticate(Some(&[0; 183]), &format!("{hello}+OK\r\n+OK\r\n"));
+    assert_eq!(log, ["login []", "mailbox"]);
+    assert_eq!(sent.lines().map(str::len).max(), Some(253));
+    let (log, sent, _) = authenticate(Some(&[0; 184]), &format!("{hello}+ \r\n+ Y2g=\r\n+OK\r\n+OK\r\n"));
+    assert_eq!(log, ["login []", "ch", "mailbox"]);
+    let long = format!("CAPA\r\nAUTH X-Y\r\n{}==\r\ncmVzcA==\r\nQUIT\r\n", "A".repeat(246));
+    assert_eq!(sent, long);
+    // A mechanism in which the server speaks first, or a server that is not honest: what was kept is not sent later.
+    let (log, sent, _) = authenticate(Some(&[0; 184]), &format!("{hello}+ Y2g=\r\n+ \r\n-ERR\r\n+OK\r\n"));
+    assert_eq!(log, ["login []", "ch", "", "refused Auth"]);
+    assert!(!sent.contains("AAAA"), "{sent}");
+}
+
+#[test]
+fn a_login_by_auth_is_refused_cancelled_and_dropped() {
+    let hello = "+OK\r\n-ERR\r\n";
+    // Y2FuY2Vs is "cancel", ZHJvcA== is "drop".
+    let (log, sent, closed) = authenticate(None, &format!("{hello}+ Y2FuY2Vs\r\n-ERR\r\n+OK\r\n"));
+    assert_eq!(log, ["login []", "cancel", "refused Auth"]);
+    assert_eq!((&sent[..], closed), ("CAPA\r\nAUTH X-Y\r\n*\r\nQUIT\r\n", Some(Reason::Quit)));
+    let (_, sent, closed) = authenticate(None, &format!("{hello}+ ZHJvcA==\r\n"));
+    assert_eq!((&sent[..], closed), ("CAPA\r\nAUTH X-Y\r\n", Some(Reason::Unanswered)));
+    for (line, error) in [
+        ("+ !", ResponseError::Challenge),
+        ("+ Y2g", ResponseError::Challenge),
+        ("+Y2g=", ResponseError::Status),
+        ("* OK", ResponseError::Status),
+    ] {
+        let (_, _, closed) = authenticate(None, &format!("{hello}{line}\r\n"));
+        assert_eq!(closed, Some(Reason::Garbled(error)), "{line}");
+    }
+    let challenge = |length: usize| format!("{hello}+ {}\r\n", "A".repeat(length));
+    assert_eq!(authenticate(None, &challenge(596)).2, None);
+    assert_eq!(authenticate(None, &challenge(600)).2, Some(Reason::Garbled(ResponseError::TooLong)));
+    // Only AUTH has challenges.
+    assert_eq!(heard(&[Request::Noop], "+ \r\n").1, Some(Reason::Garbled(ResponseError::Status)));
+}
+
+#[test]
+fn no_login_by_auth_goes_out_without_tls() {
+    let mut out = BytesMut::new();
+    let mut session = ClientSession::new(ClientConfig::new(), Duration::ZERO, &mut out);
+    let mut input = &b"+OK\r\n-ERR\r\n"[..];
+    let Some(Event::Login(login)) = session.receive(Duration::ZERO, &mut input, &mut out) else {
+        panic!("a login is wanted");
+    };
+    login.authenticate(Mechanism::parse(b"PLAIN").unwrap(), Some(b"\0ann\0secret"), &mut out);
+    assert_eq!((&out[..], session.closed()), (&b"CAPA\r\n"[..], Some(Reason::TlsRequired)));
 }

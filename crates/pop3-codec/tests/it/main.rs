@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 use pop3_codec::client::{ClientConfig, ClientSession, Event as Told, Reason as ClientReason, Request};
-use pop3_codec::command::{Password, UserName};
+use pop3_codec::command::{Mechanism, Password, UserName};
 use pop3_codec::reply::{Reply, Status};
 use pop3_codec::server::{Event as Asked, Reason as ServerReason, ServerConfig, ServerSession};
 use pop3_codec::{Maildrop, UniqueId};
@@ -277,6 +277,8 @@ struct Caller {
     /// What is queued at each time that the session has nothing to do.
     batches: VecDeque<Vec<Request>>,
     tls: bool,
+    /// Whether it logs in by AUTH, and with an initial response.
+    auth: Option<bool>,
     password: &'static str,
     /// Chunks of the same message are one entry.
     log: Vec<String>,
@@ -290,6 +292,7 @@ impl Caller {
             config: ClientConfig::new().plaintext_auth(),
             batches: batches.iter().map(|batch| batch.to_vec()).collect(),
             tls: false,
+            auth: None,
             password: "secret",
             log: Vec::new(),
             message: None,
@@ -315,8 +318,19 @@ impl Caller {
                     // One attempt.
                     () if self.log.iter().any(|entry| entry.starts_with("refused")) => login.quit(out),
                     () if self.tls && !login.is_tls() => login.stls(out),
-                    () => login.user(UserName::new("user").expect("no control character"), out),
+                    () => match self.auth {
+                        Some(initial) => {
+                            let message = format!("\0user\0{}", self.password).into_bytes();
+                            let mechanism = Mechanism::parse(b"PLAIN").expect("a name");
+                            login.authenticate(mechanism, initial.then_some(&message), out);
+                        }
+                        None => login.user(UserName::new("user").expect("no control character"), out),
+                    },
                 }
+            }
+            Told::Challenge(challenge) => {
+                self.log.push("challenge".into());
+                challenge.respond(format!("\0user\0{}", self.password).as_bytes(), out);
             }
             Told::Password(wanted) => {
                 self.log.push("password".into());

@@ -1,6 +1,7 @@
 //! Client and server, joined under a clock that the test moves.
 
 use pop3_codec::client::{ClientConfig, Reason, Request, Timer};
+use pop3_codec::command::Mechanism;
 use pop3_codec::server::{self, ServerConfig};
 
 use crate::{Answer, Caller, Host, Pair, seconds};
@@ -124,6 +125,29 @@ fn a_wrong_password_is_told_with_its_code() {
     pair.run();
     assert_eq!(pair.caller.log, ["login", "password", "refused Pass Auth wrong name or password", "login"]);
     assert_eq!(pair.client.closed(), Some(Reason::Quit));
+}
+
+#[test]
+fn logins_by_auth_with_and_without_an_initial_response() {
+    for step in [1, 7, usize::MAX] {
+        let plain = [Mechanism::parse(b"PLAIN").expect("a name")];
+        for (initial, password, log) in [
+            (true, "secret", "login mailbox"),
+            (false, "secret", "login challenge mailbox"),
+            (true, "wrong", "login refused login"),
+            (false, "wrong", "login challenge refused login"),
+        ] {
+            let mut caller = Caller::new(&[]);
+            caller.password = password;
+            caller.auth = Some(initial);
+            let host = Host::new(&[]).config(ServerConfig::new().plaintext_auth().mechanisms(&plain));
+            let mut pair = Pair::new(host, caller, step);
+            pair.run();
+            let words = pair.caller.log.iter().filter_map(|entry| entry.split(' ').next());
+            assert_eq!(words.collect::<Vec<_>>().join(" "), log, "{initial} {password} in steps of {step}");
+            assert_eq!(pair.client.closed(), Some(Reason::Quit));
+        }
+    }
 }
 
 #[test]

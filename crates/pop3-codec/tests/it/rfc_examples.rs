@@ -24,6 +24,7 @@ fn the_session_of_rfc_1939_section_10() {
     transcript!("rfc1939_section_10", host());
 }
 
+// Ledger: 1939-3-1
 #[test]
 fn the_commands_of_rfc_1939_sections_5_to_7() {
     transcript!("rfc1939_sections_5_to_7", host());

@@ -26,6 +26,7 @@ fn said(host: &Host, commands: &str) -> String {
     answer[opened + " octets\r\n".len()..].to_owned()
 }
 
+// Ledger: 1939-3-3
 #[test]
 fn every_command_has_its_answer_in_every_state() {
     const COMMANDS: [&str; 13] = [
@@ -78,6 +79,7 @@ fn a_login_of_which_nobody_decides_has_failed() {
     assert!(answer.ends_with("-ERR [SYS/TEMP] local error, try again later\r\n-ERR not now\r\n"), "{answer}");
 }
 
+// Ledger: 1939-3-2
 #[test]
 fn without_mechanisms_there_is_no_auth() {
     let answer = host().talk("AUTH PLAIN AHVzZXIAc2VjcmV0\r\nCAPA\r\n");
@@ -143,6 +145,7 @@ fn keywords_have_no_case_and_numbers_may_have_zeros() {
     assert_eq!(said(&host(), "lIsT 00000000000000002 \r\n"), "+OK 2 13\r\n");
 }
 
+// Ledger: 1939-3-2
 #[test]
 fn numbers_out_of_range_are_refused_without_overflow() {
     for number in
@@ -255,6 +258,7 @@ fn quit_says_yes_only_when_the_caller_has_deleted() {
     }
 }
 
+// Ledger: 1939-3-4, 1939-6-1
 #[test]
 fn neither_the_end_of_input_nor_time_deletes_anything() {
     for end in ["eof", "time", "close"] {

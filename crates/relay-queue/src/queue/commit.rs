@@ -65,7 +65,7 @@ impl Queue {
                 continue;
             }
             slots.push(Slot {
-                domain: self.enter_domain(recipient.address.domain()),
+                domain: self.enter_domain(&recipient.address.domain()),
                 address: recipient.address,
                 original: recipient.original,
                 site: None,

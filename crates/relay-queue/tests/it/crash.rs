@@ -59,6 +59,7 @@ fn manner(_: &str, to: &str, now: u64) -> Manner {
     }
 }
 
+// Ledger: 5321-2.1-1
 #[test]
 fn every_crash_leaves_each_recipient_queued_delivered_or_reported() {
     let commits = story(World::new(config(), manner)).commits;

@@ -1,8 +1,10 @@
 //! What senders are told: RFC 3464.
 
+use core::time::Duration;
+
 use relay_queue::envelope::Notify;
 use relay_queue::{
-    Address, Answer, BodyHandle, Envelope, Event, Outcome, Queue, Recipient, Report, Route, Status,
+    Address, Answer, BodyHandle, Envelope, Event, Limits, Outcome, Queue, Recipient, Report, Route, Status,
 };
 
 use crate::world::{Manner, SEED, START, World, address, at, config, envelope};
@@ -65,6 +67,8 @@ fn check(report: &Report) {
     }
 }
 
+// Ledger: 3464-2-1, 3464-2.2.1-2, 3464-2.2.5-1, 3464-2.3.2-1, 3464-2.3.2-2, 3464-2.3.3-1, 3464-2.3.4-1, 3464-2.3.4-2
+// Ledger: 3464-2.3.7-2, 3464-A-1, 5321-4.4-10, 5321-6.1-4
 #[test]
 fn a_report_reads_as_it_should() {
     let to = Recipient::new(address("bob@b.test")).original("rfc822;Robert@b.test").expect("good");
@@ -82,6 +86,7 @@ fn a_report_reads_as_it_should() {
     assert_eq!(text, include_str!("../fixtures/report.eml").replace('\n', "\r\n"));
 }
 
+// Ledger: 3464-2.3.2-1, 3464-2.3.3-1
 #[test]
 fn nothing_in_an_answer_can_add_a_field_or_a_part() {
     let hostile = format!(
@@ -101,6 +106,7 @@ fn nothing_in_an_answer_can_add_a_field_or_a_part() {
     }
 }
 
+// Ledger: 3464-2.1-1, 3464-2.3.2-3
 #[test]
 fn addresses_of_any_kind_stay_within_their_lines() {
     let long = format!("{}@b.test", "ü".repeat(123));
@@ -130,6 +136,7 @@ fn what_was_not_wanted_is_not_reported() {
     assert!(!world.reports()[0].1.contains("no@b.test"));
 }
 
+// Ledger: 3464-2-2, 5321-3.6.3-3
 #[test]
 fn reports_go_out_from_nobody_and_say_that_no_answer_is_wanted() {
     let report =
@@ -143,6 +150,33 @@ fn reports_go_out_from_nobody_and_say_that_no_answer_is_wanted() {
     assert_eq!((view.from(), view.body()), (None, BodyHandle(9)));
     let to: Vec<&Address> = view.recipients().map(|to| to.address).collect();
     assert_eq!(to, [&report.to]);
+}
+
+// Ledger: 3464-2.2.1-1, 3464-2.2.3-2, 3464-2.3.2-4, 3464-2.3.5-1, 3464-2.3.7-1, 3464-2.3.9-1, 3464-2.3.9-2, 3464-3-1
+#[test]
+fn a_report_has_no_field_that_nobody_gave() {
+    // No host has answered, no envelope has an identifier or an original recipient, and nothing is tried again.
+    let answer = Answer::local(Status::new(5, 1, 2), "no such domain");
+    let text = whole(&report(envelope("alice@a.test", &["Bob.B@B.test"]), &Outcome::Refused(answer)));
+    let absent =
+        ["Original-Envelope-Id:", "Original-Recipient:", "DSN-Gateway:", "Remote-MTA:", "Will-Retry-Until:"];
+    assert!(absent.iter().all(|field| !text.contains(field)), "{text}");
+    assert!(text.contains("\r\nFinal-Recipient: rfc822; Bob.B@B.test\r\n"), "{text}");
+    // What was never tried has no last attempt, and what is late is tried until a moment with its zone in numbers.
+    let limits = Limits::default().attempts(1).lease(Duration::from_secs(100 * 3_600));
+    let mut world = World::new(config().limits(limits), |_, _, _| Manner::Takes);
+    world.latency = 90 * 3_600;
+    world.send("slow@a.test", &["slow@slow.test"]);
+    world.run(START + 60);
+    world.send("alice@a.test", &["bob@b.test"]);
+    world.run(START + 5 * 3_600);
+    let reports = world.reports();
+    let text =
+        reports.iter().map(|(_, text)| text).find(|text| text.contains("bob@b.test")).expect("a report");
+    assert!(text.contains("\r\nAction: delayed\r\n") && !text.contains("Last-Attempt-Date:"), "{text}");
+    let until =
+        text.split("\r\nWill-Retry-Until: ").nth(1).and_then(|rest| rest.lines().next()).expect("a time");
+    assert!(until.ends_with(" +0000"), "{until}");
 }
 
 #[test]

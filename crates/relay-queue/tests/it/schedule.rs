@@ -13,6 +13,7 @@ fn failed(world: &World) -> Vec<u64> {
     world.reports().iter().filter(|(_, text)| text.contains("Action: failed")).map(|(at, _)| *at).collect()
 }
 
+// Ledger: 5321-4.5.4.1-1, 5321-4.5.4.1-2, 5321-4.5.4.1-3
 #[test]
 fn a_message_is_tried_as_configured_to_the_second_and_bounces_at_thirty_hours() {
     let mut world = World::new(config(), |_, _, _| Manner::Defers);
@@ -74,6 +75,7 @@ fn a_warning_is_sent_once_after_four_hours() {
     world.account(|_, _| false);
 }
 
+// Ledger: 5321-6.1-5
 #[test]
 fn a_null_sender_is_told_nothing() {
     let mut world = World::new(config(), |_, to, _| match to {
@@ -88,6 +90,7 @@ fn a_null_sender_is_told_nothing() {
     assert_eq!(world.facts.iter().filter(|(_, fact)| told(fact)).count(), 2);
 }
 
+// Ledger: 3464-2-2, 5321-3.6.3-2, 5321-4.5.4-2
 #[test]
 fn a_report_that_cannot_be_delivered_is_dropped_and_not_reported() {
     let mut world = World::new(config(), |_, _, _| Manner::Refuses);
@@ -107,6 +110,7 @@ fn a_report_that_cannot_be_delivered_is_dropped_and_not_reported() {
     assert!(world.queue.is_empty());
 }
 
+// Ledger: 5321-3.6.3-1, 5321-4.4-13
 #[test]
 fn refusals_are_reported_at_once_and_together() {
     let mut world =
@@ -140,6 +144,7 @@ fn it_expires_while_its_domain_is_asked_for() {
     expires(world, 600);
 }
 
+// Ledger: 5321-5.1-4
 #[test]
 fn it_expires_without_a_route() {
     let mut world = World::new(config(), |_, _, _| Manner::Takes);

@@ -153,6 +153,7 @@ fn a_domain_that_moves_away_from_a_dead_site_is_followed() {
     assert_eq!(world.connections("old"), 4);
 }
 
+// Ledger: 5321-5.1-3
 #[test]
 fn no_such_domain_is_reported_at_once() {
     let mut world = World::new(config(), |_, _, _| Manner::Takes);

@@ -211,6 +211,7 @@ fn events(seen: &Seen) -> Vec<&str> {
 const PLAIN: &str = "220 h\r\n250 h\r\n";
 const PIPELINING: &str = "220 h\r\n250-h\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250 PIPELINING\r\n";
 
+// Ledger: 5321-3.3-8, 5321-4.1.1.1-2, 5321-4.1.4-1, 5321-4.3.1-1
 #[test]
 fn commands_go_one_at_a_time_without_pipelining() {
     let mut client = Client::new(here(), &[mail(&["b@h", "c@h"], ".x\r\n"), Step::Quit]);
@@ -230,6 +231,7 @@ fn commands_go_one_at_a_time_without_pipelining() {
     assert_eq!(client.session.closed(), Some(Reason::Quit));
 }
 
+// Ledger: 5321-4.1.1.4-2
 #[test]
 fn a_transaction_goes_as_a_group_with_pipelining() {
     let step = Step::Mail(envelope(&["b@h", "c@h"]).size(9).body(Body::EightBitMime), b"x".to_vec());
@@ -243,11 +245,35 @@ fn a_transaction_goes_as_a_group_with_pipelining() {
     assert_eq!(client.events, ["recipient 0 250", "recipient 1 451", "message written", "taken 250"]);
 }
 
+// Ledger: 5321-2.2.1-1, 5321-4.1.1-2, 5321-4.1.1.3-3
 #[test]
 fn parameters_go_only_to_servers_that_announced_them() {
     let step = Step::Mail(envelope(&["b@h"]).size(9).body(Body::EightBitMime), b"x".to_vec());
     let mut client = Client::new(here(), &[step]);
     assert!(client.talk(PLAIN).ends_with("\r\nMAIL FROM:<a@client.test>\r\n"));
+}
+
+// Ledger: 5321-4.1.1.1-3
+#[test]
+fn keywords_of_ehlo_have_no_case() {
+    let step = Step::Mail(envelope(&["b@h"]).size(9).body(Body::EightBitMime), b"x".to_vec());
+    let mut client = Client::new(here(), &[step]);
+    client.talk("220 h\r\n");
+    let group = "MAIL FROM:<a@client.test> SIZE=9 BODY=8BITMIME\r\nRCPT TO:<b@h>\r\nDATA\r\n";
+    assert_eq!(client.talk("250-h\r\n250-Size 1000\r\n250-8bitMIME\r\n250 pipelining\r\n"), group);
+}
+
+// Ledger: 5321-4.2-3, 5321-4.2.1-1
+#[test]
+fn replies_without_text_are_taken() {
+    let script = [mail(&["b@h"], "x\r\n"), Step::Quit];
+    for end in ["\r\n", " \r\n"] {
+        let server =
+            ["220", "250", "250", "250", "354", "250", "221"].map(|code| format!("{code}{end}")).concat();
+        let seen = seen(&script, &server);
+        assert_eq!(events(&seen), ["recipient 0 250", "message written", "taken 250"]);
+        assert_eq!(seen.2, Some(Reason::Quit));
+    }
 }
 
 #[test]
@@ -270,6 +296,7 @@ fn a_group_is_no_longer_than_the_limit_and_goes_on_with_the_replies() {
     assert_eq!(client.events.len(), 1_001);
 }
 
+// Ledger: 5321-3.3-5, 5321-3.3-6, 5321-4.5.3.1-2
 #[test]
 fn what_is_refused_is_told_with_its_stage() {
     let script = [mail(&["b@h", "c@h"], "x\r\n"), Step::Quit];
@@ -360,6 +387,7 @@ fn a_connection_lost_behind_the_final_dot_leaves_the_outcome_in_doubt() {
     assert!(client.session.is_in_doubt());
 }
 
+// Ledger: 5321-2.2.1-3
 #[test]
 fn old_servers_are_greeted_with_helo() {
     for code in ["500", "502"] {
@@ -373,6 +401,7 @@ fn old_servers_are_greeted_with_helo() {
     );
 }
 
+// Ledger: 5321-4.1.1.10-3
 #[test]
 fn a_server_that_does_not_want_us_is_told_goodbye() {
     let seen = seen(&[], "554 no\r\n221 bye\r\n");
@@ -403,6 +432,7 @@ fn a_421_ends_the_session_wherever_it_comes() {
     assert_eq!(idle.2, Some(Reason::ServerStopping));
 }
 
+// Ledger: 5321-2.3.8-1
 #[test]
 fn what_is_not_a_reply_ends_the_session() {
     let long = format!("250-{}\r\n", "x".repeat(500)).repeat(40);
@@ -537,6 +567,7 @@ fn what_cannot_be_sent_is_told_before_anything_is_written() {
     assert_eq!(seen.1, "EHLO client.test\r\nQUIT\r\n");
 }
 
+// Ledger: 5321-2.3.8-2
 #[test]
 fn a_message_with_bare_line_ends_is_not_finished() {
     let server = [PLAIN, "250 ok\r\n250 ok\r\n354 go\r\n250 ok\r\n"].concat();
@@ -585,6 +616,7 @@ fn a_paused_message_goes_on_and_hears_a_server_that_gives_up() {
     assert_eq!(client.session.closed(), Some(Reason::Timeout(Timer::DataBlock)));
 }
 
+// Ledger: 5321-4.5.3.2-1, 5321-4.5.3.2-2, 5321-4.5.4-1
 #[test]
 fn each_wait_has_its_own_time() {
     let script = [mail(&["b@h"], "x\r\n"), Step::Idle];
@@ -633,6 +665,7 @@ fn a_reply_in_a_slow_drip_does_not_hold_the_caller() {
     );
 }
 
+// Ledger: 5321-4.1.1.10-3, 5321-4.1.4-12
 #[test]
 fn an_offer_that_is_dropped_means_quit_and_an_idle_session_waits() {
     let mut client = Client::new(here(), &[Step::Nothing]);

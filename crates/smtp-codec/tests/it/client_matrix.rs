@@ -518,6 +518,7 @@ const CODES: [u16; 24] = [
     550, 554, 599,
 ];
 
+// Ledger: 5321-3.3-6, 5321-4.2-2, 5321-4.2-5, 5321-4.2-6, 5321-4.3.2-1, 5321-4.5.4.1-4
 #[test]
 fn every_class_of_reply_at_every_stage_does_what_the_table_says() {
     let mut count = 0;
@@ -642,6 +643,7 @@ fn a_connection_lost_right_behind_a_reply_does_not_take_it_back() {
 }
 
 /// One of three recipients is refused; then the connection is lost at each octet that the host says.
+// Ledger: 5321-4.1.1.10-5
 #[test]
 fn a_connection_lost_at_any_octet_of_the_host_leaves_no_doubt_but_behind_the_end() {
     let mut count = 0;

@@ -107,6 +107,7 @@ fn results_belong_to_their_recipients_also_in_long_groups() {
     }
 }
 
+// Ledger: 5321-4.1.4-7
 #[test]
 fn several_messages_go_over_one_connection_whatever_becomes_of_each() {
     let refused = client::Envelope::new(smtp_codec::ReversePath::Mailbox(

@@ -115,6 +115,7 @@ proptest! {
         }
     }
 
+    // Ledger: 5321-2.3.8-3, 5321-2.4-4
     #[test]
     fn nothing_bare_is_ever_sent(pieces in prop::collection::vec("[a.\r\n\0]{0,6}|(\r\n|[.x]){0,6}", 0..6)) {
         let (mut encoder, mut out) = (DataEncoder::new(), Vec::new());

@@ -16,16 +16,19 @@ fn codes(replies: &str) -> Vec<u16> {
     last.map(|line| line[..3].parse().expect("a code")).collect()
 }
 
+// Ledger: 5321-2.2.1-2, 5321-4.1.1.4-5, 5321-4.1.1.10-1
 #[test]
 fn a_whole_session_goes_as_written_down() {
     transcript!("session");
 }
 
+// Ledger: 5321-4.2-1
 #[test]
 fn groups_are_answered_command_by_command() {
     transcript!("pipelining");
 }
 
+// Ledger: 5321-4.2.3-1
 #[test]
 fn tls_starts_and_the_lists_change() {
     transcript!("starttls");
@@ -36,6 +39,7 @@ fn logins_are_carried_refused_and_cancelled() {
     transcript!("auth");
 }
 
+// Ledger: 5321-3.2-1, 5321-3.8-1, 5321-4.1.1.10-2, 5321-4.1.4-11
 #[test]
 fn mistakes_are_told_by_code() {
     transcript!("errors");
@@ -89,6 +93,7 @@ fn a_refused_starttls_changes_nothing() {
     assert_eq!(codes(str::from_utf8(&out).expect("ASCII")), [220, 250, 454, 250]);
 }
 
+// Ledger: 5321-2.2.1-1, 5321-2.2.2-2, 5321-2.2.2-3, 5321-4.1.1.1-4, 5321-4.2.3-1
 #[test]
 fn only_what_is_wired_is_announced() {
     let list = |config| {
@@ -97,7 +102,7 @@ fn only_what_is_wired_is_announced() {
         let reply = server.talk(HELLO);
         reply.lines().skip(1).map(|line| line[4..].to_owned()).collect::<Vec<_>>()
     };
-    let always = ["PIPELINING", "SIZE 65536", "8BITMIME", "ENHANCEDSTATUSCODES"];
+    let always = ["PIPELINING", "SIZE 65536", "8BITMIME", "ENHANCEDSTATUSCODES", "HELP"];
     let with = |more: &[&str]| {
         let mut list: Vec<_> = always.iter().map(|line| (*line).to_owned()).collect();
         list.splice(3..3, more.iter().map(|line| (*line).to_owned()));
@@ -113,6 +118,38 @@ fn only_what_is_wired_is_announced() {
     assert_eq!(list(host().starttls().plaintext_auth()), with(&["STARTTLS"]));
 }
 
+// Ledger: 5321-3.8-1, 5321-4.1.1.5-1, 5321-4.1.1.5-3, 5321-4.1.4-2, 5321-4.1.4-3, 5321-4.1.4-4, 5321-4.1.4-8
+// Ledger: 5321-4.1.4-9
+#[test]
+fn rset_and_ehlo_forget_the_transaction_and_a_bad_ehlo_does_not() {
+    let envelope = "EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n";
+    for (command, code, then) in [
+        ("RSET", 250, [503, 503, 250, 554]),
+        ("EHLO c", 250, [503, 503, 250, 554]),
+        ("HELO c", 250, [503, 503, 250, 554]),
+        ("EHLO a..b", 501, [250, 354, 0, 0]),
+        ("EHLO", 501, [250, 354, 0, 0]),
+        ("NOOP", 250, [250, 354, 0, 0]),
+        ("MAIL FROM:a@b", 501, [250, 354, 0, 0]),
+        ("RCPT TO:c@d", 501, [250, 354, 0, 0]),
+    ] {
+        let mut server = Server::new(host());
+        server.talk(envelope.as_bytes());
+        assert_eq!(codes(&server.talk(format!("{command}\r\n").as_bytes())), [code], "{command}");
+        for (next, code) in ["RCPT TO:<x@d>", "DATA", "MAIL FROM:<e@f>", "DATA"].into_iter().zip(then) {
+            if code != 0 {
+                assert_eq!(
+                    codes(&server.talk(format!("{next}\r\n").as_bytes())),
+                    [code],
+                    "{next} behind {command}"
+                );
+            }
+        }
+        assert_eq!(server.session.closed(), None);
+    }
+}
+
+// Ledger: 5321-4.1.1.4-6
 #[test]
 fn events_that_nobody_answers_are_refused() {
     let config = host().starttls().mechanisms(&[Mechanism::PLAIN]).plaintext_auth();
@@ -278,6 +315,7 @@ fn closing_says_421_once() {
     assert_eq!((codes(&server.said()), server.session.closed()), (vec![421], Some(Reason::Closed)));
 }
 
+// Ledger: 5321-4.1.1.10-1
 #[test]
 fn eof_tells_between_commands_from_within() {
     for (wire, reason) in [
@@ -294,6 +332,7 @@ fn eof_tells_between_commands_from_within() {
     }
 }
 
+// Ledger: 5321-4.5.3.1-1
 #[test]
 fn a_command_line_may_be_as_long_as_the_limit() {
     let line = |octets: usize| [&b"NOOP "[..], &vec![b'x'; octets - 7], b"\r\n"].concat();
@@ -351,6 +390,7 @@ fn too_many_errors_end_the_session() {
     assert_eq!(codes(seen.said()).last(), Some(&421));
 }
 
+// Ledger: 5321-3.3-1
 #[test]
 fn guessing_names_and_passwords_uses_up_the_errors() {
     let config = host().mechanisms(&[Mechanism::PLAIN]).plaintext_auth();
@@ -404,6 +444,7 @@ fn a_million_cheap_commands_do_not_fill_the_output() {
     }
 }
 
+// Ledger: 5321-4.5.3.1.7-1
 #[test]
 fn a_message_may_be_as_large_as_the_limit() {
     for (octets, code) in [(65_536, 250), (65_537, 552)] {
@@ -418,6 +459,7 @@ fn a_message_may_be_as_large_as_the_limit() {
     }
 }
 
+// Ledger: 5321-4.5.3.1-1
 #[test]
 fn a_body_line_may_be_as_long_as_the_limit() {
     let config = host().limits(Limits::default().body_line(1_000));
@@ -468,12 +510,14 @@ fn other_protocols_are_closed_within_their_first_line() {
     }
 }
 
+// Ledger: 5321-2.3.8-1, 5321-4.1.1.4-3
 #[test]
 fn a_command_that_ends_in_a_bare_lf_is_refused_and_not_ignored() {
     let seen = every_split(&host(), &[b"EHLO c\nNOOP\r\nNOOP\nNOOP\r\rQUIT\r\n"]);
     assert_eq!(codes(seen.said()), [220, 500, 250, 500, 500]);
 }
 
+// Ledger: 5321-4.1.2-4
 #[test]
 fn nul_is_refused_wherever_it_stands() {
     for line in
@@ -488,6 +532,8 @@ fn nul_is_refused_wherever_it_stands() {
     }
 }
 
+// Ledger: 5321-2.2.1-3, 5321-3.3-4, 5321-3.3-8, 5321-3.5.3-1, 5321-3.5.3-2, 5321-4.1.1.1-1, 5321-4.1.1.5-2
+// Ledger: 5321-4.1.4-10, 5321-4.2-1, 5321-4.3.1-2, 5321-4.5.1-1, 5321-4.5.1-2, 5321-7.3-1, 5321-7.3-2, 5321-F.3-1
 #[test]
 fn every_command_in_every_state_is_answered_as_the_order_demands() {
     const STATES: [(&str, &str); 4] = [
@@ -581,6 +627,7 @@ fn ends_a_message(before: &[u8], string: &[u8]) -> bool {
     true
 }
 
+// Ledger: 5321-2.3.8-1, 5321-4.1.1.4-4
 #[test]
 fn of_19530_strings_within_a_line_eleven_end_the_message() {
     assert_eq!(strings().count(), 19_530);

@@ -386,6 +386,7 @@ mod tests {
         );
     }
 
+    // Ledger: 5321-4.5.4.1-3
     #[test]
     fn times_of_the_queue_are_checked() {
         says("[queue]\nexpire = \"0s\"\n", ":7: expire must be at least \"1s\"");

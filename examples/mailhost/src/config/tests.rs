@@ -178,6 +178,7 @@ fn values_of_the_wrong_type_are_named() {
     );
 }
 
+// Ledger: 5321-2.3.5-3, 5321-4.1.4-5
 #[test]
 fn names_are_checked() {
     let name = |name: &str| instead("\"Mail.Example.test\"", &format!("{name:?}"));
@@ -241,6 +242,7 @@ fn certificate_and_key_come_together() {
     says(with("[tls]\nkey = \"k\"\n"), ":7: [tls] has a key and no certificate; add certificate = \"FILE\"");
 }
 
+// Ledger: 5321-4.5.3.1.7-1, 5321-4.5.3.1.8-1
 #[test]
 fn limits_are_checked() {
     let limit = |line: &str| with(&format!("[limits]\n{line}\n"));

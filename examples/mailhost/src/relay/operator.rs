@@ -147,7 +147,7 @@ impl Relay {
             lines.push(format!("goes back to its sender, after one more try, at {}", when(expires)));
         }
         let known = self.known();
-        let Some(looked) = known.domains.get(recipient.address.domain()) else {
+        let Some(looked) = known.domains.get(&*recipient.address.domain()) else {
             lines.push("its domain has not been looked up since the host started".to_owned());
             return lines;
         };

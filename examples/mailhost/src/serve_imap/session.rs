@@ -14,7 +14,7 @@ use mailstore::commit::Receipt;
 use mailstore::error::Refusal;
 use mailstore::mailbox::AccountId;
 use mailstore::{Actor, Commit, Failure, Intent};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::append::Arriving;
 use super::selected::Selected;
@@ -90,7 +90,9 @@ impl<'h> Session<'h> {
             }
             Verb::Noop => End::ok("nothing done"),
             Verb::Check => End::ok("everything is kept already"),
-            Verb::Id(_) => {
+            Verb::Id(id) => {
+                let (name, version) = (id.get("name"), id.get("version"));
+                info!(service = %self.service, peer = %self.peer, ?name, ?version, "the client says what it is");
                 answer.untagged(&Data::Id(identity()), out);
                 End::ok("that is who")
             }

@@ -102,6 +102,7 @@ fn a_message_half_sent_is_taken_and_everybody_else_is_sent_away() {
     assert!(anna.retrieve(3).ends_with(b"Subject: small\r\n\r\ntext\r\n"));
 }
 
+// Ledger: 5321-4.1.1.10-4, 5321-4.1.1.10-5
 #[test]
 fn a_message_that_never_ends_is_cut_off_and_not_delivered() {
     let site = site("[limits]\nstop_timeout = \"1s\"\n");

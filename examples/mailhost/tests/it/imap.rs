@@ -7,6 +7,7 @@ mod idle;
 mod login;
 mod mailboxes;
 mod messages;
+mod model;
 mod quota;
 mod search;
 mod select;

@@ -25,6 +25,7 @@ fn count(host: &Host, login: &str) -> usize {
     count
 }
 
+// Ledger: 5321-3.3-1
 #[test]
 fn mail_for_nobody_and_mail_for_elsewhere_are_refused_at_once() {
     let site = Site::with_accounts(PLAINTEXT, &["anna"]);
@@ -136,6 +137,7 @@ fn nobody_sends_under_the_name_of_another() {
     assert_eq!(count(&host, BEN), 5);
 }
 
+// Ledger: 5321-4.2.5-2, 5321-6.3-1
 #[test]
 fn a_message_that_goes_round_in_circles_is_refused() {
     let site = Site::with_accounts(PLAINTEXT, &["anna"]);
@@ -154,6 +156,7 @@ fn a_message_that_goes_round_in_circles_is_refused() {
     assert!(reply.starts_with("554 5.4.6 "), "{reply}");
 }
 
+// Ledger: 5321-4.2.5-2
 #[test]
 fn a_message_over_the_limit_is_refused_before_and_while_it_comes() {
     let site = Site::with_accounts(&format!("{PLAINTEXT}[limits]\nmessage_size = \"64 KiB\"\n"), &["anna"]);
@@ -182,6 +185,7 @@ fn a_message_over_the_limit_is_refused_before_and_while_it_comes() {
     assert_eq!(site.bodies(), 0, "up to 64 KiB stay in the journal, and what was refused leaves nothing");
 }
 
+// Ledger: 5321-4.5.3.1-1, 5321-4.5.3.1.8-1, 5321-4.5.3.1.8-3, 5321-4.5.3.1.10-1
 #[test]
 fn recipients_over_the_limit_are_put_off() {
     let site = Site::with_accounts(
@@ -204,6 +208,7 @@ fn recipients_over_the_limit_are_put_off() {
     assert_eq!((count(&host, ANNA), count(&host, BEN)), (1, 0));
 }
 
+// Ledger: 5321-2.3.5-4, 5321-4.1.4-6, 5321-4.5.1-3, 5321-4.5.1-4
 #[test]
 fn the_host_has_a_postmaster_an_abuse_desk_and_its_own_name() {
     let site = Site::with_accounts(PLAINTEXT, &["anna", "ben"]);
@@ -227,6 +232,26 @@ fn the_host_has_a_postmaster_an_abuse_desk_and_its_own_name() {
     assert_eq!((count(&host, ANNA), count(&host, BEN)), (roles.len(), 2));
 }
 
+// Ledger: 5321-3.3-7, 5321-3.7.2-3, 5321-4.5.3.1.8-2
+#[test]
+fn odd_fields_are_no_reason_to_refuse() {
+    let site = Site::with_accounts(PLAINTEXT, &["anna"]);
+    let host = site.start();
+    let many: String = (0..2_000).map(|number| format!("\tuser{number}@far.test,\r\n")).collect();
+    let headers = [
+        // RFC 5321 §3.3: Resent- fields that do not match.
+        "Resent-To: x@far.test\r\nResent-To: y@far.test\r\nResent-Cc: z@far.test\r\nResent-Sender: q\r\n",
+        // RFC 5321 §3.7.2: trace fields of other kinds of mail, or of none.
+        "Received: 12 blue (BITNET) FROM uucp!relay AT noon\r\nReturn-Path: not <a> path\r\nReceived:\r\n",
+        // RFC 5321 §4.5.3.1.8: more recipients than an envelope may have.
+        &format!("To: {many}\tlast@far.test\r\n"),
+    ];
+    for header in headers {
+        smtp(&host).deliver(&[ANNA], format!("{header}Subject: odd\r\n\r\ntext\r\n"));
+    }
+    assert_eq!(count(&host, ANNA), headers.len());
+}
+
 #[test]
 fn a_maildrop_is_open_in_one_session_at_a_time() {
     let site = Site::with_accounts(PLAINTEXT, &["anna", "ben"]);
@@ -248,6 +273,7 @@ fn a_maildrop_is_open_in_one_session_at_a_time() {
     assert_eq!(count(&host, ANNA), 1);
 }
 
+// Ledger: 1939-6-1
 #[test]
 fn a_connection_that_is_lost_deletes_nothing_and_frees_the_maildrop() {
     let site = Site::with_accounts(PLAINTEXT, &["anna"]);
@@ -373,6 +399,7 @@ const LOCAL: [&str; 6] = [
     "<@elsewhere.test,@far.test:anna@mail.example.test>",
 ];
 
+// Ledger: 5321-2.3.11-1, 5321-3.3-2, 5321-4.1.2-2, 5321-C-3
 #[test]
 fn nothing_is_relayed_whatever_it_is_called() {
     let site = Site::with_accounts(PATIENT, &["anna"]);
@@ -447,6 +474,7 @@ fn commands_behind_starttls_are_not_obeyed() {
     assert_eq!(count(&host, ANNA), 0);
 }
 
+// Ledger: 5321-4.1.1.4-4
 #[test]
 fn a_message_with_a_bare_lf_is_refused_at_its_end_and_not_before() {
     let site = Site::with_accounts(PATIENT, &["anna"]);

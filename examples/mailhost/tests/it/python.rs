@@ -9,6 +9,7 @@ use crate::support::{PASSWORD, Site, is_installed, run, skip};
 const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/python/roundtrip.py");
 const READING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/python/reading.py");
 
+// Ledger: 5321-4.4-1, 5321-4.4-5, 5321-4.4-6, 5321-4.4-7
 #[test]
 fn pythons_sample_messages_arrive_octet_for_octet() {
     let name = "pythons_sample_messages_arrive_octet_for_octet";

@@ -104,6 +104,7 @@ fn reply(calls: &[Call]) -> &Call {
     find(calls, 0, WRITES, &["socket:", "\"250 2.0.0 accepted as "])
 }
 
+// Ledger: 5321-6.1-1
 #[test]
 fn a_message_is_accepted_behind_the_sync_of_the_journal() {
     let name = "a_message_is_accepted_behind_the_sync_of_the_journal";

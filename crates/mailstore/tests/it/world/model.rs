@@ -277,7 +277,7 @@ impl State {
                 let Some(told) = told else { return Some(()) };
                 match (outcome, told) {
                     (Stored::Gone, Outcome::Gone) | (Stored::Modified, Outcome::Modified) => {}
-                    (Stored::Stored(mod_seq), Outcome::Stored { mod_seq: of, .. }) => {
+                    (Stored::At(mod_seq), Outcome::Stored { mod_seq: of, .. }) => {
                         assert_eq!(mod_seq, of.get());
                     }
                     (outcome, told) => panic!("{told:?}, not {outcome:?}"),
@@ -345,7 +345,7 @@ impl State {
 
 #[derive(Debug)]
 enum Stored {
-    Stored(u64),
+    At(u64),
     Modified,
     Gone,
 }
@@ -371,10 +371,10 @@ impl Held {
             }
         }
         if (system, &keywords) == (mail.system, &mail.keywords) {
-            return Some(Stored::Stored(mail.mod_seq));
+            return Some(Stored::At(mail.mod_seq));
         }
         let mod_seq = self.change();
         self.messages.insert(uid, Mail { mod_seq, system, keywords, ..mail });
-        Some(Stored::Stored(mod_seq))
+        Some(Stored::At(mod_seq))
     }
 }

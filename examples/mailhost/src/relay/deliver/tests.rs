@@ -903,6 +903,7 @@ async fn a_message_is_offered_in_two_sessions_at_most() {
 }
 
 /// The host that is to be preferred stays so for the next message, though the last was put off there.
+// Ledger: 5321-5.1-13
 #[tokio::test(start_paused = true)]
 async fn the_next_message_goes_to_the_preferred_host_again() {
     let world = World::new(2, false);

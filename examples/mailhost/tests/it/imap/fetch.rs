@@ -170,8 +170,12 @@ fn mail_that_came_by_smtp_is_given_back_octet_for_octet() {
     }
     let said = imap.ok("FETCH 1 BODY[1]");
     assert_eq!(octets(&said, "BODY[1] "), b"aGVsbG8AIQ==");
+    let body = large.split_once("\r\n\r\n").unwrap().1.as_bytes();
     let said = imap.ok("FETCH 2 (BINARY.PEEK[1] BINARY.SIZE[1])");
-    assert!(octets(&said, "BINARY[1] ") == large.split_once("\r\n\r\n").unwrap().1.as_bytes());
+    assert!(octets(&said, "BINARY[1] ") == body);
+    assert!(said.lines()[0].ends_with(&format!(" BINARY.SIZE[1] {})", body.len())));
+    let said = imap.ok("FETCH 2 BINARY.PEEK[1]<100000.200000>");
+    assert!(octets(&said, "<100000> ") == body[100_000..300_000]);
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! STORE, EXPUNGE, COPY and MOVE.
 
+use mailhost::listener::Service;
+
 use super::{Imap, site};
+use crate::support::Wire;
 
 fn filled(imap: &mut Imap, count: usize) {
     for subject in 1..=count {
@@ -132,9 +135,20 @@ fn copies_are_whole_and_so_are_moves() {
     assert_eq!(copied[0], "2 FETCH (FLAGS (\\Flagged todo) BODY[] {14}\r\nSubject: 2\r\n\r\n)");
     assert_eq!(copied[1], "3 FETCH (FLAGS () BODY[] {14}\r\nSubject: 3\r\n\r\n)");
     assert_eq!(imap.ok("FETCH 2:3 INTERNALDATE").lines(), dates);
+    // What stands in front of a message that came by SMTP goes with it.
+    let mut smtp = Wire::smtp(host.address(Service::Smtp));
+    smtp.deliver(&["anna@example.test"], "Subject: posted\r\n\r\nbody\r\n");
+    imap.ok("SELECT INBOX");
+    let posted = imap.ok("FETCH 4 (RFC822.SIZE BODY.PEEK[])").data.concat();
+    assert!(posted.windows(12).any(|octets| octets == b"Return-Path:"));
+    imap.ok("MOVE 4 Trash");
+    imap.ok("SELECT Trash");
+    assert_eq!(imap.ok("FETCH 1 (RFC822.SIZE BODY.PEEK[])").data.concat()[1..], posted[1..]);
     drop(host);
     let host = site.start();
     let mut imap = Imap::anna(&host);
+    imap.ok("EXAMINE Trash");
+    assert_eq!(imap.ok("FETCH 1 (RFC822.SIZE BODY.PEEK[])").data.concat()[1..], posted[1..]);
     assert!(imap.ok("STATUS INBOX (MESSAGES)").has("STATUS INBOX (MESSAGES 3)"));
     assert!(imap.ok("STATUS Archive (MESSAGES)").has("STATUS Archive (MESSAGES 5)"));
 }

@@ -17,6 +17,7 @@ fn python_is_missing(name: &str) -> bool {
     missing
 }
 
+// Ledger: 5321-3.6.3-1, 5321-4.1.1.4-7, 5321-4.4-8, 5321-4.4-11, 5321-4.4-12, 5321-4.4-13, 5321-6.1-2
 #[test]
 fn a_sender_is_told_of_every_recipient_that_there_is_no_way_to() {
     let name = "a_sender_is_told_of_every_recipient_that_there_is_no_way_to";
@@ -82,6 +83,7 @@ fn a_private_address_from_dns_is_no_destination_unless_it_is_allowed() {
     assert_eq!(sink.seen().connections, 0);
 }
 
+// Ledger: 5321-3.6.3-2
 #[test]
 fn nobody_is_told_of_a_report_that_cannot_be_delivered() {
     let name = "nobody_is_told_of_a_report_that_cannot_be_delivered";
@@ -99,6 +101,7 @@ fn nobody_is_told_of_a_report_that_cannot_be_delivered() {
 }
 
 /// Two senders elsewhere: one whose host takes the report, and one to whom there is no way.
+// Ledger: 3464-2-3, 5321-3.6.3-3, 5321-4.4-14, 5321-4.4-15, 5321-6.1-3
 #[test]
 fn a_report_that_goes_to_another_host_is_queued_and_comes_from_nobody() {
     let name = "a_report_that_goes_to_another_host_is_queued_and_comes_from_nobody";

@@ -3,6 +3,7 @@
 use super::{PORT, collected, loopback, no_dns, parsed, queue, site, submit};
 use crate::support::{is_installed, skip};
 
+// Ledger: 5321-6.3-1
 #[test]
 fn a_message_between_two_hosts_that_send_it_to_each_other_ends_with_one_report() {
     let name = "a_message_between_two_hosts_that_send_it_to_each_other_ends_with_one_report";

@@ -23,6 +23,7 @@ fn python(site: &Site, ports: &[(&str, u16)]) -> crate::support::Run {
     result
 }
 
+// Ledger: 5321-3.6.3-4, 5321-4.4-5, 5321-4.4-9, 5321-4.5.2-1, 5321-6.4-1, 5321-C-4
 #[test]
 fn pythons_sample_messages_are_relayed_octet_for_octet() {
     let name = "pythons_sample_messages_are_relayed_octet_for_octet";

@@ -69,12 +69,13 @@ fn a_user_has_relayed_what_a_stranger_is_refused() {
             let path = to.strip_prefix('<').unwrap().strip_suffix('>').unwrap();
             // RFC 5321 §4.1.1.3: a source route is left out.
             let path = if path.starts_with('@') { path.rsplit_once(':').unwrap().1 } else { path };
-            let (local, domain) = path.rsplit_once('@').unwrap();
-            expected.push(format!("{local}@{}", domain.to_lowercase()));
+            // Two spellings of one domain are one recipient, under the first of them.
+            if !expected.iter().any(|known: &String| known.eq_ignore_ascii_case(path)) {
+                expected.push(path.to_owned());
+            }
         }
     }
     expected.sort();
-    expected.dedup();
     assert!(expected.len() >= 20, "{expected:#?}");
     wire.say("DATA", "354");
     wire.send("Subject: x\r\n\r\n.\r\n");

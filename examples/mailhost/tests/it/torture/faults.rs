@@ -105,6 +105,7 @@ fn positions() -> usize {
     env::var("POSTRIDER_POSITIONS").map_or(POSITIONS, |count| count.parse().expect("a number of positions"))
 }
 
+// Ledger: 5321-4.1.1.4-6
 #[test]
 fn a_failing_disk_gives_no_wrong_250() {
     let name = "a_failing_disk_gives_no_wrong_250";

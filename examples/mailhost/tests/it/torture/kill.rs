@@ -358,6 +358,7 @@ fn delay(round: usize) -> Duration {
     Duration::from_millis(5 + round as u64 * 179 % 296)
 }
 
+// Ledger: 5321-2.1-1, 5321-6.1-1
 #[test]
 fn what_was_acknowledged_survives_a_kill_exactly_once() {
     let site = Site::with_accounts("[auth]\nallow_plaintext = true\n", &["anna", "ben"]);
