@@ -114,6 +114,13 @@ pub const RESPONSES: &[Difference] = &[
         holds: |wire| !is_fetch(wire),
     },
     Difference {
+        what: "FETCH with MODSEQ",
+        verdict: "both: RFC 7162 §3.1.4, CONDSTORE is no part of IMAP4rev1, and the peer has it behind a Cargo feature",
+        reading: Reading::OursAlone,
+        example: b"* 1 FETCH (MODSEQ (5))\r\n",
+        holds: |wire| is_fetch(wire) && has(wire, b"MODSEQ ("),
+    },
+    Difference {
         what: "FETCH with spaces between addresses or at its end, flags that nobody knows, sizes of 63 bits, UTF-8 within quotes",
         verdict: "ours: the examples of RFC 9051 §7.5.2 have such spaces, servers send the rest, and nothing can be mistaken",
         reading: Reading::OursAlone,

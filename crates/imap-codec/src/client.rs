@@ -79,7 +79,7 @@ use bytes::BytesMut;
 pub use self::event::{Challenge, Event};
 use self::state::{Kind, State};
 use crate::command::{Append, Authenticate, Command, Verb, decode_base64};
-use crate::encode::{Literals, Names, Wire, Writer};
+use crate::encode::{Names, Wire, Writer};
 use crate::error::{ParseError, SendError};
 use crate::extension::{Capabilities, Extension};
 use crate::fragment::{Bounds, Fragment, Fragmenter, Sender};
@@ -583,14 +583,7 @@ impl Core {
     }
 
     fn wire(&self) -> Wire {
-        let extensions = self.capabilities.extensions();
-        let literals = if extensions.has(Extension::LiteralPlus) {
-            Literals::NonSynchronizing
-        } else if extensions.has(Extension::LiteralMinus) {
-            Literals::Minus
-        } else {
-            Literals::Synchronizing
-        };
+        let literals = crate::extension::literal::announced_by(self.capabilities.extensions());
         Wire { names: self.names, literals }
     }
 
@@ -697,7 +690,7 @@ impl Core {
     fn leave_idle(&mut self, out: &mut BytesMut) {
         match self.idling {
             Idling::Yes => {
-                out.extend_from_slice(b"DONE\r\n");
+                out.extend_from_slice(crate::extension::idle::DONE);
                 self.idling = Idling::Leaving;
                 self.restart = true;
             }

@@ -17,7 +17,9 @@ use crate::extension::id::Id;
 use crate::extension::list_extended::List;
 use crate::extension::quota::SetQuota;
 use crate::extension::status::{StatusAttribute, StatusAttributes};
-use crate::extension::{Capabilities, Extension, Extensions, condstore, special_use};
+use crate::extension::{
+    Capabilities, Extension, Extensions, condstore, enable, sasl_ir, search_res, special_use,
+};
 use crate::parse::{Cursor, Parsed, ascii};
 use crate::types::datetime::DateTime;
 use crate::types::flag::{FlagSet, Flags};
@@ -396,25 +398,10 @@ impl<'a> Verb<'a> {
             b"AUTHENTICATE" => {
                 cursor.space()?;
                 let mechanism = Atom::trusted(cursor.atom("a mechanism")?);
-                let mut initial = None;
-                if on(Extension::SaslIr) && cursor.eat(b' ') {
-                    let base64 =
-                        |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'/' | b'=');
-                    let text = cursor.take_while(base64);
-                    if text.is_empty() {
-                        return cursor.error("an initial response");
-                    }
-                    initial = Some(ascii(text));
-                }
+                let initial = if on(Extension::SaslIr) { sasl_ir::parse(cursor)? } else { None };
                 Self::Authenticate(Authenticate { mechanism, initial })
             }
-            b"ENABLE" if on(Extension::Enable) => {
-                let words = Capabilities::parse(cursor)?;
-                if words.iter().next().is_none() {
-                    return cursor.error("a capability");
-                }
-                Self::Enable(words)
-            }
+            b"ENABLE" if on(Extension::Enable) => Self::Enable(enable::parse(cursor)?),
             word @ (b"SELECT" | b"EXAMINE") => {
                 let mailbox = mailbox(cursor)?;
                 let condstore = on(Extension::Condstore) && cursor.eat(b' ');
@@ -469,7 +456,9 @@ impl<'a> Verb<'a> {
                 let word = cursor.upper_word::<12>();
                 cursor.space()?;
                 match word.as_bytes() {
-                    b"EXPUNGE" if on(Extension::UidPlus) => Self::UidExpunge(parse_set(cursor, extensions)?),
+                    b"EXPUNGE" if on(Extension::UidPlus) => {
+                        Self::UidExpunge(search_res::parse_set(cursor, extensions)?)
+                    }
                     word => Self::parse_messages(word, true, &name, cursor, extensions, names)?,
                 }
             }
@@ -497,7 +486,7 @@ impl<'a> Verb<'a> {
             b"MOVE" if extensions.has(Extension::Move) => {}
             _ => return start.error("a command"),
         }
-        let set = parse_set(cursor, extensions)?;
+        let set = search_res::parse_set(cursor, extensions)?;
         cursor.space()?;
         Ok(match word {
             b"FETCH" => {
@@ -701,15 +690,6 @@ impl<'a> Append<'a> {
             date.write(writer);
         }
     }
-}
-
-fn parse_set<'a>(cursor: &mut Cursor<'a>, extensions: Extensions) -> Parsed<SequenceSet<'a>> {
-    let start = *cursor;
-    let set = SequenceSet::parse(cursor)?;
-    if set.is_saved() && !extensions.has(Extension::SearchRes) {
-        return start.error("a set of numbers");
-    }
-    Ok(set)
 }
 
 /// Base64 as SASL has it; `=` alone is an empty response. What was in `into` goes, and so does what was decoded of text

@@ -2,6 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
+use crate::extension::literal;
 use crate::types::string::{is_astring_char, is_quotable};
 
 /// How mailbox names and text beyond ASCII go over the wire.
@@ -40,9 +41,6 @@ pub struct Wire {
 
 /// The longest string that is quoted rather than sent as a literal.
 const LONGEST_QUOTED: usize = 1_000;
-
-/// The largest literal that LITERAL- lets a client send without waiting.
-const MINUS: usize = 4_096;
 
 /// Writes tokens.
 pub(crate) struct Writer<'o> {
@@ -107,7 +105,7 @@ impl<'o> Writer<'o> {
         let plus = match self.wire.literals {
             Literals::Synchronizing => false,
             Literals::NonSynchronizing => true,
-            Literals::Minus => size <= MINUS as u64,
+            Literals::Minus => size <= literal::SMALL,
         };
         self.octet(b'{');
         self.number(size);

@@ -4,13 +4,19 @@
 //! answered like anything unknown: BAD.
 
 pub mod condstore;
+pub(crate) mod enable;
 pub mod esearch;
 pub mod id;
+pub(crate) mod idle;
 pub mod list_extended;
+pub(crate) mod literal;
 pub mod namespace;
 pub mod quota;
+pub(crate) mod sasl_ir;
+pub(crate) mod search_res;
 pub mod special_use;
 pub mod status;
+pub(crate) mod uid_plus;
 
 use core::fmt;
 use std::borrow::Cow;

@@ -17,7 +17,8 @@ pub use self::event::{
 use self::state::{Mode, Pending, State};
 use crate::command::{Append, Authenticate, Command, Verb, decode_base64, parse_tag};
 use crate::encode::{Names, Writer};
-use crate::extension::{Capabilities, Extension, Extensions};
+use crate::extension::literal::{SMALL, may_come};
+use crate::extension::{Capabilities, Extension, Extensions, enable, idle};
 use crate::fragment::{Announced, Bounds, Fragment, Fragmenter, Sender};
 use crate::limits::Limits;
 use crate::parse::Cursor;
@@ -198,9 +199,6 @@ const GO_ON: &[u8] = b"+ go on\r\n";
 
 /// Beyond so many octets of answers that nobody asked the caller for, it is asked to flush.
 const FLUSH: usize = 16_384;
-
-/// The largest literal that does not wait, under LITERAL-.
-const MINUS: u64 = 4_096;
 
 impl ServerSession {
     /// Begins a session by writing the greeting, with the capabilities.
@@ -441,10 +439,7 @@ impl ServerSession {
     ) -> Turn<'i> {
         let core = &mut self.core;
         let extensions = core.config.extensions;
-        let plus = extensions.has(Extension::LiteralPlus);
-        // RFC 7888 §5: LITERAL- lets small ones come without waiting.
-        let minus = extensions.has(Extension::LiteralMinus) && literal.size <= MINUS;
-        let allowed = !literal.non_sync || plus || minus;
+        let allowed = !literal.non_sync || may_come(extensions, literal.size);
         // The payload of APPEND is its first literal or, behind a mailbox, its second.
         if core.state != State::NotAuthenticated
             && literal.index < 2
@@ -463,7 +458,7 @@ impl ServerSession {
             self.fragmenter.refuse(input);
             return Turn::Done;
         }
-        if literal.fits && (allowed || literal.size <= MINUS) {
+        if literal.fits && (allowed || literal.size <= SMALL) {
             // What may not come so is read as what it is, and the command is refused when it is whole.
             core.unasked |= !allowed;
             if !literal.non_sync {
@@ -601,7 +596,7 @@ impl ServerSession {
         };
         self.core.restart_deadline(now);
         match fragment {
-            Fragment::Whole { message, bare_lf: false } if message.eq_ignore_ascii_case(b"DONE") => {
+            Fragment::Whole { message, bare_lf: false } if idle::is_done(message) => {
                 self.core.mode = Mode::Command;
                 Turn::IdleEnd
             }
@@ -780,14 +775,10 @@ impl Core {
     }
 
     fn enable(&mut self, words: &Capabilities<'_>, out: &mut BytesMut) {
-        let on = |extension| self.config.extensions.has(extension) && words.has_word(extension);
-        let rev2 = on(Extension::Imap4Rev2);
-        let condstore = on(Extension::Condstore);
-        self.rev2 |= rev2;
-        self.condstore |= condstore;
-        let enabled = [(rev2, "IMAP4rev2"), (condstore, "CONDSTORE")];
-        let enabled = enabled.into_iter().filter(|(on, _)| *on).map(|(_, word)| Atom::trusted(word));
-        self.untagged(&Data::Enabled(Capabilities::new(enabled)), out);
+        let enabled = enable::known(words, self.config.extensions);
+        self.rev2 |= enabled.has_word(Extension::Imap4Rev2);
+        self.condstore |= enabled.has_word(Extension::Condstore);
+        self.untagged(&Data::Enabled(enabled), out);
         self.say(Condition::Ok, "ENABLE completed".into(), out);
     }
 

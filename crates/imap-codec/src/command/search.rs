@@ -9,7 +9,7 @@ use crate::encode::{Wire, Writer};
 use crate::error::Invalid;
 use crate::extension::condstore::ModSeqKey;
 use crate::extension::esearch::ReturnOptions;
-use crate::extension::{Extension, Extensions};
+use crate::extension::{Extension, Extensions, search_res};
 use crate::parse::{Cursor, Parsed};
 use crate::types::datetime::Date;
 use crate::types::flag::keyword;
@@ -256,11 +256,7 @@ impl Context {
                 return Ok(SearchKey::Group(SearchKeys(Cow::Borrowed(&list[1..list.len() - 1]))));
             }
             Some(b'0'..=b'9' | b'*' | b'$') => {
-                let set = SequenceSet::parse(cursor)?;
-                if set.is_saved() && !self.extensions.has(Extension::SearchRes) {
-                    return start.error("a set of numbers");
-                }
-                return Ok(SearchKey::Numbers(set));
+                return Ok(SearchKey::Numbers(search_res::parse_set(cursor, self.extensions)?));
             }
             _ => {}
         }
@@ -311,13 +307,7 @@ impl Context {
                     b"SENTSINCE" => SearchKey::SentSince(Date::parse(cursor)?),
                     b"LARGER" => SearchKey::Larger(cursor.number64()?),
                     b"SMALLER" => SearchKey::Smaller(cursor.number64()?),
-                    b"UID" => {
-                        let set = SequenceSet::parse(cursor)?;
-                        if set.is_saved() && !self.extensions.has(Extension::SearchRes) {
-                            return start.error("a set of numbers");
-                        }
-                        SearchKey::Uid(set)
-                    }
+                    b"UID" => SearchKey::Uid(search_res::parse_set(cursor, self.extensions)?),
                     b"MODSEQ" if self.extensions.has(Extension::Condstore) => {
                         SearchKey::ModSeq(ModSeqKey::parse(cursor)?)
                     }

@@ -4,6 +4,7 @@ use core::num::NonZeroU32;
 
 use crate::encode::Writer;
 use crate::extension::Capabilities;
+use crate::extension::uid_plus;
 use crate::parse::{Cursor, Parsed, ascii};
 use crate::types::flag::{FlagSet, Flags};
 use crate::types::sequence::SequenceSet;
@@ -173,17 +174,14 @@ impl<'a> Code<'a> {
                     "UIDVALIDITY" => Self::UidValidity(cursor.nz_number()?),
                     "UNSEEN" => Self::Unseen(cursor.nz_number()?),
                     "HIGHESTMODSEQ" => Self::HighestModSeq(cursor.number64()?),
-                    "MODIFIED" => Self::Modified(numbers(cursor)?),
+                    "MODIFIED" => Self::Modified(uid_plus::parse_numbers(cursor)?),
+                    "APPENDUID" => {
+                        let (validity, uids) = uid_plus::parse_append(cursor)?;
+                        Self::AppendUid(validity, uids)
+                    }
                     _ => {
-                        let validity = cursor.nz_number()?;
-                        cursor.space()?;
-                        let first = numbers(cursor)?;
-                        if upper == "APPENDUID" {
-                            Self::AppendUid(validity, first)
-                        } else {
-                            cursor.space()?;
-                            Self::CopyUid(validity, first, numbers(cursor)?)
-                        }
+                        let (validity, from, to) = uid_plus::parse_copy(cursor)?;
+                        Self::CopyUid(validity, from, to)
                     }
                 }
             }
@@ -224,20 +222,8 @@ impl<'a> Code<'a> {
                 writer.octet(b' ');
                 writer.number(u64::from(number.get()));
             }
-            Self::AppendUid(validity, uids) => {
-                writer.octet(b' ');
-                writer.number(u64::from(validity.get()));
-                writer.octet(b' ');
-                uids.write(writer);
-            }
-            Self::CopyUid(validity, from, to) => {
-                writer.octet(b' ');
-                writer.number(u64::from(validity.get()));
-                writer.octet(b' ');
-                from.write(writer);
-                writer.octet(b' ');
-                to.write(writer);
-            }
+            Self::AppendUid(validity, uids) => uid_plus::write(*validity, &[uids], writer),
+            Self::CopyUid(validity, from, to) => uid_plus::write(*validity, &[from, to], writer),
             Self::HighestModSeq(modseq) => {
                 writer.octet(b' ');
                 writer.number(*modseq);
@@ -264,11 +250,4 @@ fn charset<'a>(cursor: &mut Cursor<'a>) -> Parsed<Atom<'a>> {
         cursor.expect(b'"', "a quote")?;
     }
     Ok(charset)
-}
-
-/// Numbers that are known, not `$`.
-fn numbers<'a>(cursor: &mut Cursor<'a>) -> Parsed<SequenceSet<'a>> {
-    let start = *cursor;
-    let set = SequenceSet::parse(cursor)?;
-    if set.is_saved() { start.error("a set of numbers") } else { Ok(set) }
 }

@@ -11,7 +11,7 @@ use super::Core;
 use super::state::{Mode, Pending};
 use crate::command::{Append, Verb};
 use crate::encode::{Names, Wire, Writer};
-use crate::extension::Extensions;
+use crate::extension::{Extensions, idle};
 use crate::response::fetch::write_head;
 use crate::response::{Condition, Data, FetchItem, Reply, Source};
 use crate::types::string::Atom;
@@ -368,7 +368,7 @@ impl IdleStart<'_> {
 
     /// From now on [`idling`](super::ServerSession::idling) takes data, until [`Event::IdleEnd`].
     pub fn accept(self, out: &mut BytesMut) {
-        out.extend_from_slice(b"+ idling\r\n");
+        out.extend_from_slice(idle::WAITING);
         self.core.pending = None;
         self.core.restart = true;
         self.core.mode = Mode::Idle;
