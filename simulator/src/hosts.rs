@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{Instrument as _, Span, info};
 
 use crate::dice::Dice;
+use crate::imap::IMAP;
 use crate::invariants::Copy;
 use crate::machine::{self, Clock, Machine, SimDisk, Tasks, Wear};
 use crate::network::{MAIL, lock};
@@ -162,6 +163,11 @@ impl Site {
         if let Some(up) = &state.up {
             up.disk.set_wear(wear);
         }
+    }
+
+    /// The host itself, while it is up.
+    pub fn host(&self) -> Option<Arc<Host>> {
+        lock(&self.state).up.as_ref()?.host.clone()
     }
 
     /// How many messages wait in its queue; `None` while it is down, or does not know them all yet.
@@ -411,7 +417,12 @@ async fn start(world: &Arc<World>, index: usize, machine: Machine) -> Result<Run
         up.host = Some(Arc::clone(&host));
         Arc::clone(&up.gate)
     };
-    for (port, service) in [(MAIL, Service::Smtp), (SUBMISSION, Service::Submission), (POP3, Service::Pop3)] {
+    for (port, service) in [
+        (MAIL, Service::Smtp),
+        (SUBMISSION, Service::Submission),
+        (POP3, Service::Pop3),
+        (IMAP, Service::Imap),
+    ] {
         let address = SocketAddr::new(IpAddr::V4(plan.address), port);
         listen(world, address, service, &host, &gate, &stopping, &sessions);
     }

@@ -40,6 +40,8 @@ commands:
     ledger --check          whether it is up to date, with a test at each row that says so
     simulate [--seeds N] [--hosts N] [--days N] [--first SEED] [--replays N] [--jobs N]
                             whole worlds of mail hosts, each under one seed and a virtual clock
+    simulate imap [--seeds N] [--sessions N] [--commands N] [--first SEED] [--replays N] [--jobs N]
+                            IMAP clients on a few mailboxes of one host, against a model
     simulate replay FILE    one of them again, with all that was said
     torture kill --rounds N
                             the real program under load, killed so often

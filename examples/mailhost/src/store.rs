@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::{Deref, Range};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use mailstore::upload::Upload;
 use mailstore::verify::Verification;
 use mailstore::{Commit, Damage, Event, Failure, Limits, Report};
 use thiserror::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::system::{Disk, System};
 
@@ -45,12 +46,22 @@ struct Shared {
 
 /// Mailboxes that somebody follows.
 #[derive(Debug, Default)]
-struct Watched(Mutex<BTreeMap<MailboxId, watch::Sender<()>>>);
+struct Watched(Mutex<BTreeMap<MailboxId, Arc<Changes>>>);
+
+/// How often a mailbox has changed.
+#[derive(Debug, Default)]
+struct Changes {
+    count: AtomicU64,
+    /// Wakes all who wait, in their order; a watch channel of tokio would draw lots.
+    told: Notify,
+}
 
 /// Knows whether a mailbox has changed.
 #[derive(Debug)]
 pub struct Watch {
-    changes: watch::Receiver<()>,
+    changes: Arc<Changes>,
+    /// How many changes are known.
+    known: u64,
     mailbox: MailboxId,
     watched: Arc<Watched>,
 }
@@ -244,8 +255,9 @@ impl Store {
     /// Follows a mailbox from now on.
     pub fn watch(&self, mailbox: MailboxId) -> Watch {
         let watched = Arc::clone(&self.0.watched);
-        let changes = watched.lock().entry(mailbox).or_insert_with(|| watch::channel(()).0).subscribe();
-        Watch { changes, mailbox, watched }
+        let changes = Arc::clone(watched.lock().entry(mailbox).or_default());
+        let known = changes.count.load(Ordering::Acquire);
+        Watch { changes, known, mailbox, watched }
     }
 
     /// The body that a record holds.
@@ -370,7 +382,7 @@ impl Store {
 }
 
 impl Watched {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<MailboxId, watch::Sender<()>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<MailboxId, Arc<Changes>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -378,25 +390,25 @@ impl Watched {
 impl Watch {
     /// Whether the mailbox has changed since this was last asked, or since the watch began.
     pub fn take(&mut self) -> bool {
-        let changed = self.changes.has_changed().unwrap_or_default();
-        self.changes.mark_unchanged();
-        changed
+        let known = std::mem::replace(&mut self.known, self.changes.count.load(Ordering::Acquire));
+        known != self.known
     }
 
     /// Waits until [`Self::take`] would say yes. Dropped and called again, it loses nothing.
     pub async fn changed(&mut self) {
-        if self.changes.changed().await.is_err() {
-            std::future::pending::<()>().await;
+        // Before the look, so that nothing falls between the two.
+        let told = self.changes.told.notified();
+        if self.changes.count.load(Ordering::Acquire) == self.known {
+            told.await;
         }
-        self.changes.mark_changed();
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
         let mut watched = self.watched.lock();
-        // The last one is this.
-        if watched.get(&self.mailbox).is_some_and(|changes| changes.receiver_count() <= 1) {
+        // The map's, and this one.
+        if watched.get(&self.mailbox).is_some_and(|changes| Arc::strong_count(changes) <= 2) {
             watched.remove(&self.mailbox);
         }
     }
@@ -744,7 +756,8 @@ impl Writer {
                 }
                 Some(Event::Changed(mailbox, _)) => {
                     if let Some(changes) = self.watched.lock().get(&mailbox) {
-                        changes.send_replace(());
+                        changes.count.fetch_add(1, Ordering::Release);
+                        changes.told.notify_waiters();
                     }
                 }
                 Some(_) => {}
@@ -839,12 +852,15 @@ fn ended() -> io::Error {
     io::Error::other("the store has ended")
 }
 
+/// All pieces are taken, also behind one that failed: what follows belongs to others.
 fn joined(pieces: impl Iterator<Item = io::Result<Bytes>>) -> io::Result<Bytes> {
-    let mut octets = BytesMut::new();
-    for piece in pieces {
-        octets.extend_from_slice(&piece?);
-    }
-    Ok(octets.freeze())
+    pieces
+        .fold(Ok(BytesMut::new()), |octets, piece| {
+            let mut octets = octets?;
+            octets.extend_from_slice(&piece?);
+            Ok(octets)
+        })
+        .map(BytesMut::freeze)
 }
 
 /// Records that are read at a time.
@@ -855,3 +871,17 @@ const ROOM: usize = 64 << 20;
 const TRACE: usize = 8 << 10;
 /// What is read of a message at a time.
 const SLICE: u64 = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_behind_one_that_cannot_be_read_go_to_nobody_else() {
+        let all =
+            [Err(io::ErrorKind::InvalidData.into()), Ok("body".into()), Ok("an".into()), Ok("other".into())];
+        let mut pieces = all.into_iter();
+        assert!(joined(pieces.by_ref().take(2)).is_err());
+        assert_eq!(joined(pieces.by_ref().take(2)).unwrap(), "another");
+    }
+}
