@@ -304,10 +304,7 @@ impl Making<'_> {
     }
 
     fn decode(&self, text: &[u8]) -> Result<String, End> {
-        search::decode(&self.charset, text).ok_or_else(|| {
-            let known = ["US-ASCII", "UTF-8"].into_iter().filter_map(|name| Atom::new(name).ok());
-            End::no((Code::BadCharset(known.collect()), "this text or its charset cannot be read"))
-        })
+        search::decode(&self.charset, text).ok_or_else(unreadable)
     }
 
     fn numbers(&self, set: &SequenceSet<'_>, uid: bool) -> Numbers {
@@ -327,6 +324,11 @@ impl Making<'_> {
 
 fn day(date: Date) -> Day {
     Day(date.days())
+}
+
+fn unreadable() -> End {
+    let known = ["US-ASCII", "UTF-8"].into_iter().filter_map(|name| Atom::new(name).ok());
+    End::no((Code::BadCharset(known.collect()), "this text or its charset cannot be read"))
 }
 
 fn too_much() -> End {
