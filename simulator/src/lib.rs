@@ -5,6 +5,7 @@
 
 pub mod dice;
 pub mod hosts;
+pub mod imap;
 pub mod invariants;
 pub mod machine;
 pub mod moody;

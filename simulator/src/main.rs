@@ -1,5 +1,7 @@
 //! The command line of the simulator; `cargo xtask simulate` calls it.
 
+mod sessions;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -15,6 +17,7 @@ use simulator::{Options, Outcome, run};
 
 const USAGE: &str = "\
 usage: simulator [--seeds N] [--first SEED] [--hosts N] [--days N] [--replays N] [--jobs N]
+       simulator imap [--seeds N] [--first SEED] [--sessions N] [--commands N] [--replays N] [--jobs N]
        simulator replay FILE        a file of tests/seeds, with its whole trace
 
     --seeds N      how many worlds, one for each seed (200)
@@ -23,6 +26,10 @@ usage: simulator [--seeds N] [--first SEED] [--hosts N] [--days N] [--replays N]
     --days N       days of traffic and faults; what is left after that is waited for (1)
     --replays N    how many of them are run a second time and compared (5)
     --jobs N       how many threads (as many as there are cores)
+
+    imap: clients on a few mailboxes of one host, each seed a world of its own
+    --sessions N   clients at the same time (32)
+    --commands N   commands of all of them together (10000)
 ";
 
 struct Arguments {
@@ -38,6 +45,13 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let result = match arguments.as_slice() {
         [command, file] if command == "replay" => replay(Path::new(file)),
+        [command, rest @ ..] if command == "imap" => match sessions::parse(rest) {
+            Ok(arguments) => sessions::simulate(&arguments),
+            Err(why) => {
+                eprint!("{why}\n{USAGE}");
+                return ExitCode::from(2);
+            }
+        },
         _ => match parse(&arguments) {
             Ok(arguments) => simulate(&arguments),
             Err(why) => {
@@ -77,6 +91,9 @@ fn parse(arguments: &[String]) -> Result<Arguments, String> {
 }
 
 fn replay(file: &Path) -> io::Result<bool> {
+    if let Some(options) = seeds::read_imap(file)? {
+        return sessions::replay(options);
+    }
     let options = seeds::read(file)?;
     let outcome = run(options, usize::MAX);
     let mut out = io::stdout().lock();
@@ -172,7 +189,7 @@ fn simulate(arguments: &Arguments) -> io::Result<bool> {
     Ok(failed.is_empty() && differ.is_empty())
 }
 
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     let here = Path::new("simulator/tests/seeds");
     if here.is_dir() { here.to_owned() } else { fs::canonicalize(".").unwrap_or_default() }
 }

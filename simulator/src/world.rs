@@ -216,7 +216,7 @@ async fn live(plan: Arc<Plan>, oracle: Arc<Mutex<Oracle>>) -> (Faults, Duration)
 }
 
 impl World {
-    fn new(plan: Arc<Plan>, oracle: Arc<Mutex<Oracle>>) -> Self {
+    pub(crate) fn new(plan: Arc<Plan>, oracle: Arc<Mutex<Oracle>>) -> Self {
         let seed = plan.options.seed;
         let start = Instant::now();
         // The first start of each host is calm.

@@ -15,6 +15,11 @@ pub(crate) fn stage(project: &Project) -> Result<(), String> {
     command::run(&mut simulator(project, &["--seeds", "200", "--replays", "5"]))
 }
 
+/// What it runs of IMAP sessions: at most a minute.
+pub(crate) fn sessions(project: &Project) -> Result<(), String> {
+    command::run(&mut simulator(project, &["imap", "--seeds", "4", "--commands", "10000", "--replays", "1"]))
+}
+
 /// Runs `kill` or `faults` so many times.
 pub(crate) fn torture(project: &Project, how: How, count: &str) -> Result<bool, String> {
     if count.parse::<u32>().is_err() {

@@ -60,6 +60,7 @@ pub(crate) fn run(project: &Project, install_peers: bool) -> Result<bool, String
         seen.run(&mut tests)
     });
     stages.run("worlds, simulated", || simulate::stage(project));
+    stages.run("IMAP sessions, simulated", || simulate::sessions(project));
     stages.run("documentation", || {
         command::run(
             cargo(project).args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::io::{self, ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -19,7 +20,7 @@ use smtp_codec::Reply;
 use smtp_codec::reply::Enhanced;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time;
 use tracing::{debug, error, warn};
@@ -63,11 +64,18 @@ pub struct Listeners {
 
 /// Asks everything to stop.
 #[derive(Clone, Debug)]
-pub struct Stop(watch::Sender<bool>);
+pub struct Stop(Arc<Request>);
 
 /// Knows whether everything has been asked to stop.
 #[derive(Clone, Debug)]
-pub struct Stopping(watch::Receiver<bool>);
+pub struct Stopping(Arc<Request>);
+
+#[derive(Debug, Default)]
+struct Request {
+    made: AtomicBool,
+    /// Wakes all who wait, in their order; a watch channel of tokio would draw lots.
+    told: Notify,
+}
 
 /// How a run of [`Listeners::serve`] ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -129,13 +137,14 @@ impl fmt::Display for Service {
 impl Stop {
     /// A pair: one end asks, the other knows.
     pub fn new() -> (Self, Stopping) {
-        let (sender, receiver) = watch::channel(false);
-        (Self(sender), Stopping(receiver))
+        let request = Arc::<Request>::default();
+        (Self(Arc::clone(&request)), Stopping(request))
     }
 
     /// Asks. A second time does nothing.
     pub fn request(&self) {
-        self.0.send_replace(true);
+        self.0.made.store(true, Ordering::Release);
+        self.0.told.notify_waiters();
     }
 
     /// Waits for SIGTERM or SIGINT, then asks. From this call on, and not only from the first poll, neither of them ends
@@ -158,14 +167,15 @@ impl Stop {
 impl Stopping {
     /// Whether it has been asked for.
     pub fn is_requested(&self) -> bool {
-        *self.0.borrow()
+        self.0.made.load(Ordering::Acquire)
     }
 
     /// Waits until it is asked for. For a branch of `select!`: dropped and called again, it loses nothing.
     pub async fn requested(&mut self) {
-        // An error means that nobody is left who could ask: then it never will be.
-        if self.0.wait_for(|stop| *stop).await.is_err() {
-            std::future::pending::<()>().await;
+        // Before the look, so that nothing falls between the two.
+        let told = self.0.told.notified();
+        if !self.is_requested() {
+            told.await;
         }
     }
 }

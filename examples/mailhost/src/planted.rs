@@ -17,17 +17,32 @@ pub enum Bug {
     DoubtForgotten,
     /// A change of the queue whose outcome is not known is never asked for again.
     UnknownForgotten,
+    /// EXPUNGE is told while the client counts by sequence numbers.
+    ExpungeInFetch,
+    /// Flags that others change are not told.
+    FlagsUntold,
+    /// APPEND is answered before the message is on stable storage.
+    OkBeforeDurable,
+    /// MOVE leaves behind what it has copied.
+    SourceLeft,
+    /// Of several EXPUNGEs the later ones have the numbers from before the first.
+    NumbersOff,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 11] = [
         Self::ReportApart,
         Self::ExpiryUnchecked,
         Self::StateNotKept,
         Self::SentAgain,
         Self::DoubtForgotten,
         Self::UnknownForgotten,
+        Self::ExpungeInFetch,
+        Self::FlagsUntold,
+        Self::OkBeforeDurable,
+        Self::SourceLeft,
+        Self::NumbersOff,
     ];
 
     /// Whether this one is planted on this thread.

@@ -6,13 +6,16 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::{Deref, Range};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use mailstore::commit::{Actor, Receipt};
 use mailstore::error::{Dead, Refusal};
-use mailstore::mailbox::{AccountId, Located, MailboxId, MailboxStatus, Pin, Quota, Records, View};
+use mailstore::mailbox::{
+    AccountId, Located, MailboxId, MailboxStatus, Pin, Quota, Records, TableStatus, View,
+};
 use mailstore::message::{Body, Message, Piece, Stretch};
 use mailstore::mime::{MAX_STORED, Scanner, Structure};
 use mailstore::store::{Counters, Ticket};
@@ -20,7 +23,7 @@ use mailstore::upload::Upload;
 use mailstore::verify::Verification;
 use mailstore::{Commit, Damage, Event, Failure, Limits, Report};
 use thiserror::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::system::{Disk, System};
 
@@ -43,12 +46,22 @@ struct Shared {
 
 /// Mailboxes that somebody follows.
 #[derive(Debug, Default)]
-struct Watched(Mutex<BTreeMap<MailboxId, watch::Sender<()>>>);
+struct Watched(Mutex<BTreeMap<MailboxId, Arc<Changes>>>);
+
+/// How often a mailbox has changed.
+#[derive(Debug, Default)]
+struct Changes {
+    count: AtomicU64,
+    /// Wakes all who wait, in their order; a watch channel of tokio would draw lots.
+    told: Notify,
+}
 
 /// Knows whether a mailbox has changed.
 #[derive(Debug)]
 pub struct Watch {
-    changes: watch::Receiver<()>,
+    changes: Arc<Changes>,
+    /// How many changes are known.
+    known: u64,
     mailbox: MailboxId,
     watched: Arc<Watched>,
 }
@@ -74,12 +87,20 @@ pub struct Held {
     store: Store,
 }
 
-/// Records of a table, and the first key behind them. A value that is damaged is an error.
-struct Page {
+/// Records of a table, and the first key behind them. A value that is damaged is an error of the kind
+/// [`io::ErrorKind::InvalidData`].
+#[derive(Debug)]
+pub struct Page {
     /// Keys and values, by rising key.
-    records: Vec<(Bytes, io::Result<Bytes>)>,
+    pub records: Vec<(Bytes, io::Result<Bytes>)>,
     /// Where the next page begins; `None` if this is the last one.
-    next: Option<Bytes>,
+    pub next: Option<Bytes>,
+}
+
+/// Keeps what is being read in its place.
+struct Pinned {
+    pins: Vec<Pin>,
+    store: Store,
 }
 
 /// How a store is opened.
@@ -137,6 +158,8 @@ enum Request {
     Quota(AccountId, oneshot::Sender<Option<Quota>>),
     Held(u16, Bytes, oneshot::Sender<Option<Located>>),
     Records(u16, Bytes, usize, oneshot::Sender<Records>),
+    Values(u16, Vec<Bytes>, oneshot::Sender<Vec<Option<Located>>>),
+    Table(u16, oneshot::Sender<TableStatus>),
     BeginBody(oneshot::Sender<Option<Upload>>),
     Discard(Upload),
     DiscardBody(Body),
@@ -232,8 +255,9 @@ impl Store {
     /// Follows a mailbox from now on.
     pub fn watch(&self, mailbox: MailboxId) -> Watch {
         let watched = Arc::clone(&self.0.watched);
-        let changes = watched.lock().entry(mailbox).or_insert_with(|| watch::channel(()).0).subscribe();
-        Watch { changes, mailbox, watched }
+        let changes = Arc::clone(watched.lock().entry(mailbox).or_default());
+        let known = changes.count.load(Ordering::Acquire);
+        Watch { changes, known, mailbox, watched }
     }
 
     /// The body that a record holds.
@@ -243,19 +267,42 @@ impl Store {
     }
 
     /// So many records of a table, from a key on.
-    async fn records(&self, table: u16, from: Bytes, limit: usize) -> io::Result<Page> {
+    pub async fn records(&self, table: u16, from: Bytes, limit: usize) -> io::Result<Page> {
         let records = self.ask(|reply| Request::Records(table, from, limit, reply)).await;
-        let records = records.ok_or_else(|| io::Error::other("the store has ended"))?;
+        let records = records.ok_or_else(ended)?;
         let next = records.next.clone();
-        let pieces = |stretch: &Stretch| stretch.locate(0..stretch.size()).collect::<Vec<_>>();
-        let counted: Vec<_> =
-            records.records.iter().map(|(key, stretch)| (key.clone(), pieces(stretch))).collect();
-        let wanted = counted.iter().flat_map(|(_, pieces)| pieces).copied().collect();
+        let (keys, stretches): (Vec<_>, Vec<_>) =
+            records.records.iter().map(|(key, stretch)| (key.clone(), pieces(stretch))).unzip();
+        let _pinned = Pinned { pins: vec![records.into()], store: self.clone() };
+        let values = self.read_all(stretches).await;
+        Ok(Page { records: keys.into_iter().zip(values).collect(), next })
+    }
+
+    /// The values of records, in the order of their keys; `None` for one that is not there. A value that is damaged is an
+    /// error of the kind [`io::ErrorKind::InvalidData`].
+    pub async fn values(&self, table: u16, keys: Vec<Bytes>) -> io::Result<Vec<Option<io::Result<Bytes>>>> {
+        let located = self.ask(|reply| Request::Values(table, keys, reply)).await.ok_or_else(ended)?;
+        let there: Vec<_> = located.iter().map(Option::is_some).collect();
+        let stretches = located.iter().flatten().map(|located| pieces(&located.stretch)).collect();
+        let pins = located.into_iter().flatten().map(Pin::from).collect();
+        let _pinned = Pinned { pins, store: self.clone() };
+        let mut values = self.read_all(stretches).await.into_iter();
+        Ok(there
+            .into_iter()
+            .map(|there| there.then(|| values.next().unwrap_or_else(|| Err(ended()))))
+            .collect())
+    }
+
+    /// How much there is in a table.
+    pub async fn table_status(&self, table: u16) -> TableStatus {
+        self.ask(|reply| Request::Table(table, reply)).await.unwrap_or_default()
+    }
+
+    /// Reads what consists of these pieces, all of it at once.
+    async fn read_all(&self, stretches: Vec<Vec<Piece>>) -> Vec<io::Result<Bytes>> {
+        let wanted = stretches.iter().flatten().copied().collect();
         let mut read = self.0.disk.read(wanted).await.into_iter();
-        let value = |(key, pieces): (Bytes, Vec<Piece>)| (key, joined(read.by_ref().take(pieces.len())));
-        let found = counted.into_iter().map(value).collect();
-        let _ = self.0.requests.send(Request::Release(records.into()));
-        Ok(Page { records: found, next })
+        stretches.iter().map(|pieces| joined(read.by_ref().take(pieces.len()))).collect()
     }
 
     /// All records of a table, but for those that are damaged, which are logged. A disk that does not give them is an error:
@@ -335,7 +382,7 @@ impl Store {
 }
 
 impl Watched {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<MailboxId, watch::Sender<()>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<MailboxId, Arc<Changes>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -343,25 +390,25 @@ impl Watched {
 impl Watch {
     /// Whether the mailbox has changed since this was last asked, or since the watch began.
     pub fn take(&mut self) -> bool {
-        let changed = self.changes.has_changed().unwrap_or_default();
-        self.changes.mark_unchanged();
-        changed
+        let known = std::mem::replace(&mut self.known, self.changes.count.load(Ordering::Acquire));
+        known != self.known
     }
 
     /// Waits until [`Self::take`] would say yes. Dropped and called again, it loses nothing.
     pub async fn changed(&mut self) {
-        if self.changes.changed().await.is_err() {
-            std::future::pending::<()>().await;
+        // Before the look, so that nothing falls between the two.
+        let told = self.changes.told.notified();
+        if self.changes.count.load(Ordering::Acquire) == self.known {
+            told.await;
         }
-        self.changes.mark_changed();
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
         let mut watched = self.watched.lock();
-        // The last one is this.
-        if watched.get(&self.mailbox).is_some_and(|changes| changes.receiver_count() <= 1) {
+        // The map's, and this one.
+        if watched.get(&self.mailbox).is_some_and(|changes| Arc::strong_count(changes) <= 2) {
             watched.remove(&self.mailbox);
         }
     }
@@ -415,6 +462,14 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if let Some(pin) = self.pin.take() {
+            let _ = self.store.0.requests.send(Request::Release(pin));
+        }
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        for pin in self.pins.drain(..) {
             let _ = self.store.0.requests.send(Request::Release(pin));
         }
     }
@@ -701,7 +756,8 @@ impl Writer {
                 }
                 Some(Event::Changed(mailbox, _)) => {
                     if let Some(changes) = self.watched.lock().get(&mailbox) {
-                        changes.send_replace(());
+                        changes.count.fetch_add(1, Ordering::Release);
+                        changes.told.notify_waiters();
                     }
                 }
                 Some(_) => {}
@@ -747,6 +803,15 @@ impl Writer {
                     self.store.release(records);
                 }
             }
+            Request::Values(table, keys, reply) => {
+                let located = keys.iter().map(|key| self.store.record(table, key)).collect();
+                if let Err(located) = reply.send(located) {
+                    located.into_iter().flatten().for_each(|located| self.store.release(located));
+                }
+            }
+            Request::Table(table, reply) => {
+                let _ = reply.send(self.store.table(table));
+            }
             Request::BeginBody(reply) => {
                 if let Err(Some(upload)) = reply.send(self.store.begin_body()) {
                     self.store.discard(upload);
@@ -779,12 +844,23 @@ impl Writer {
     }
 }
 
+fn pieces(stretch: &Stretch) -> Vec<Piece> {
+    stretch.locate(0..stretch.size()).collect()
+}
+
+fn ended() -> io::Error {
+    io::Error::other("the store has ended")
+}
+
+/// All pieces are taken, also behind one that failed: what follows belongs to others.
 fn joined(pieces: impl Iterator<Item = io::Result<Bytes>>) -> io::Result<Bytes> {
-    let mut octets = BytesMut::new();
-    for piece in pieces {
-        octets.extend_from_slice(&piece?);
-    }
-    Ok(octets.freeze())
+    pieces
+        .fold(Ok(BytesMut::new()), |octets, piece| {
+            let mut octets = octets?;
+            octets.extend_from_slice(&piece?);
+            Ok(octets)
+        })
+        .map(BytesMut::freeze)
 }
 
 /// Records that are read at a time.
@@ -795,3 +871,17 @@ const ROOM: usize = 64 << 20;
 const TRACE: usize = 8 << 10;
 /// What is read of a message at a time.
 const SLICE: u64 = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_behind_one_that_cannot_be_read_go_to_nobody_else() {
+        let all =
+            [Err(io::ErrorKind::InvalidData.into()), Ok("body".into()), Ok("an".into()), Ok("other".into())];
+        let mut pieces = all.into_iter();
+        assert!(joined(pieces.by_ref().take(2)).is_err());
+        assert_eq!(joined(pieces.by_ref().take(2)).unwrap(), "another");
+    }
+}

@@ -17,6 +17,7 @@ use tracing::info;
 
 use super::flags;
 use super::session::{End, Session};
+use crate::planted::Bug;
 use crate::store::Incoming;
 use crate::wire::Wire;
 
@@ -123,6 +124,11 @@ impl Session<'_> {
         let commit = mailstore::Commit::delivery(body.into(), vec![deliver])
             .with_structure(structure)
             .by(Actor::Account(to.account));
+        if Bug::OkBeforeDurable.is_planted() {
+            let store = self.host.store.clone();
+            tokio::spawn(async move { store.commit(commit).await });
+            return Ok(End::ok("kept"));
+        }
         let receipt = match self.committed(self.host.store.commit(commit).await)? {
             Ok(receipt) => receipt,
             Err(end) => return Ok(end),

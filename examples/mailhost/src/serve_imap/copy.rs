@@ -16,6 +16,7 @@ use mailstore::message::Message;
 use tracing::warn;
 
 use super::session::{End, Session};
+use crate::planted::Bug;
 use crate::store::Snapshot;
 use crate::wire::Wire;
 
@@ -95,7 +96,11 @@ impl Session<'_> {
                 Ok(picked) => picked,
                 Err(end) => return Ok(end),
             };
-            let intents = picked.iter().flat_map(|picked| moved(picked, from, into)).collect();
+            let mut intents: Vec<Intent> =
+                picked.iter().flat_map(|picked| moved(picked, from, into)).collect();
+            if Bug::SourceLeft.is_planted() {
+                intents.retain(|intent| !matches!(intent, Intent::Expunge { .. }));
+            }
             let receipt = match self.commit(intents).await? {
                 Ok(receipt) => receipt,
                 Err(end) => return Ok(end),

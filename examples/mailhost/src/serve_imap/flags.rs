@@ -5,7 +5,7 @@ use std::sync::Arc;
 use imap_codec::types::flag::{Flag, Flags as Words};
 use imap_codec::types::string::Atom;
 use mailstore::mailbox::SpecialUse;
-use mailstore::message::{Flags, NamedFlags};
+use mailstore::message::{FlagChange, Flags, NamedFlags};
 
 /// The names of flags in one mailbox.
 pub(super) struct Names {
@@ -59,6 +59,19 @@ pub(super) fn named(words: &Words<'_>) -> Option<NamedFlags> {
         }
     }
     Some(named)
+}
+
+/// What a change makes of flags, in a mailbox with these keywords.
+pub(super) fn changed(before: Flags, change: &FlagChange, keywords: &[String]) -> Flags {
+    let (FlagChange::Add(named) | FlagChange::Remove(named) | FlagChange::Replace(named)) = change;
+    let place = |name: &String| keywords.iter().position(|keyword| keyword.eq_ignore_ascii_case(name));
+    let words = named.keywords.iter().filter_map(place).filter_map(Flags::keyword);
+    let flags = words.fold(named.system, Flags::union);
+    match change {
+        FlagChange::Add(_) => before.union(flags),
+        FlagChange::Remove(_) => before.without(flags),
+        FlagChange::Replace(_) => flags,
+    }
 }
 
 /// The attribute that says what a mailbox is for.

@@ -17,6 +17,7 @@ use mailstore::message::Message;
 
 use super::flags::{self, Names};
 use super::session::{End, Hearer, Session};
+use crate::planted::Bug;
 use crate::store::{Snapshot, Watch};
 use crate::wire::{HIGH_WATER, Wire};
 
@@ -177,7 +178,8 @@ impl Session<'_> {
                 // The numbers of the messages behind it would change, and so all waits.
                 return Ok(());
             }
-            if let Some(number) = number(index - gone) {
+            let before = if Bug::NumbersOff.is_planted() { 0 } else { gone };
+            if let Some(number) = number(index - before) {
                 hearer.hear(&Data::Expunge(number), out);
             }
             gone += 1;
@@ -193,7 +195,7 @@ impl Session<'_> {
         let mut names = Names::new(now.status.keywords.clone());
         for change in now.messages.changes_since(&told.messages) {
             let Change::Changed { index, message } = change else { continue };
-            if selected.knows(&message) {
+            if selected.knows(&message) || Bug::FlagsUntold.is_planted() {
                 continue;
             }
             let Some(number) = number(index) else { continue };

@@ -21,6 +21,7 @@ use super::selected::Selected;
 use crate::auth::{Exchange, Offer};
 use crate::host::Host;
 use crate::listener::Service;
+use crate::planted::Bug;
 use crate::wire::Wire;
 
 /// A client.
@@ -230,11 +231,18 @@ impl End {
 
 impl Hearer for Answer<'_> {
     fn hear(&mut self, data: &Data<'_>, out: &mut BytesMut) {
+        if let Data::Expunge(number) = data
+            && Bug::ExpungeInFetch.is_planted()
+        {
+            // The codec would not do it.
+            out.extend_from_slice(format!("* {number} EXPUNGE\r\n").as_bytes());
+            return;
+        }
         self.untagged(data, out);
     }
 
     fn may_expunge(&self) -> bool {
-        Answer::may_expunge(self)
+        Answer::may_expunge(self) || Bug::ExpungeInFetch.is_planted()
     }
 
     fn condstore(&self) -> bool {

@@ -12,7 +12,7 @@ use imap_codec::types::sequence::SequenceSet;
 use mailstore::Intent;
 use mailstore::commit::Outcome;
 use mailstore::mailbox::{ModSeq, Uid};
-use mailstore::message::FlagChange;
+use mailstore::message::{FlagChange, Flags};
 
 use super::flags::{self, Names};
 use super::selected::{flush, number};
@@ -78,16 +78,30 @@ impl Session<'_> {
             let Some(selected) = &mut self.selected else { break };
             // RFC 7162 §3.1.3: who knows mod-sequences is told the new one, .SILENT or not.
             let tells = !change.silent || answer.condstore();
+            // What the client takes for the flags of those that no other has changed, as far as is known here.
+            let believed: Vec<Option<Flags>> = part
+                .iter()
+                .map(|(place, _)| {
+                    let told = selected.told.messages.get(*place)?;
+                    let now = selected.message(*place)?;
+                    (told.mod_seq() == now.mod_seq()).then(|| told.flags())
+                })
+                .collect();
             selected.changed();
-            for ((place, uid), outcome) in part.iter().zip(&receipt.outcomes) {
-                if let Outcome::Stored { mod_seq, .. } = outcome {
+            // The keywords that this has made are in the view from now on.
+            self.refresh().await;
+            let Some(selected) = &mut self.selected else { break };
+            let keywords = selected.newest().status.keywords.clone();
+            for (((place, uid), outcome), believed) in part.iter().zip(&receipt.outcomes).zip(believed) {
+                let Outcome::Stored { mod_seq, flags } = outcome else { continue };
+                // RFC 9051 §6.4.6: .SILENT does not hide what others have done in between.
+                let known =
+                    believed.is_some_and(|before| flags::changed(before, &flag_change, &keywords) == *flags);
+                if !change.silent || known {
                     selected.is_told(*place, *uid, *mod_seq);
                 }
             }
-            // The keywords that this has made are in the view from now on.
-            self.refresh().await;
-            let Some(selected) = &self.selected else { break };
-            let mut names = Names::new(selected.newest().status.keywords.clone());
+            let mut names = Names::new(keywords);
             for ((place, uid_of), outcome) in part.iter().zip(&receipt.outcomes) {
                 let Some(uid_number) = NonZeroU32::new(uid_of.get()) else { continue };
                 let Some(number) = number(*place) else { continue };

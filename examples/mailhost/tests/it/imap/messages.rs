@@ -41,6 +41,21 @@ fn flags_are_set_and_told_as_the_client_wants_it() {
 }
 
 #[test]
+fn a_silent_store_does_not_hide_what_others_have_done() {
+    let site = site();
+    let host = site.start();
+    let (mut one, mut two) = (Imap::anna(&host), Imap::anna(&host));
+    filled(&mut one, 2);
+    one.ok("SELECT INBOX");
+    two.ok("SELECT INBOX");
+    two.ok("STORE 1 +FLAGS (\\Flagged $Label1)");
+    let mut lines = one.ok("STORE 1:2 +FLAGS.SILENT (\\Seen)").lines();
+    lines.retain(|line| line.contains("FETCH"));
+    assert_eq!(lines, ["1 FETCH (UID 1 FLAGS (\\Flagged \\Seen $Label1))"]);
+    assert_eq!(one.ok("STORE 1:2 -FLAGS.SILENT (\\Seen $label1)").lines(), Vec::<String>::new());
+}
+
+#[test]
 fn a_condition_keeps_a_change_from_being_overwritten() {
     let site = site();
     let host = site.start();

@@ -12,11 +12,14 @@ use std::time::Duration;
 
 use mailhost::listener::Service;
 
-use crate::support::{DEADLINE, Host, Site, Wire, stuffed};
+use crate::imap::Imap;
+use crate::support::{DEADLINE, Host, PASSWORD, Site, Wire, stuffed};
 
 /// How many rounds, unless `cargo xtask torture kill --rounds` says it.
 const ROUNDS: usize = 25;
 const SENDERS: usize = 4;
+/// The number of the one who appends over IMAP.
+const APPENDER: usize = SENDERS;
 const ACCOUNTS: [&str; 2] = ["anna@example.test", "ben@example.test"];
 
 /// What a sender knows of a message.
@@ -46,15 +49,32 @@ pub(crate) struct Ledger {
     pub(crate) fates: BTreeMap<Id, Fate>,
     /// The unique ids of each mailbox in their order, with what is behind them.
     mailboxes: [Vec<(String, Id)>; ACCOUNTS.len()],
+    /// UIDs of messages that were marked over IMAP, by account: with OK, or in doubt.
+    marks: [BTreeMap<u32, Fate>; ACCOUNTS.len()],
+}
+
+/// What the one who appends knows at the end of a round.
+#[derive(Default)]
+struct Appended {
+    fates: Vec<(Id, Fate)>,
+    marks: Vec<(u32, Fate)>,
 }
 
 impl Id {
     /// Some go to both accounts, others to one of them.
     fn recipients(self) -> &'static [&'static str] {
+        if self.sender == APPENDER {
+            return &ACCOUNTS[self.account()..][..1];
+        }
         match self.number % 3 {
             0 => &ACCOUNTS,
             which => &ACCOUNTS[which - 1..which],
         }
+    }
+
+    /// Where the one who appends is logged in.
+    const fn account(self) -> usize {
+        self.round % ACCOUNTS.len()
     }
 
     /// A bare LF: the host has to read it all and say no.
@@ -142,6 +162,72 @@ pub(crate) fn send(wire: &mut Wire, id: Id) -> Fate {
     }
 }
 
+/// Appends over IMAP, and marks what was taken, until the host is gone.
+fn keep_appending(address: SocketAddr, round: usize) -> Appended {
+    let mut appended = Appended::default();
+    let Ok(mut wire) = Wire::try_connect(address) else { return appended };
+    let login = ACCOUNTS[Id { round, sender: APPENDER, number: 0 }.account()];
+    let start = format!("l LOGIN {login} {PASSWORD:?}\r\ns SELECT INBOX\r\n");
+    if wire.try_send(start).is_err() || answer(&mut wire, "s ").is_none() {
+        return appended;
+    }
+    loop {
+        let id = Id { round, sender: APPENDER, number: appended.fates.len() };
+        let mut message = if id.is_bad() { b"a line that ends in LF alone\n".to_vec() } else { Vec::new() };
+        message.extend(id.message());
+        let mut octets = format!("a APPEND INBOX {{{}+}}\r\n", message.len()).into_bytes();
+        octets.extend(message);
+        octets.extend(b"\r\n");
+        if wire.try_send(octets).is_err() {
+            appended.fates.push((id, Fate::Unfinished));
+            return appended;
+        }
+        let uid = match answer(&mut wire, "a ") {
+            None => {
+                appended.fates.push((id, Fate::InDoubt));
+                return appended;
+            }
+            Some(line) if line.starts_with("NO ") => {
+                appended.fates.push((id, Fate::Refused));
+                continue;
+            }
+            Some(line) => {
+                appended.fates.push((id, Fate::Accepted));
+                let code = line.strip_prefix("OK [APPENDUID ").and_then(|rest| rest.split_once(']'));
+                let uid = code.and_then(|(code, _)| code.split_once(' ')?.1.parse::<u32>().ok());
+                uid.unwrap_or_else(|| panic!("{line:?} names no UID"))
+            }
+        };
+        if id.number % 2 == 0 {
+            continue;
+        }
+        let sent = wire.try_send(format!("m UID STORE {uid} +FLAGS (\\Answered)\r\n"));
+        let fate = match answer(&mut wire, "m ") {
+            Some(line) => {
+                assert!(line.starts_with("OK "), "{line:?}");
+                Fate::Accepted
+            }
+            None if sent.is_err() => Fate::Unfinished,
+            None => Fate::InDoubt,
+        };
+        appended.marks.push((uid, fate));
+        if fate != Fate::Accepted {
+            return appended;
+        }
+    }
+}
+
+/// The answer with this tag, without it; `None` if there was none.
+fn answer(wire: &mut Wire, tag: &str) -> Option<String> {
+    loop {
+        let line = String::from_utf8(wire.try_line().ok()?).expect("text");
+        let line = line.strip_suffix("\r\n")?;
+        if let Some(answer) = line.strip_prefix(tag) {
+            return Some(answer.to_owned());
+        }
+    }
+}
+
 impl Ledger {
     /// Loads the host from all sides and kills it in the midst of that. Gives how many messages it had wholly, and
     /// had not answered.
@@ -154,13 +240,18 @@ impl Ledger {
                 thread::spawn(move || keep_sending(address, round, sender, &acknowledged))
             })
             .collect();
+        let imap = host.address(Service::Imap);
+        let appender = thread::spawn(move || keep_appending(imap, round));
         first.recv_timeout(DEADLINE).expect("a message is acknowledged");
         // This waits for no event: it is the moment of the blow.
         thread::sleep(delay(round));
         host.kill();
         let mut unanswered = 0;
-        for sender in senders {
-            for (id, fate) in sender.join().unwrap() {
+        let appended = appender.join().unwrap();
+        self.marks[Id { round, sender: APPENDER, number: 0 }.account()].extend(appended.marks);
+        let sent = senders.into_iter().map(|sender| sender.join().unwrap());
+        for fates in sent.chain([appended.fates]) {
+            for (id, fate) in fates {
                 assert_ne!(fate, if id.is_bad() { Fate::Accepted } else { Fate::Refused }, "{id:?}");
                 unanswered += usize::from(fate == Fate::InDoubt);
                 self.fates.insert(id, fate);
@@ -171,7 +262,7 @@ impl Ledger {
 
     /// Compares what is there with what there has to be. Reads what was not read before, or else all of it.
     pub(crate) fn check(&mut self, host: &Host, all: bool) {
-        for (account, known) in ACCOUNTS.iter().zip(&mut self.mailboxes) {
+        for ((account, known), marks) in ACCOUNTS.iter().zip(&mut self.mailboxes).zip(&self.marks) {
             let mut pop3 = Wire::pop3(host.address(Service::Pop3), account);
             let unique_ids = pop3.unique_ids();
             let kept: Vec<&String> = known.iter().map(|(unique_id, _)| unique_id).collect();
@@ -179,8 +270,11 @@ impl Ledger {
             if all {
                 known.clear();
             }
+            let name = account.split('@').next().unwrap_or_default();
+            let mut read = read_back(&mut Imap::of(host, name), &unique_ids, known.len(), marks);
             for (index, unique_id) in unique_ids.into_iter().enumerate().skip(known.len()) {
                 let collected = pop3.retrieve(index + 1);
+                assert_eq!(read.remove(&unique_id).as_ref(), Some(&collected), "{unique_id}, over IMAP");
                 let id = Id::of(&collected);
                 assert!(collected.ends_with(&id.message()), "{id:?} has other octets");
                 known.push((unique_id, id));
@@ -208,9 +302,51 @@ impl Ledger {
         }
     }
 
+    fn marked(&self) -> usize {
+        let marks = self.marks.iter().flat_map(BTreeMap::values);
+        marks.filter(|fate| **fate == Fate::Accepted).count()
+    }
+
     pub(crate) fn count(&self, fate: Fate) -> usize {
         self.fates.values().filter(|other| **other == fate).count()
     }
+}
+
+/// Reads over IMAP what is behind the first ones, by their unique ids; all of them are there under these UIDs, and are
+/// marked if they were marked with OK.
+fn read_back(
+    imap: &mut Imap,
+    unique_ids: &[String],
+    skip: usize,
+    marks: &BTreeMap<u32, Fate>,
+) -> BTreeMap<String, Vec<u8>> {
+    let selected = imap.ok("SELECT INBOX").lines().join("\n");
+    let (_, validity) = selected.split_once("[UIDVALIDITY ").expect("UIDVALIDITY");
+    let validity = validity.split(']').next().unwrap_or_default();
+    let mut found = Vec::new();
+    for line in imap.ok("UID FETCH 1:* (FLAGS)").lines() {
+        let (_, uid) = line.split_once("UID ").expect("a UID");
+        let digits: String = uid.chars().take_while(char::is_ascii_digit).collect();
+        let uid: u32 = digits.parse().expect("a number");
+        let marked = line.contains("\\Answered");
+        match marks.get(&uid) {
+            Some(Fate::Accepted) => assert!(marked, "UID {uid} has lost its flag: {line}"),
+            Some(_) => {}
+            None => assert!(!marked, "UID {uid} has a flag that nobody has set: {line}"),
+        }
+        found.push(format!("{validity}.{uid}"));
+    }
+    assert_eq!(found, unique_ids, "over IMAP and over POP3");
+    let rest = &found[skip..];
+    rest.iter()
+        .map(|unique_id| {
+            let uid = unique_id.rsplit('.').next().unwrap_or_default();
+            let said = imap.ok(format!("UID FETCH {uid} BODY.PEEK[]"));
+            let data = said.data.first().expect("a message");
+            let start = data.windows(3).position(|three| three == b"}\r\n").expect("a literal") + 3;
+            (unique_id.clone(), data[start..data.len() - 1].to_vec())
+        })
+        .collect()
 }
 
 fn rounds() -> usize {
@@ -237,13 +373,14 @@ fn what_was_acknowledged_survives_a_kill_exactly_once() {
     ledger.check(&host, true);
     println!(
         "{} rounds, in {busy} of them work was unanswered at the kill; {} acknowledged, {} refused, {} in doubt, \
-         {} unfinished; {} read back",
+         {} unfinished; {} read back over POP3 and IMAP; {} marked",
         rounds,
         ledger.count(Fate::Accepted),
         ledger.count(Fate::Refused),
         ledger.count(Fate::InDoubt),
         ledger.count(Fate::Unfinished),
         ledger.mailboxes.iter().map(Vec::len).sum::<usize>(),
+        ledger.marked(),
     );
     assert!(busy * 5 >= rounds * 4, "the kills hit an idle host");
 }
