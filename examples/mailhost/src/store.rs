@@ -794,13 +794,15 @@ impl Writer {
 
 /// All pieces are taken, also behind one that failed: what follows belongs to others.
 fn joined(pieces: impl Iterator<Item = io::Result<Bytes>>) -> io::Result<Bytes> {
-    pieces
-        .fold(Ok(BytesMut::new()), |octets, piece| {
-            let mut octets = octets?;
-            octets.extend_from_slice(&piece?);
-            Ok(octets)
-        })
-        .map(BytesMut::freeze)
+    let mut octets = Ok(BytesMut::new());
+    for piece in pieces {
+        match (&mut octets, piece) {
+            (Ok(octets), Ok(piece)) => octets.extend_from_slice(&piece),
+            (Ok(_), Err(error)) => octets = Err(error),
+            (Err(_), _) => {}
+        }
+    }
+    octets.map(BytesMut::freeze)
 }
 
 /// Records that are read at a time.

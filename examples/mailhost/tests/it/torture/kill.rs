@@ -198,7 +198,7 @@ fn keep_appending(address: SocketAddr, round: usize) -> Appended {
                 uid.unwrap_or_else(|| panic!("{line:?} names no UID"))
             }
         };
-        if id.number % 2 == 0 {
+        if id.number.is_multiple_of(2) {
             continue;
         }
         let sent = wire.try_send(format!("m UID STORE {uid} +FLAGS (\\Answered)\r\n"));
