@@ -149,8 +149,11 @@ pub(super) fn flags(list: &[Value]) -> FlagSet {
     list.iter().map(|word| place(word).map_or(1 << 15, |place| 1 << place)).sum()
 }
 
+/// Octets by the names of their items.
+pub(super) type Bodies<'v> = Vec<(String, &'v [u8])>;
+
 /// What FETCH tells of a message, its UID, and octets by the names of their items.
-pub(super) fn look(items: &[Value]) -> (Look, Option<u32>, Vec<(String, &[u8])>) {
+pub(super) fn look(items: &[Value]) -> (Look, Option<u32>, Bodies<'_>) {
     let (mut look, mut uid, mut bodies) = (Look::default(), None, Vec::new());
     for pair in items.chunks(2) {
         let [name, value] = pair else { continue };

@@ -704,20 +704,20 @@ impl Model {
         let of = &mut self.mailboxes[mailbox];
         let Some(message) = of.messages.get_mut(&uid) else { return };
         let mut wrong = None;
-        if let Some(tag) = look.tag {
-            if *message.tag.get_or_insert(tag) != tag {
-                wrong = Some(format!("was message {:?} and is {tag} now", message.tag));
-            }
+        if let Some(tag) = look.tag
+            && *message.tag.get_or_insert(tag) != tag
+        {
+            wrong = Some(format!("was message {:?} and is {tag} now", message.tag));
         }
-        if let Some(size) = look.size {
-            if *message.size.get_or_insert(size) != size {
-                wrong = Some(format!("had {:?} octets and has {size} now", message.size));
-            }
+        if let Some(size) = look.size
+            && *message.size.get_or_insert(size) != size
+        {
+            wrong = Some(format!("had {:?} octets and has {size} now", message.size));
         }
-        if let Some(date) = &look.date {
-            if message.date.get_or_insert_with(|| date.clone()) != date {
-                wrong = Some(format!("was of {:?} and is of {date} now", message.date));
-            }
+        if let Some(date) = &look.date
+            && message.date.get_or_insert_with(|| date.clone()) != date
+        {
+            wrong = Some(format!("was of {:?} and is of {date} now", message.date));
         }
         if let Some(mod_seq) = look.mod_seq {
             of.top.mod_seq = of.top.mod_seq.max(mod_seq);
@@ -981,7 +981,7 @@ impl Model {
                 let undone = |other: &&NameWrite| {
                     other.sure && other.there == Some(!value) && other.from > over && other.over < from
                 };
-                if !writes.iter().any(|other| undone(other)) {
+                if !writes.iter().any(undone) {
                     may |= value;
                     may_not |= !value;
                 }
