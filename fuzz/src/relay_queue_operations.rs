@@ -52,7 +52,10 @@ impl Host {
             .attempts(1 + bits % 4)
             .resolves(1 + bits / 4 % 4)
             .transaction(1 + bits / 16 % 4)
-            .resident([usize::MAX, 1, 2, 5][usize::from(window % 4)], [usize::MAX, 1_000][usize::from(window / 4 % 2)]);
+            .resident(
+                [usize::MAX, 1, 2, 5][usize::from(window % 4)],
+                [usize::MAX, 1_000][usize::from(window / 4 % 2)],
+            );
         let config = Config::new("mail.test").expect("a name").limits(limits);
         Self {
             queue: Queue::new(config.clone(), 1),
