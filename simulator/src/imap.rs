@@ -35,10 +35,10 @@ use crate::hosts::{Order, Site};
 use crate::invariants::Oracle;
 use crate::machine::Wear;
 use crate::network::{Weather, lock};
-use crate::panics;
 use crate::plan::{HostPlan, Plan, Schedule, User};
 use crate::trace::Trace;
 use crate::world::{Faults, World};
+use crate::{outcome, panics};
 
 /// What a run may be told.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -52,23 +52,7 @@ pub struct Options {
 }
 
 /// What has come of a run.
-#[derive(Debug)]
-pub struct Outcome {
-    /// Which.
-    pub options: Options,
-    /// What was broken.
-    pub violations: Vec<String>,
-    /// The hash of all lines, and how many there were.
-    pub fingerprint: (u64, u64),
-    /// The last lines, if they were kept.
-    pub lines: Vec<String>,
-    /// What was counted.
-    pub counts: Counts,
-    /// What was done to it.
-    pub faults: Faults,
-    /// How long it was, in virtual time.
-    pub lasted: Duration,
-}
+pub type Outcome = outcome::Outcome<Options, Counts>;
 
 /// Messages of a reading with all their octets.
 type Bodies = Vec<(u64, u32, Vec<u8>)>;

@@ -11,6 +11,7 @@ pub mod machine;
 pub mod moody;
 pub mod names;
 pub mod network;
+pub mod outcome;
 pub mod panics;
 pub mod plan;
 pub mod seeds;

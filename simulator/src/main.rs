@@ -1,19 +1,18 @@
 //! The command line of the simulator; `cargo xtask simulate` calls it.
 
+mod campaign;
 mod sessions;
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::env;
+use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
-use std::{env, thread};
 
 use simulator::seeds;
 use simulator::{Options, Outcome, run};
+
+use crate::campaign::Range;
 
 const USAGE: &str = "\
 usage: simulator [--seeds N] [--first SEED] [--hosts N] [--days N] [--replays N] [--jobs N]
@@ -33,12 +32,9 @@ usage: simulator [--seeds N] [--first SEED] [--hosts N] [--days N] [--replays N]
 ";
 
 struct Arguments {
-    seeds: u64,
-    first: u64,
+    range: Range,
     hosts: usize,
     days: u64,
-    replays: u64,
-    jobs: usize,
 }
 
 fn main() -> ExitCode {
@@ -71,23 +67,16 @@ fn main() -> ExitCode {
 }
 
 fn parse(arguments: &[String]) -> Result<Arguments, String> {
-    let jobs = thread::available_parallelism().map_or(1, usize::from);
-    let mut parsed = Arguments { seeds: 200, first: 0, hosts: 5, days: 1, replays: 5, jobs };
-    let mut rest = arguments.iter();
-    while let Some(name) = rest.next() {
-        let value = rest.next().ok_or_else(|| format!("{name} wants a number"))?;
-        let number: u64 = value.parse().map_err(|_| format!("{name} wants a number, not {value}"))?;
-        match name.as_str() {
-            "--seeds" => parsed.seeds = number,
-            "--first" => parsed.first = number,
-            "--hosts" => parsed.hosts = number.clamp(2, 200) as usize,
-            "--days" => parsed.days = number.clamp(1, 365),
-            "--replays" => parsed.replays = number,
-            "--jobs" => parsed.jobs = number.clamp(1, 256) as usize,
-            _ => return Err(format!("{name} is not known")),
+    let (mut hosts, mut days) = (5, 1);
+    let range = Range::new(200, 5).parse(arguments, |name, number| {
+        match name {
+            "--hosts" => hosts = number.clamp(2, 200) as usize,
+            "--days" => days = number.clamp(1, 365),
+            _ => return false,
         }
-    }
-    Ok(parsed)
+        true
+    })?;
+    Ok(Arguments { range, hosts, days })
 }
 
 fn replay(file: &Path) -> io::Result<bool> {
@@ -95,110 +84,35 @@ fn replay(file: &Path) -> io::Result<bool> {
         return sessions::replay(options);
     }
     let options = seeds::read(file)?;
-    let outcome = run(options, usize::MAX);
-    let mut out = io::stdout().lock();
-    for line in &outcome.lines {
-        writeln!(out, "{line}")?;
-    }
-    tell(&mut out, &outcome)?;
-    Ok(outcome.violations.is_empty())
-}
-
-fn tell(out: &mut impl io::Write, outcome: &Outcome) -> io::Result<()> {
-    let (hash, lines) = outcome.fingerprint;
-    writeln!(out, "seed {}: {lines} lines, fingerprint {hash:016x}", outcome.options.seed)?;
-    for violation in &outcome.violations {
-        writeln!(out, "BROKEN: {violation}")?;
-    }
-    Ok(())
+    campaign::show(options.seed, &run(options, usize::MAX))
 }
 
 fn simulate(arguments: &Arguments) -> io::Result<bool> {
-    let Arguments { seeds: count, first, hosts, days, replays, jobs } = *arguments;
-    let (next, start) = (AtomicU64::new(0), Instant::now());
-    let (sender, outcomes) = mpsc::channel();
-    let mut total = Total::default();
-    let mut failed: BTreeMap<u64, Outcome> = BTreeMap::new();
-    let mut differ = Vec::new();
-    thread::scope(|scope| -> io::Result<()> {
-        for _ in 0..jobs {
-            let (sender, next) = (sender.clone(), &next);
-            scope.spawn(move || {
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= count {
-                        return;
-                    }
-                    let options = Options { seed: first + number, hosts, days };
-                    let outcome = run(options, 0);
-                    // Those of the whole range, not the first ones alone.
-                    let again = replays > 0 && number % (count / replays.min(count)).max(1) == 0;
-                    let same = !again || run(options, 0).fingerprint == outcome.fingerprint;
-                    if sender.send((outcome, again, same)).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-        drop(sender);
-        let terminal = io::stderr().is_terminal();
-        for (outcome, again, same) in outcomes {
-            total.add(&outcome);
-            total.replays += u64::from(again);
-            if !same {
-                differ.push(outcome.options.seed);
-            }
-            if !outcome.violations.is_empty() {
-                failed.insert(outcome.options.seed, outcome);
-            }
-            if terminal {
-                eprint!("\r{} of {count} seeds, {} broken ", total.seeds, failed.len());
-            } else if total.seeds % 500 == 0 {
-                eprintln!("{} of {count} seeds, {} broken", total.seeds, failed.len());
-            }
-        }
-        if terminal {
-            eprintln!();
-        }
-        Ok(())
-    })?;
+    let Arguments { range, hosts, days } = arguments;
+    let (start, mut total) = (Instant::now(), Total::default());
+    let one = |seed| run(Options { seed, hosts: *hosts, days: *days }, 0);
+    let ran = range.run(one, |outcome| total.add(outcome));
     let mut out = io::stdout().lock();
     total.print(&mut out, start.elapsed())?;
-    for seed in &differ {
-        writeln!(out, "BROKEN: two runs of seed {seed} differ")?;
-    }
-    if let Some(outcome) = failed.values().next() {
+    ran.print_different(&mut out)?;
+    if let Some(outcome) = ran.failed.values().next() {
         let again = run(outcome.options, usize::MAX);
         for line in &again.lines {
             writeln!(out, "{line}")?;
         }
     }
-    for outcome in failed.values() {
-        tell(&mut out, outcome)?;
-        let file = seeds::write(&folder(), outcome)?;
+    for (seed, outcome) in &ran.failed {
+        campaign::tell(&mut out, *seed, outcome)?;
+        let file = seeds::write(&campaign::folder(), outcome)?;
         writeln!(out, "kept as {}", file.display())?;
     }
-    writeln!(
-        out,
-        "{} seeds, {} broken, {} replays, {} of them different",
-        count,
-        failed.len(),
-        total.replays,
-        differ.len()
-    )?;
-    Ok(failed.is_empty() && differ.is_empty())
-}
-
-pub(crate) fn folder() -> PathBuf {
-    let here = Path::new("simulator/tests/seeds");
-    if here.is_dir() { here.to_owned() } else { fs::canonicalize(".").unwrap_or_default() }
+    ran.print_end(&mut out)
 }
 
 /// Sums over all seeds.
 #[derive(Default)]
 struct Total {
     seeds: u64,
-    replays: u64,
     counts: simulator::invariants::Counts,
     faults: simulator::world::Faults,
     lasted: Duration,

@@ -1,118 +1,53 @@
 //! `simulator imap`: IMAP sessions against their model.
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal as _, Write as _};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc;
-use std::thread;
+use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use simulator::imap::{Counts, Options, Outcome, run};
 use simulator::seeds;
 use simulator::world::Faults;
 
+use crate::campaign::{self, Range};
+
 pub(crate) struct Arguments {
-    seeds: u64,
-    first: u64,
+    range: Range,
     sessions: usize,
     commands: u64,
-    replays: u64,
-    jobs: usize,
 }
 
 pub(crate) fn parse(arguments: &[String]) -> Result<Arguments, String> {
-    let jobs = thread::available_parallelism().map_or(1, usize::from);
-    let mut parsed = Arguments { seeds: 1, first: 0, sessions: 32, commands: 10_000, replays: 0, jobs };
-    let mut rest = arguments.iter();
-    while let Some(name) = rest.next() {
-        let value = rest.next().ok_or_else(|| format!("{name} wants a number"))?;
-        let number: u64 = value.parse().map_err(|_| format!("{name} wants a number, not {value}"))?;
-        match name.as_str() {
-            "--seeds" => parsed.seeds = number,
-            "--first" => parsed.first = number,
+    let (mut sessions, mut commands) = (32, 10_000);
+    let range = Range::new(1, 0).parse(arguments, |name, number| {
+        match name {
             // The host takes 50 connections from each of the two machines that the clients run on.
-            "--sessions" => parsed.sessions = number.clamp(1, 80) as usize,
-            "--commands" => parsed.commands = number,
-            "--replays" => parsed.replays = number,
-            "--jobs" => parsed.jobs = number.clamp(1, 256) as usize,
-            _ => return Err(format!("{name} is not known")),
+            "--sessions" => sessions = number.clamp(1, 80) as usize,
+            "--commands" => commands = number,
+            _ => return false,
         }
-    }
-    Ok(parsed)
+        true
+    })?;
+    Ok(Arguments { range, sessions, commands })
 }
 
 pub(crate) fn replay(options: Options) -> io::Result<bool> {
-    let outcome = run(options, usize::MAX);
-    let mut out = io::stdout().lock();
-    for line in &outcome.lines {
-        writeln!(out, "{line}")?;
-    }
-    tell(&mut out, &outcome)?;
-    Ok(outcome.violations.is_empty())
+    campaign::show(options.seed, &run(options, usize::MAX))
 }
 
 pub(crate) fn simulate(arguments: &Arguments) -> io::Result<bool> {
-    let Arguments { seeds: count, first, sessions, commands, replays, jobs } = *arguments;
-    let (next, start) = (AtomicU64::new(0), Instant::now());
-    let (sender, outcomes) = mpsc::channel();
-    let mut total = Total::default();
-    let mut failed: BTreeMap<u64, Outcome> = BTreeMap::new();
-    let mut differ = Vec::new();
-    thread::scope(|scope| {
-        for _ in 0..jobs {
-            let (sender, next) = (sender.clone(), &next);
-            scope.spawn(move || {
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= count {
-                        return;
-                    }
-                    let options = Options { seed: first + number, sessions, commands };
-                    let outcome = run(options, 0);
-                    let again = number < replays;
-                    let same = !again || run(options, 0).fingerprint == outcome.fingerprint;
-                    if sender.send((outcome, same)).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-        drop(sender);
-        for (outcome, same) in outcomes {
-            total.add(&outcome);
-            if !same {
-                differ.push(outcome.options.seed);
-            }
-            if !outcome.violations.is_empty() {
-                failed.insert(outcome.options.seed, outcome);
-            }
-            if io::stderr().is_terminal() {
-                eprint!("\r{} of {count} seeds, {} broken ", total.seeds, failed.len());
-            }
-        }
-    });
+    let Arguments { range, sessions, commands } = arguments;
+    let (start, mut total) = (Instant::now(), Total::default());
+    let one = |seed| run(Options { seed, sessions: *sessions, commands: *commands }, 0);
+    let ran = range.run(one, |outcome| total.add(outcome));
     let mut out = io::stdout().lock();
     total.print(&mut out, start.elapsed())?;
-    for seed in &differ {
-        writeln!(out, "BROKEN: two runs of seed {seed} differ")?;
-    }
-    for outcome in failed.values() {
-        tell(&mut out, outcome)?;
-        let file = seeds::write_imap(&super::folder(), outcome)?;
+    ran.print_different(&mut out)?;
+    for (seed, outcome) in &ran.failed {
+        campaign::tell(&mut out, *seed, outcome)?;
+        let file = seeds::write_imap(&campaign::folder(), outcome)?;
         writeln!(out, "kept as {}; `simulator replay` shows its trace", file.display())?;
     }
-    let (broken, different, replays) = (failed.len(), differ.len(), replays.min(count));
-    writeln!(out, "{count} seeds, {broken} broken, {replays} replays, {different} of them different")?;
-    Ok(failed.is_empty() && differ.is_empty())
-}
-
-fn tell(out: &mut impl io::Write, outcome: &Outcome) -> io::Result<()> {
-    let (hash, lines) = outcome.fingerprint;
-    writeln!(out, "seed {}: {lines} lines, fingerprint {hash:016x}", outcome.options.seed)?;
-    for violation in &outcome.violations {
-        writeln!(out, "BROKEN: {violation}")?;
-    }
-    Ok(())
+    ran.print_end(&mut out)
 }
 
 #[derive(Default)]

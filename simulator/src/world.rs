@@ -21,10 +21,10 @@ use crate::machine::{self, Clock, Machine, SimDisk, Wear};
 use crate::moody::{self, Moody};
 use crate::names::{self, Names, SERVERS};
 use crate::network::{self, MAIL, Network, Weather, lock};
-use crate::panics;
 use crate::plan::{Event, Options, Plan, SILENT};
 use crate::trace::Trace;
 use crate::users;
+use crate::{outcome, panics};
 
 /// A world.
 pub struct World {
@@ -48,23 +48,7 @@ pub struct World {
 }
 
 /// What has come of a run.
-#[derive(Debug)]
-pub struct Outcome {
-    /// Which.
-    pub options: Options,
-    /// What was broken.
-    pub violations: Vec<String>,
-    /// The hash of all lines, and how many there were.
-    pub fingerprint: (u64, u64),
-    /// The last lines, if they were kept.
-    pub lines: Vec<String>,
-    /// What was counted.
-    pub counts: Counts,
-    /// What was done to it.
-    pub faults: Faults,
-    /// How long it was, in virtual time.
-    pub lasted: Duration,
-}
+pub type Outcome = outcome::Outcome<Options, Counts>;
 
 /// What was done to a world.
 #[derive(Clone, Copy, Debug, Default)]
