@@ -191,20 +191,12 @@ impl Queue {
         if !self.is_numbered() {
             return None;
         }
-        if let Some(fact) = self.facts.pop_front() {
-            return Some(Event::Fact(fact));
-        }
-        if let Some(commit) = self.next_commit() {
-            return Some(Event::Commit(commit));
-        }
-        if let Some(domain) = self.next_question() {
-            return Some(Event::Resolve(domain.to_string()));
-        }
-        if let Some(load) = self.next_load() {
-            return Some(Event::Load(load));
-        }
-        // A question without recipients, or a commit without changes, may have left facts behind.
-        self.next_attempt().map(Event::Attempt).or_else(|| self.facts.pop_front().map(Event::Fact))
+        self.next_known()
+            .or_else(|| self.next_question().map(|domain| Event::Resolve(domain.to_string())))
+            .or_else(|| self.next_load().map(Event::Load))
+            .or_else(|| self.next_attempt().map(Event::Attempt))
+            // A question without recipients, or a commit without changes, may have left facts behind.
+            .or_else(|| self.next_fact())
     }
 
     /// The same for a host that stops, or that only carries out orders: nothing new is begun. What comes is what has to become
@@ -214,13 +206,16 @@ impl Queue {
         if !self.is_numbered() {
             return None;
         }
-        if let Some(fact) = self.facts.pop_front() {
-            return Some(Event::Fact(fact));
-        }
-        if let Some(commit) = self.next_commit() {
-            return Some(Event::Commit(commit));
-        }
-        self.next_late().map(Event::Load).or_else(|| self.facts.pop_front().map(Event::Fact))
+        self.next_known().or_else(|| self.next_late().map(Event::Load)).or_else(|| self.next_fact())
+    }
+
+    /// What has become known, and is to be told or to become durable.
+    fn next_known(&mut self) -> Option<Event> {
+        self.next_fact().or_else(|| self.next_commit().map(Event::Commit))
+    }
+
+    fn next_fact(&mut self) -> Option<Event> {
+        self.facts.pop_front().map(Event::Fact)
     }
 
     /// Does what is due. [`Self::poll`] does so too.
