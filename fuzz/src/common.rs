@@ -82,8 +82,16 @@ pub fn read(wire: &[u8], mut pieces: Pieces, mut turn: impl FnMut(Turn<'_, '_>))
     }
 }
 
-/// Neither SMTP nor POP3 has a use for them.
+/// No protocol of ours has a use for them.
 const TLS_STARTS: &[u8] = b"\xff\xff";
+
+/// Writes down octets of a literal, behind those before: pieces of the wire show here, and only here.
+pub fn note_chunk(events: &mut Vec<String>, chunk: &[u8]) {
+    match events.last_mut() {
+        Some(last) if last.starts_with("chunk ") => last.push_str(&chunk.escape_ascii().to_string()),
+        _ => events.push(format!("chunk {}", chunk.escape_ascii())),
+    }
+}
 
 /// Every loop makes progress: at most eight steps for an octet, and a thousand to begin and end with.
 #[derive(Debug)]

@@ -2,19 +2,16 @@
 
 use core::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use imap_codec::ClientLimits;
 use imap_codec::client::{ClientConfig, ClientSession, Event, Reason};
 use imap_codec::command::{Append, FetchAttribute, FetchAttributes, Password, Verb};
 use imap_codec::types::{Atom, Flags, IString, Mailbox, SequenceSet};
 
-use crate::common::{Choices, Pieces, Steps, choose};
+use crate::common::{Choices, Pieces, Steps, Turn, choose, note_chunk, read};
 
 /// What came of a session.
 type Seen = (Vec<String>, Vec<u8>, Option<Reason>);
-
-/// What the wire holds where TLS starts, if the session wants it then.
-const TLS_STARTS: &[u8] = b"\xff\xff";
 
 /// What is found nowhere before TLS.
 const SECRET: &[u8] = b"s3cr3t";
@@ -28,7 +25,7 @@ pub fn run(data: &[u8]) {
     assert_eq!(session(config, seed, wire, Pieces::Chosen(Choices::new(seed))), whole);
 }
 
-fn session(chosen: u8, seed: u64, wire: &[u8], mut pieces: Pieces) -> Seen {
+fn session(chosen: u8, seed: u64, wire: &[u8], pieces: Pieces) -> Seen {
     let now = Duration::ZERO;
     let mut config = ClientConfig::new();
     if chosen & 1 != 0 {
@@ -42,29 +39,15 @@ fn session(chosen: u8, seed: u64, wire: &[u8], mut pieces: Pieces) -> Seen {
     let mut choices = Choices::new(seed);
     let mut steps = Steps::for_octets(wire.len());
     let mut events: Vec<String> = Vec::new();
-    let mut buffer = BytesMut::new();
-    let mut rest = wire;
-    loop {
-        let boundary = rest.windows(2).position(|octets| octets == TLS_STARTS).unwrap_or(rest.len());
-        let (mut plain, behind) = rest.split_at(boundary);
-        loop {
-            let (piece, left) = plain.split_at(pieces.next(plain.len()));
-            buffer.extend_from_slice(piece);
-            plain = left;
-            let mut input = &buffer[..];
-            loop {
-                let told = match session.receive(now, &mut input, &mut out) {
-                    None => break,
-                    Some(Event::Chunk(chunk)) => {
-                        match events.last_mut() {
-                            Some(last) if last.starts_with("chunk ") => {
-                                last.push_str(&chunk.escape_ascii().to_string());
-                            }
-                            _ => events.push(format!("chunk {}", chunk.escape_ascii())),
-                        }
+    read(wire, pieces, |turn| match turn {
+        Turn::Octets(input) => {
+            while let Some(event) = session.receive(now, input, &mut out) {
+                let told = match event {
+                    Event::Chunk(chunk) => {
+                        note_chunk(&mut events, chunk);
                         continue;
                     }
-                    Some(Event::Challenge(challenge)) => {
+                    Event::Challenge(challenge) => {
                         let told = format!("challenge {}", challenge.data().escape_ascii());
                         match choices.below(4) {
                             0 => {}
@@ -73,7 +56,7 @@ fn session(chosen: u8, seed: u64, wire: &[u8], mut pieces: Pieces) -> Seen {
                         }
                         told
                     }
-                    Some(event) => format!("{event:?}"),
+                    event => format!("{event:?}"),
                 };
                 steps.count();
                 let wants = told != "Skipped" && !told.starts_with("Literal");
@@ -82,24 +65,14 @@ fn session(chosen: u8, seed: u64, wire: &[u8], mut pieces: Pieces) -> Seen {
                     act(&mut session, &mut choices, &mut out);
                 }
             }
-            let used = buffer.len() - input.len();
-            buffer.advance(used);
             if !session.is_tls() {
                 assert!(!out.windows(SECRET.len()).any(|octets| octets == SECRET), "a secret without TLS");
             }
             all.extend_from_slice(&out.split());
-            if plain.is_empty() {
-                break;
-            }
         }
-        if behind.is_empty() {
-            break;
-        }
-        if session.wants_tls() {
-            session.handle_tls_started(now);
-        }
-        rest = &behind[TLS_STARTS.len()..];
-    }
+        Turn::Tls if session.wants_tls() => session.handle_tls_started(now),
+        Turn::Tls => {}
+    });
     session.handle_eof();
     assert!(session.closed().is_some() && session.poll_timeout().is_none());
     (events, all, session.closed())

@@ -3,7 +3,7 @@
 use core::num::NonZeroU32;
 use core::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use imap_codec::Limits;
 use imap_codec::command::Verb;
 use imap_codec::extension::{Extension, Extensions};
@@ -11,13 +11,10 @@ use imap_codec::response::{Code, Data, FetchItem, Source};
 use imap_codec::server::{Event, Head, Reason, ServerConfig, ServerSession};
 use imap_codec::types::Atom;
 
-use crate::common::{Choices, Pieces, Steps, choose};
+use crate::common::{Choices, Pieces, Steps, Turn, choose, note_chunk, read};
 
 /// What came of a session.
 type Seen = (Vec<String>, Vec<u8>, Option<Reason>);
-
-/// What the wire holds where TLS starts, if the session wants it then.
-const TLS_STARTS: &[u8] = b"\xff\xff";
 
 /// The most that one call writes: answers up to where it asks to flush, and one more.
 const CALL_OCTETS: usize = 20 * 1024;
@@ -55,26 +52,18 @@ fn config(chosen: u8) -> ServerConfig {
     config
 }
 
-fn session(chosen: u8, seed: u64, wire: &[u8], mut pieces: Pieces) -> Seen {
+fn session(chosen: u8, seed: u64, wire: &[u8], pieces: Pieces) -> Seen {
     let now = Duration::ZERO;
     let (mut out, mut all) = (BytesMut::new(), Vec::new());
     let mut session = ServerSession::new(config(chosen), now, &mut out);
     let mut answers = Choices::new(seed);
     let mut steps = Steps::for_octets(wire.len());
     let mut events: Vec<String> = Vec::new();
-    let mut buffer = BytesMut::new();
-    let mut rest = wire;
-    loop {
-        let boundary = rest.windows(2).position(|octets| octets == TLS_STARTS).unwrap_or(rest.len());
-        let (mut plain, behind) = rest.split_at(boundary);
-        loop {
-            let (piece, left) = plain.split_at(pieces.next(plain.len()));
-            buffer.extend_from_slice(piece);
-            plain = left;
-            let mut input = &buffer[..];
+    read(wire, pieces, |turn| match turn {
+        Turn::Octets(input) => {
             loop {
                 all.extend_from_slice(&out.split());
-                let event = session.receive(now, &mut input, &mut out);
+                let event = session.receive(now, input, &mut out);
                 assert!(out.len() <= CALL_OCTETS, "one call writes {} octets", out.len());
                 let Some(event) = event else {
                     break;
@@ -83,20 +72,10 @@ fn session(chosen: u8, seed: u64, wire: &[u8], mut pieces: Pieces) -> Seen {
                 answer(event, &mut answers, &mut events, &mut out);
             }
             assert!(input.len() < 196_608 || session.closed().is_some() || session.wants_tls());
-            let used = buffer.len() - input.len();
-            buffer.advance(used);
-            if plain.is_empty() {
-                break;
-            }
         }
-        if behind.is_empty() {
-            break;
-        }
-        if session.wants_tls() {
-            session.handle_tls_started(now);
-        }
-        rest = &behind[TLS_STARTS.len()..];
-    }
+        Turn::Tls if session.wants_tls() => session.handle_tls_started(now),
+        Turn::Tls => {}
+    });
     session.handle_eof();
     assert!(session.closed().is_some() && session.poll_timeout().is_none());
     all.extend_from_slice(&out);
@@ -105,11 +84,7 @@ fn session(chosen: u8, seed: u64, wire: &[u8], mut pieces: Pieces) -> Seen {
 
 fn answer(event: Event<'_>, answers: &mut Choices, events: &mut Vec<String>, out: &mut BytesMut) {
     if let Event::Chunk(chunk) = event {
-        // Pieces of the wire show here, and only here.
-        match events.last_mut() {
-            Some(last) if last.starts_with("chunk ") => last.push_str(&chunk.escape_ascii().to_string()),
-            _ => events.push(format!("chunk {}", chunk.escape_ascii())),
-        }
+        note_chunk(events, chunk);
         return;
     }
     let choice = answers.below(16);
