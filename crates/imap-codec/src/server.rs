@@ -645,6 +645,10 @@ impl Core {
         self
     }
 
+    fn restrict(&mut self, to: Extensions) {
+        self.config.extensions = self.config.extensions.intersection(to);
+    }
+
     fn names(&self) -> Names {
         self.wire().names
     }

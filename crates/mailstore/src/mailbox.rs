@@ -162,6 +162,20 @@ impl From<Records> for Pin {
     }
 }
 
+impl Quota {
+    /// Whether so much more is within its limits.
+    pub const fn allows(&self, octets: u64, messages: u64) -> bool {
+        const fn within(limit: Option<u64>, used: u64, more: u64) -> bool {
+            match limit {
+                Some(limit) => used.saturating_add(more) <= limit,
+                None => true,
+            }
+        }
+        within(self.limit_octets, self.used_octets, octets)
+            && within(self.limit_messages, self.used_messages, messages)
+    }
+}
+
 impl AccountId {
     /// Whose mailboxes those are whose owner and name damage has taken. A host gives the number to nobody.
     pub const LOST: Self = Self(u64::MAX);

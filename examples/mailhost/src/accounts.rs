@@ -141,8 +141,8 @@ struct Directory {
     secrets: BTreeMap<u64, Secrets>,
     /// Of accounts that have not been removed.
     inboxes: BTreeMap<u64, MailboxId>,
-    /// Accounts with a quota.
-    limited: BTreeSet<u64>,
+    /// The inboxes of accounts with a quota, and whose they are.
+    limited: BTreeMap<MailboxId, AccountId>,
     logins: BTreeMap<String, u64>,
     addresses: BTreeMap<String, u64>,
     aliases: BTreeMap<String, (Alias, Vec<Way>)>,
@@ -170,7 +170,7 @@ impl Accounts {
             let inbox = find_inbox(&store, account.id).await;
             let quota = store.quota(AccountId(account.id)).await;
             if quota.limit_octets.is_some() || quota.limit_messages.is_some() {
-                directory.limited.insert(account.id);
+                directory.limited.extend(inbox.map(|inbox| (inbox, AccountId(account.id))));
             }
             directory.set_account(account, inbox);
         }
@@ -353,14 +353,14 @@ impl Accounts {
         messages: Option<u64>,
     ) -> Result<(), ChangeError> {
         let _changing = self.changing.lock().await;
-        let id = self.by_address(address)?.id;
-        let intent = Intent::SetQuota { account: AccountId(id), octets, messages };
-        self.store.commit(Commit::of(vec![intent])).await?;
+        let account = AccountId(self.by_address(address)?.id);
+        self.store.commit(Commit::of(vec![Intent::SetQuota { account, octets, messages }])).await?;
         let mut directory = self.write();
+        let inbox = directory.inboxes.get(&account.get()).copied();
         if octets.is_some() || messages.is_some() {
-            directory.limited.insert(id);
-        } else {
-            directory.limited.remove(&id);
+            directory.limited.extend(inbox.map(|inbox| (inbox, account)));
+        } else if let Some(inbox) = inbox {
+            directory.limited.remove(&inbox);
         }
         Ok(())
     }
@@ -369,13 +369,11 @@ impl Accounts {
     pub async fn has_room(&self, inbox: MailboxId) -> bool {
         let limited = {
             let directory = self.directory.read().expect("nobody panics under this lock");
-            directory.limited.iter().copied().find(|id| directory.inboxes.get(id) == Some(&inbox))
+            directory.limited.get(&inbox).copied()
         };
         // Only who has a limit costs a question.
-        let Some(id) = limited else { return true };
-        let quota = self.store.quota(AccountId(id)).await;
-        let is_full = |used: u64, limit: Option<u64>| limit.is_some_and(|limit| used >= limit);
-        !is_full(quota.used_octets, quota.limit_octets) && !is_full(quota.used_messages, quota.limit_messages)
+        let Some(account) = limited else { return true };
+        self.store.quota(account).await.allows(1, 1)
     }
 
     /// Switches capabilities of IMAP off for an account, and all others on.

@@ -283,7 +283,7 @@ impl Store {
     pub async fn values(&self, table: u16, keys: Vec<Bytes>) -> io::Result<Vec<Option<io::Result<Bytes>>>> {
         let located = self.ask(|reply| Request::Values(table, keys, reply)).await.ok_or_else(ended)?;
         let there: Vec<_> = located.iter().map(Option::is_some).collect();
-        let stretches = located.iter().flatten().map(|located| pieces(&located.stretch)).collect();
+        let stretches: Vec<_> = located.iter().flatten().map(|located| pieces(&located.stretch)).collect();
         let pins = located.into_iter().flatten().map(Pin::from).collect();
         let _pinned = Pinned { pins, store: self.clone() };
         let mut values = self.read_all(stretches).await.into_iter();
@@ -299,10 +299,17 @@ impl Store {
     }
 
     /// Reads what consists of these pieces, all of it at once.
-    async fn read_all(&self, stretches: Vec<Vec<Piece>>) -> Vec<io::Result<Bytes>> {
-        let wanted = stretches.iter().flatten().copied().collect();
+    async fn read_all(&self, stretches: impl IntoIterator<Item = Vec<Piece>>) -> Vec<io::Result<Bytes>> {
+        let (mut wanted, mut counts) = (Vec::new(), Vec::new());
+        for pieces in stretches {
+            counts.push(pieces.len());
+            wanted.extend(pieces);
+        }
+        if wanted.is_empty() {
+            return counts.iter().map(|_| Ok(Bytes::new())).collect();
+        }
         let mut read = self.0.disk.read(wanted).await.into_iter();
-        stretches.iter().map(|pieces| joined(read.by_ref().take(pieces.len()))).collect()
+        counts.into_iter().map(|count| joined(read.by_ref().take(count))).collect()
     }
 
     /// All records of a table, but for those that are damaged, which are logged. A disk that does not give them is an error:
@@ -485,10 +492,7 @@ impl Snapshot {
 impl Reader {
     /// Reads a message slice by slice: the next one at `at`, or an empty one at its end.
     pub async fn read(&self, message: &Message, at: u64) -> io::Result<Bytes> {
-        match message.locate(at..at + SLICE).next() {
-            Some(piece) => self.store.read(piece).await,
-            None => Ok(Bytes::new()),
-        }
+        self.read_within(message, at..message.size()).await
     }
 
     /// The next octets of a range: as many as one read gives, none if the range is empty.
@@ -505,16 +509,13 @@ impl Reader {
         &self,
         ranges: impl Iterator<Item = (&Message, Range<u64>)>,
     ) -> Vec<io::Result<Bytes>> {
-        self.read_stretches(ranges.map(|(message, range)| message.locate(range).collect())).await
+        self.store.read_all(ranges.map(|(message, range)| message.locate(range).collect())).await
     }
 
     /// Where the parts of messages lie: from what is kept, or else by looking at the whole message.
     pub async fn structures(&self, messages: &[&Message]) -> Vec<io::Result<Structure>> {
-        let pieces = |message: &&Message| {
-            let kept = message.structure();
-            kept.map_or_else(Vec::new, |kept| kept.locate(0..kept.size()).collect())
-        };
-        let kept = self.read_stretches(messages.iter().map(pieces)).await;
+        let kept = |message: &&Message| message.structure().as_ref().map_or_else(Vec::new, pieces);
+        let kept = self.store.read_all(messages.iter().map(kept)).await;
         let mut structures = Vec::with_capacity(messages.len());
         for (message, kept) in messages.iter().zip(kept) {
             let size = message.size() - message.prefix_size();
@@ -538,19 +539,6 @@ impl Reader {
             scanner.push(&slice);
         }
         Ok(scanner.finish())
-    }
-
-    async fn read_stretches(&self, stretches: impl Iterator<Item = Vec<Piece>>) -> Vec<io::Result<Bytes>> {
-        let (mut pieces, mut counts) = (Vec::new(), Vec::new());
-        for stretch in stretches {
-            counts.push(stretch.len());
-            pieces.extend(stretch);
-        }
-        if pieces.is_empty() {
-            return counts.iter().map(|_| Ok(Bytes::new())).collect();
-        }
-        let mut read = self.store.0.disk.read(pieces).await.into_iter();
-        counts.into_iter().map(|count| joined(read.by_ref().take(count))).collect()
     }
 }
 

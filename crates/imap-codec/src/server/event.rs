@@ -116,7 +116,7 @@ impl Answer<'_> {
     /// Switches off, from now on, what is not in this set: extensions that whoever logs in is not to have. To be called
     /// before the login is answered, which tells the capabilities.
     pub fn restrict(&mut self, to: Extensions) {
-        self.core.config.extensions = self.core.config.extensions.intersection(to);
+        self.core.restrict(to);
     }
 
     /// Done. After a login without a code, the capabilities are told.
@@ -268,7 +268,7 @@ macro_rules! login_answers {
 
             /// Switches off what is not in this set: see [`Answer::restrict`].
             pub fn restrict(&mut self, to: Extensions) {
-                self.core.config.extensions = self.core.config.extensions.intersection(to);
+                self.core.restrict(to);
             }
 
             /// The client is who it says. Without a code, the capabilities are told.

@@ -136,7 +136,8 @@ impl Relay {
             Target::Many(_, last) => {
                 let queue = self.queue();
                 let ids: Vec<_> = queue.ids(after).take_while(|id| id <= last).take(STEP).collect();
-                (ids.clone(), ids.last().copied().filter(|_| ids.len() == STEP))
+                let next = ids.last().copied().filter(|_| ids.len() == STEP);
+                (ids, next)
             }
         };
         let concerned: Vec<_> = match target {

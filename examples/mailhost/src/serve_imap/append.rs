@@ -46,19 +46,11 @@ impl Session<'_> {
 
     async fn begin(&self, append: &AppendStart<'_>) -> Result<Arriving, End> {
         let asked = append.append();
-        let to = self.find(&asked.mailbox).await.map_err(|end| match end {
-            End::No(reply) if reply.code == Some(Code::NonExistent) => {
-                End::no((Code::TryCreate, "no such mailbox"))
-            }
-            end => end,
-        })?;
+        let to = self.find_for_messages(&asked.mailbox).await?;
         let Some(flags) = flags::named(&asked.flags) else {
             return Err(End::no((Code::Cannot, "there is a flag among these that no message can have")));
         };
-        let quota = self.host.store.quota(to.account).await;
-        let octets =
-            quota.limit_octets.is_some_and(|limit| quota.used_octets.saturating_add(append.size()) > limit);
-        if octets || quota.limit_messages.is_some_and(|limit| quota.used_messages >= limit) {
+        if !self.host.store.quota(to.account).await.allows(append.size(), 1) {
             return Err(End::no((Code::OverQuota, "over quota")));
         }
         if !self.host.has_room() {

@@ -73,8 +73,8 @@ impl Session<'_> {
         wire: &mut Wire,
         out: &mut BytesMut,
     ) -> io::Result<End> {
-        if self.selected.as_ref().is_some_and(|selected| selected.read_only) {
-            return Ok(End::no((Code::ReadOnly, "the mailbox is open for reading only")));
+        if let Err(end) = self.open_to_change() {
+            return Ok(end);
         }
         let (places, to) = match self.asked(uid, set, mailbox).await {
             Ok(asked) => asked,
@@ -126,15 +126,8 @@ impl Session<'_> {
         set: &SequenceSet<'_>,
         mailbox: &Mailbox<'_>,
     ) -> Result<(Vec<usize>, MailboxStatus), End> {
-        let Some(selected) = &self.selected else { return Err(End::bad("no mailbox is open")) };
-        let places = selected.places(set, uid)?;
-        let to = self.find(mailbox).await.map_err(|end| match end {
-            // RFC 9051 §6.4.7: the client may make it.
-            End::No(reply) if reply.code == Some(Code::NonExistent) => {
-                End::no((Code::TryCreate, "no such mailbox"))
-            }
-            end => end,
-        })?;
+        let places = self.open()?.places(set, uid)?;
+        let to = self.find_for_messages(mailbox).await?;
         Ok((places.into_iter().flatten().collect(), to))
     }
 }

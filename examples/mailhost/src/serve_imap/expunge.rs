@@ -2,7 +2,6 @@
 
 use std::io;
 
-use imap_codec::response::Code;
 use imap_codec::types::sequence::SequenceSet;
 use mailstore::Intent;
 use mailstore::mailbox::Uid;
@@ -14,12 +13,8 @@ use super::store::AT_ONCE;
 impl Session<'_> {
     /// Removes what is marked; with a set, of these UIDs alone (UIDPLUS).
     pub(super) async fn expunge(&mut self, set: Option<&SequenceSet<'_>>) -> io::Result<End> {
-        match &self.selected {
-            None => return Ok(End::bad("no mailbox is open")),
-            Some(selected) if selected.read_only => {
-                return Ok(End::no((Code::ReadOnly, "the mailbox is open for reading only")));
-            }
-            Some(_) => {}
+        if let Err(end) = self.open_to_change() {
+            return Ok(end);
         }
         self.refresh().await;
         Ok(self.remove_marked(set).await?.map_or_else(|end| end, |_| End::ok("they are gone")))

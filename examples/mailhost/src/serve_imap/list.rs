@@ -7,7 +7,6 @@ use bytes::BytesMut;
 use imap_codec::Mailbox;
 use imap_codec::extension::Extension;
 use imap_codec::extension::list_extended::{List, ListEntry, ListReturn};
-use imap_codec::extension::status::StatusAttribute;
 use imap_codec::response::Data;
 use imap_codec::server::Answer;
 use imap_codec::types::flag::Flag;
@@ -17,7 +16,7 @@ use mailstore::Actor;
 use mailstore::mailbox::{INBOX, MailboxStatus};
 
 use super::flags;
-use super::mailboxes::{composed, values};
+use super::mailboxes::composed;
 use super::selected::flush;
 use super::session::{End, Session};
 use crate::wire::Wire;
@@ -100,10 +99,7 @@ impl Session<'_> {
         if let Some(mailbox) = mailbox
             && returns.status != Default::default()
         {
-            let mut values = values(mailbox, returns.status, self.append_limit());
-            if returns.status.has(StatusAttribute::DeletedStorage) {
-                values.deleted_storage = Some(self.deleted_octets(mailbox).await);
-            }
+            let values = self.values(mailbox, returns.status).await;
             answer.untagged(&Data::MailboxStatus(name, values), out);
         }
     }

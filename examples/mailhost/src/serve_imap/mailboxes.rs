@@ -158,16 +158,22 @@ impl Session<'_> {
             Ok(status) => status,
             Err(end) => return end,
         };
-        let mut values = values(&status, items, self.append_limit());
-        if items.has(StatusAttribute::DeletedStorage) {
-            values.deleted_storage = Some(self.deleted_octets(&status).await);
-        }
+        let values = self.values(&status, items).await;
         answer.untagged(&Data::MailboxStatus(mailbox.clone(), values), out);
         End::ok("that is its status")
     }
 
+    /// What is told of a mailbox by its status.
+    pub(super) async fn values(&self, status: &MailboxStatus, items: StatusAttributes) -> StatusValues {
+        let mut values = values(status, items, self.append_limit());
+        if items.has(StatusAttribute::DeletedStorage) {
+            values.deleted_storage = Some(self.deleted_octets(status).await);
+        }
+        values
+    }
+
     /// What would be free if all that is marked went.
-    pub(super) async fn deleted_octets(&self, status: &MailboxStatus) -> u64 {
+    async fn deleted_octets(&self, status: &MailboxStatus) -> u64 {
         if status.deleted == 0 {
             return 0;
         }
@@ -190,7 +196,7 @@ impl Session<'_> {
     }
 
     /// The largest message, as far as its size can be told.
-    pub(super) fn append_limit(&self) -> u32 {
+    fn append_limit(&self) -> u32 {
         u32::try_from(self.host.config.limits.message_size).unwrap_or(u32::MAX)
     }
 }
@@ -201,7 +207,7 @@ pub(super) fn composed(name: &str) -> String {
 }
 
 /// What is asked of the status of a mailbox.
-pub(super) fn values(status: &MailboxStatus, items: StatusAttributes, append_limit: u32) -> StatusValues {
+fn values(status: &MailboxStatus, items: StatusAttributes, append_limit: u32) -> StatusValues {
     let mut values = StatusValues::default();
     let number = |number: u64| Some(count(usize::try_from(number).unwrap_or(usize::MAX)));
     for item in items.iter() {

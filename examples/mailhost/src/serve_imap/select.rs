@@ -74,6 +74,17 @@ impl Session<'_> {
         }
         found.ok_or_else(|| End::no((Code::NonExistent, "no such mailbox")))
     }
+
+    /// The mailbox of this name, for messages that are to go there.
+    pub(super) async fn find_for_messages(&self, name: &Mailbox<'_>) -> Result<MailboxStatus, End> {
+        self.find(name).await.map_err(|end| match end {
+            // RFC 9051 §6.3.12, §6.4.7: the client may make it.
+            End::No(reply) if reply.code == Some(Code::NonExistent) => {
+                End::no((Code::TryCreate, "no such mailbox"))
+            }
+            end => end,
+        })
+    }
 }
 
 fn tell(

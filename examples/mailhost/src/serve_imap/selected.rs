@@ -13,7 +13,7 @@ use imap_codec::response::{Code, Condition, Data, Fetch, FetchItem, Status};
 use imap_codec::types::sequence::SequenceSet;
 use mailstore::Actor;
 use mailstore::mailbox::{Change, MailboxId, ModSeq, Uid};
-use mailstore::message::Message;
+use mailstore::message::{Flags, Message};
 
 use super::flags::{self, Names};
 use super::session::{End, Hearer, Session};
@@ -139,6 +139,21 @@ impl Selected {
 }
 
 impl Session<'_> {
+    /// The mailbox that is open.
+    pub(super) fn open(&self) -> Result<&Selected, End> {
+        self.selected.as_ref().ok_or_else(|| End::bad("no mailbox is open"))
+    }
+
+    /// The mailbox that is open, to be changed.
+    pub(super) fn open_to_change(&self) -> Result<&Selected, End> {
+        match self.open()? {
+            selected if selected.read_only => {
+                Err(End::no((Code::ReadOnly, "the mailbox is open for reading only")))
+            }
+            selected => Ok(selected),
+        }
+    }
+
     /// Waits until there may be something to tell.
     pub(super) async fn changed(&mut self) {
         match &mut self.selected {
@@ -218,7 +233,7 @@ pub(super) fn tell_flags(mailbox: &Snapshot, read_only: bool, hearer: &mut impl 
     let (permanent, text) = if read_only {
         (Default::default(), "read only")
     } else {
-        (flags::known(keywords, keywords.len() < MOST_KEYWORDS), "these are kept")
+        (flags::known(keywords, Flags::keyword(keywords.len()).is_some()), "these are kept")
     };
     let status = Status::new(Condition::Ok, text).with(Code::PermanentFlags(permanent));
     hearer.hear(&Data::Status(status), out);
@@ -259,6 +274,3 @@ pub(super) fn number(index: usize) -> Option<NonZeroU32> {
 pub(super) fn count(messages: usize) -> u32 {
     u32::try_from(messages).unwrap_or(u32::MAX)
 }
-
-/// What a mailbox of the store can have.
-const MOST_KEYWORDS: usize = 56;

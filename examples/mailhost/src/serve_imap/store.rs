@@ -37,10 +37,10 @@ impl Session<'_> {
         wire: &mut Wire,
         out: &mut BytesMut,
     ) -> io::Result<End> {
-        let Some(selected) = &self.selected else { return Ok(End::bad("no mailbox is open")) };
-        if selected.read_only {
-            return Ok(End::no((Code::ReadOnly, "the mailbox is open for reading only")));
-        }
+        let selected = match self.open_to_change() {
+            Ok(selected) => selected,
+            Err(end) => return Ok(end),
+        };
         let Some(named) = flags::named(change.flags) else {
             return Ok(End::no((Code::Cannot, "there is a flag among these that no message can have")));
         };
