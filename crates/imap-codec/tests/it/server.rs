@@ -62,7 +62,6 @@ fn starttls_forgets_and_goes_on() {
     transcript!("starttls", Host::with(config.clone()));
 }
 
-// Ledger: 9051-6.2.1-3
 #[test]
 fn mechanisms_are_announced_as_they_can_be_had_and_extensions_as_they_are_left_on() {
     let mechanisms = |names: &[&'static str]| -> Vec<Atom<'static>> {
@@ -88,6 +87,7 @@ fn mechanisms_are_announced_as_they_can_be_had_and_extensions_as_they_are_left_o
     assert!(lines[4].starts_with("c BAD "), "{said}");
 }
 
+// Ledger: 9051-6.2.1-3
 #[test]
 fn plaintext_behind_starttls_is_never_read() {
     let host = Host::with(ServerConfig::new(Extensions::rev2()).starttls());
