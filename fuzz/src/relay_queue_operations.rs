@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use relay_queue::queue::{Order, Which};
+use relay_queue::queue::{Load, Order, Which};
 use relay_queue::{
     Address, Answer, Attempt, BodyHandle, Change, Commit, Config, Ending, Envelope, Event, Limits, MessageId,
     Outcome, Queue, Route, Status,
@@ -14,11 +14,12 @@ use relay_queue::{
 /// A recipient of a message.
 type Who = (MessageId, String);
 
-/// The first octet chooses the limits, and whether the disk flips bits; each further one is something that happens.
+/// The first octet chooses the limits, the second one how many messages are in memory, the first also whether the disk flips
+/// bits; each further pair is something that happens.
 pub fn run(data: &[u8]) {
     // A life of a few hundred things has everything in it; the end of a longer one takes too long to wait for.
     let mut octets = data.iter().copied().take(800);
-    let mut host = Host::new(octets.next().unwrap_or(0));
+    let mut host = Host::new(octets.next().unwrap_or(0), octets.next().unwrap_or(0));
     while let Some(octet) = octets.next() {
         host.happen(octet, octets.next().unwrap_or(0));
         host.queue.check();
@@ -35,6 +36,7 @@ struct Host {
     commits: VecDeque<Commit>,
     questions: VecDeque<String>,
     attempts: VecDeque<Attempt>,
+    loads: VecDeque<Load>,
     accepted: BTreeSet<Who>,
     done: BTreeSet<Who>,
     told: BTreeSet<Who>,
@@ -44,12 +46,16 @@ struct Host {
 }
 
 impl Host {
-    fn new(chosen: u8) -> Self {
+    fn new(chosen: u8, window: u8) -> Self {
         let bits = usize::from(chosen);
         let limits = Limits::default()
             .attempts(1 + bits % 4)
             .resolves(1 + bits / 4 % 4)
-            .transaction(1 + bits / 16 % 4);
+            .transaction(1 + bits / 16 % 4)
+            .resident(
+                [usize::MAX, 1, 2, 5][usize::from(window % 4)],
+                [usize::MAX, 1_000][usize::from(window / 4 % 2)],
+            );
         let config = Config::new("mail.test").expect("a name").limits(limits);
         Self {
             queue: Queue::new(config.clone(), 1),
@@ -60,6 +66,7 @@ impl Host {
             commits: VecDeque::new(),
             questions: VecDeque::new(),
             attempts: VecDeque::new(),
+            loads: VecDeque::new(),
             accepted: BTreeSet::new(),
             done: BTreeSet::new(),
             told: BTreeSet::new(),
@@ -73,7 +80,7 @@ impl Host {
     }
 
     fn happen(&mut self, what: u8, how: u8) {
-        match what % 12 {
+        match what % 13 {
             0 => self.accept(how),
             1 => self.poll(how % 8 + 1),
             2 => self.store(how),
@@ -87,6 +94,7 @@ impl Host {
             8 => self.now += [1, 60, 3_600, 14_400, 110_000, 300_000_000][usize::from(how % 6)],
             9 => self.now = self.now.saturating_sub([1, 61, 3_600, 300_000_000][usize::from(how % 4)]),
             10 => self.order(how),
+            11 => self.load(how),
             _ => self.stop(how),
         }
         self.queue.handle_timeout(self.now());
@@ -117,6 +125,7 @@ impl Host {
                 Some(Event::Commit(commit)) => self.commits.push_back(commit),
                 Some(Event::Resolve(domain)) => self.questions.push_back(domain),
                 Some(Event::Attempt(attempt)) => self.attempts.push_back(attempt),
+                Some(Event::Load(load)) => self.loads.push_back(load),
                 Some(_) => {}
                 None => break,
             }
@@ -164,6 +173,34 @@ impl Host {
                     .expect("a recipient");
                 assert!(self.told.insert((commit.message, to.to_owned())) || self.flips, "told twice");
             }
+        }
+    }
+
+    fn load(&mut self, how: u8) {
+        let at = usize::from(how >> 4) % self.loads.len().max(1);
+        let Some(load) = self.loads.remove(at) else {
+            return;
+        };
+        match how % 8 {
+            6 => drop(load),
+            7 => self.queue.handle_not_loaded(self.now(), load),
+            _ => {
+                let values: Vec<_> = load.keys().iter().map(|key| self.disk.get(key).cloned()).collect();
+                self.queue.handle_loaded(self.now(), load, values);
+            }
+        }
+    }
+
+    /// All messages, as an operator has them before an order for all.
+    fn load_all(&mut self) {
+        let ids: Vec<_> = self.queue.ids(None).collect();
+        for id in ids {
+            if let Some(load) = self.queue.load(self.now(), id) {
+                self.loads.push_back(load);
+            }
+        }
+        while !self.loads.is_empty() {
+            self.load(0);
         }
     }
 
@@ -222,6 +259,9 @@ impl Host {
     fn order(&mut self, how: u8) {
         let order =
             [Order::Retry, Order::Hold, Order::Release, Order::Bounce, Order::Drop][usize::from(how % 5)];
+        if how & 0x40 != 0 {
+            self.load_all();
+        }
         let ids: Vec<_> = self.queue.list().map(|view| view.id()).collect();
         let id = ids.get(usize::from(how / 5) % ids.len().max(1)).copied().unwrap_or(MessageId(0));
         let which = match how % 4 {
@@ -245,6 +285,7 @@ impl Host {
         }
         self.questions.clear();
         self.attempts.clear();
+        self.loads.clear();
         if self.flips && !self.disk.is_empty() {
             let number = usize::from(how) % self.disk.len();
             let key = self.disk.keys().nth(number).expect("it is there").clone();
@@ -260,6 +301,7 @@ impl Host {
 
     /// In the end everybody is delivered to, or told.
     fn end(&mut self) {
+        self.load_all();
         self.queue.handle_order(self.now(), Which::All, Order::Release);
         for _ in 0..20_000 {
             self.poll(255);
@@ -273,8 +315,17 @@ impl Host {
                 attempt.settle_rest(&Outcome::of(Answer::reply(450, None, "later")));
                 self.queue.handle_outcome(self.now(), attempt, Ending::Closed);
             }
+            while !self.loads.is_empty() {
+                self.load(0);
+            }
             let Some(next) = self.queue.poll_timeout() else {
-                break;
+                if self.queue.parked() == 0 {
+                    break;
+                }
+                // Held, outside the window.
+                self.load_all();
+                self.queue.handle_order(self.now(), Which::All, Order::Release);
+                continue;
             };
             self.now = self.now.max(next.as_secs());
             // What was held behind the release.

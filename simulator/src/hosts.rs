@@ -170,16 +170,18 @@ impl Site {
         lock(&self.state).up.as_ref()?.host.clone()
     }
 
-    /// How many messages wait in its queue; `None` while it is down.
+    /// How many messages wait in its queue; `None` while it is down, or does not know them all yet.
     pub fn waiting(&self) -> Option<usize> {
-        Some(lock(&self.state).up.as_ref()?.host.as_ref()?.relay.len())
+        let state = lock(&self.state);
+        let relay = &state.up.as_ref()?.host.as_ref()?.relay;
+        relay.is_read().then(|| relay.len())
     }
 
     /// What they are called.
     pub fn queue(&self) -> Vec<String> {
         let host = lock(&self.state).up.as_ref().and_then(|up| up.host.clone());
-        let shown = host.and_then(|host| host.relay.show(None, false).ok()).unwrap_or_default();
-        shown.into_iter().map(|shown| shown.message).collect()
+        let ids = host.map(|host| host.relay.ids()).unwrap_or_default();
+        ids.iter().map(ToString::to_string).collect()
     }
 
     /// How many connections it serves.
@@ -326,7 +328,12 @@ impl Site {
                     let first = running.host.accounts.accounts().first().map(|account| account.id);
                     let account = mailstore::mailbox::AccountId(first.unwrap_or(1));
                     match running.host.store.find(Actor::Host, account, INBOX).await {
-                        Some(_) => continue,
+                        Some(_) => {
+                            if world.plan.hosts[index].window.is_some() {
+                                look_through(&running.host).await;
+                            }
+                            continue;
+                        }
                         None => return End::Store,
                     }
                 }
@@ -351,6 +358,17 @@ impl Site {
                     return if in_time { End::Stopped(away) } else { End::Killed(away) };
                 }
             }
+        }
+    }
+}
+
+/// As an operator does who wants to see all of the queue: what is not in memory is read meanwhile.
+async fn look_through(host: &Host) {
+    let mut after = None;
+    loop {
+        after = host.relay.page(after, true).await.next;
+        if after.is_none() {
+            return;
         }
     }
 }
@@ -482,13 +500,14 @@ fn config(world: &World, index: usize) -> Result<Config, String> {
          [auth]\nallow_plaintext = true\n\
          [dns]\nservers = [\"10.53.0.1:53\", \"10.53.0.2:53\"]\n\
          [relay]\nnetworks = [\"10.9.{index}.0/24\"]\nallow_private_addresses = true\n\
-         [queue]\nretry = [{}]\n{}\n\
+         [queue]\nretry = [{}]\n{}\n{}\
          [limits]\nconnections = {CONNECTIONS}\n",
         plan.name,
         domains.join(", "),
         plan.address,
         plan.schedule.retry,
         plan.schedule.text,
+        plan.window.map_or_else(String::new, |messages| format!("resident_messages = {messages}\n")),
     );
     Config::parse(&text, Path::new("mail.toml")).map_err(|error| error.to_string())
 }

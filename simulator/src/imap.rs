@@ -114,6 +114,7 @@ fn plan(options: Options) -> Plan {
         domains: vec!["d0.test".to_owned()],
         address: Ipv4Addr::new(10, 0, 0, 1),
         schedule,
+        window: None,
         aliases: Vec::new(),
     };
     let calm = dice.chance(200);

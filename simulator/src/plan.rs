@@ -53,6 +53,8 @@ pub struct HostPlan {
     pub address: Ipv4Addr,
     /// How it retries.
     pub schedule: Schedule,
+    /// How many messages of its queue it has in memory, if it is to be fewer than usual.
+    pub window: Option<usize>,
     /// Its aliases and what they stand for.
     pub aliases: Vec<(String, Vec<String>)>,
 }
@@ -187,6 +189,10 @@ impl Plan {
         let storm = *dice.pick(&[0, 1, 1, 2, 2, 3, 3, 4]);
         let count = dice.between(2, options.hosts.max(2) as u64) as usize;
         let mut hosts: Vec<HostPlan> = (0..count).map(|index| host(&mut dice, index)).collect();
+        let mut windows = Dice::new(options.seed, "windows");
+        for host in &mut hosts {
+            host.window = *windows.pick(&WINDOWS);
+        }
         let mut users = Vec::new();
         for (host, plan) in hosts.iter().enumerate() {
             for number in 0..dice.between(1, 3) {
@@ -308,6 +314,7 @@ fn host(dice: &mut Dice, index: usize) -> HostPlan {
         domains,
         address: Ipv4Addr::new(10, 0, index as u8, 1),
         schedule: *dice.pick(&SCHEDULES),
+        window: None,
         aliases: Vec::new(),
     }
 }
@@ -393,6 +400,7 @@ pub const DEAD: [&str; 6] =
 /// An address that answers nothing.
 pub const SILENT: Ipv4Addr = Ipv4Addr::new(10, 66, 0, 1);
 const SHUT: Ipv4Addr = Ipv4Addr::new(10, 66, 0, 2);
+const WINDOWS: [Option<usize>; 6] = [None, None, Some(1), Some(2), Some(5), Some(20)];
 const NAMES: [&str; 3] = ["anna", "ben", "carla"];
 const HOUR: Duration = Duration::from_secs(3_600);
 const SCHEDULES: [Schedule; 4] = [

@@ -1,4 +1,5 @@
-//! `cargo xtask bench host`: mailhost beside Debian's Postfix with Dovecot, under the same load, as durable as shipped.
+//! `cargo xtask bench host`: mailhost beside Debian's Postfix with Dovecot, under the same load, as durable as shipped; and
+//! `cargo xtask bench queue`.
 
 mod guard;
 mod host;
@@ -6,6 +7,7 @@ mod load;
 mod ours;
 mod pop3;
 mod postfix;
+mod queue;
 mod sink;
 mod usage;
 mod wire;
@@ -18,6 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub(crate) use self::guard::watch;
+pub(crate) use self::queue::{QueueOptions, queue};
 
 use self::guard::Guard;
 use self::host::{Row, Scenario, Side, Way};
@@ -132,11 +135,15 @@ fn print_syncs(
 
 /// What the numbers depend on.
 fn machine(project: &Project, options: Options) -> Result<String, String> {
+    let peers = if options.ours_only { String::new() } else { format!(", {}", postfix::versions()?) };
+    machine_of(project, &peers)
+}
+
+fn machine_of(project: &Project, peers: &str) -> Result<String, String> {
     let kernel = command::output(Command::new("uname").arg("-r"))?;
     let revision = command::output(
         Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(&project.root),
     );
-    let peers = if options.ours_only { String::new() } else { format!(", {}", postfix::versions()?) };
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     Ok(format!(
         "mailhost {}{peers}; Linux {}, {} cores, load {}",

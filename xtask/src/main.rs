@@ -33,6 +33,9 @@ commands:
         --ours-only         mailhost alone, which needs neither of them nor root
         --pairs N           how many runs of each, in turn; 3 unless told
         --messages N        how many over 10 and 50 connections; 10,000 unless told
+    bench queue [--messages N] [--runs N]
+                            how soon a host greets whose queue holds 1,000,000 messages, or N, and
+                            how much memory it has by then and when it has read them all
     ledger                  writes docs/ledger.md: what the RFCs demand, and by which test it is done
     ledger --check          whether it is up to date, with a test at each row that says so
     simulate [--seeds N] [--hosts N] [--days N] [--first SEED] [--replays N] [--jobs N]
@@ -65,6 +68,9 @@ fn main() -> ExitCode {
         ["ledger"] => Project::load().and_then(|project| ledger::run(&project, true)).map(|()| true),
         ["ledger", "--check"] => {
             Project::load().and_then(|project| ledger::run(&project, false)).map(|()| true)
+        }
+        ["bench", "queue", ref options @ ..] if let Some(options) = bench::QueueOptions::parse(options) => {
+            Project::load().and_then(|project| bench::queue(&project, options))
         }
         ["simulate", ref rest @ ..] => Project::load().and_then(|project| simulate::simulate(&project, rest)),
         ["torture", "kill", "--rounds", count] => {

@@ -16,12 +16,20 @@ const PEERS: &[(&str, &str)] = &[
     ("strace", "mailhost: the order of sync and reply, seen from outside"),
     ("openssl", "mailhost: s_client as a foreign TLS client"),
     ("knot", "mailhost: a real DNS server in front of the relay tests"),
-    ("curl", "mailhost: curl's SMTP and POP3 as foreign clients"),
+    ("curl", "mailhost: curl's SMTP, POP3 and IMAP as foreign clients"),
     ("swaks", "mailhost: a foreign client that says what it is told to"),
     ("libnet-ssleay-perl", "swaks, for TLS"),
     ("libnss-wrapper", "Exim, for a user of its own"),
     ("msmtp", "mailhost: a foreign client with a configuration of its own"),
     ("postfix", "mailhost: a real host on the other side of the relay tests"),
+    ("dovecot-imapd", "mailhost: the IMAP server that its own is compared with"),
+    ("dovecot-lmtpd", "Dovecot, for deliveries"),
+    ("isync", "mailhost: mbsync, a foreign IMAP client that works both ways"),
+    ("libsasl2-modules", "mbsync, for SCRAM"),
+    ("offlineimap3", "mailhost: another one"),
+    ("neomutt", "mailhost: a foreign IMAP client with a screen"),
+    ("fetchmail", "mailhost: a foreign IMAP client that takes mail away"),
+    ("nodejs", "mailhost: imapflow as a foreign IMAP client"),
     ("libdb5.3", "Exim"),
     ("libgnutls-dane0", "Exim"),
     ("libidn12", "Exim"),
@@ -41,6 +49,9 @@ const ANSWERS: &str = "xtask/peers.debconf";
 /// Programs from PyPI, pinned by hash.
 const REQUIREMENTS: &str = "xtask/peers.txt";
 
+/// Programs from npm, pinned by hash, too.
+const NODE_PROGRAMS: &str = "xtask/npm";
+
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 const POLICY_ASIDE: &str = "/usr/sbin/policy-rc.d.before-xtask";
 const NO_DAEMONS: &str = "#!/bin/sh
@@ -54,7 +65,7 @@ pub(crate) fn install(project: &Project) -> Result<(), String> {
     let unpacked = Unpacked::below(&folder(project));
     if missing.is_empty() && unpacked.is_there() {
         println!("all Debian packages are there");
-        return install_from_pypi(project);
+        return install_from_registries(project);
     }
     require_debian_and_root()?;
     command::run(apt_get().arg("update"))?;
@@ -65,7 +76,12 @@ pub(crate) fn install(project: &Project) -> Result<(), String> {
     if !unpacked.is_there() {
         unpacked.bring()?;
     }
-    install_from_pypi(project)
+    install_from_registries(project)
+}
+
+fn install_from_registries(project: &Project) -> Result<(), String> {
+    install_from_pypi(project)?;
+    install_from_npm(project)
 }
 
 fn install_from_debian(project: &Project, missing: &[&str]) -> Result<(), String> {
@@ -154,6 +170,36 @@ fn install_from_pypi(project: &Project) -> Result<(), String> {
             .env("PIP_ROOT_USER_ACTION", "ignore"),
     )?;
     fs::write(stamp, wanted).map_err(failed)
+}
+
+fn install_from_npm(project: &Project) -> Result<(), String> {
+    let failed = |error: io::Error| format!("{NODE_PROGRAMS}: {error}");
+    let (from, to) = (project.root.join(NODE_PROGRAMS), folder(project).join("npm"));
+    let lock = "package-lock.json";
+    let wanted = fs::read(from.join(lock)).map_err(failed)?;
+    let stamp = to.join("installed.json");
+    if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
+        println!("all programs of {NODE_PROGRAMS} are there");
+        return Ok(());
+    }
+    // Node.js from elsewhere brings an npm of its own, which Debian's would conflict with.
+    if !command::succeeds(Command::new("npm").arg("--version")) {
+        require_debian_and_root()?;
+        command::run(apt_get().arg("update"))?;
+        command::run(apt_get().args(["install", "-y", "--no-remove", "--no-install-recommends", "npm"]))?;
+    }
+    fs::create_dir_all(&to).map_err(failed)?;
+    for name in ["package.json", lock] {
+        fs::copy(from.join(name), to.join(name)).map_err(failed)?;
+    }
+    // What is in the lock, and nothing that a package would like to run.
+    command::run(
+        Command::new("npm")
+            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"])
+            .current_dir(&to),
+    )?;
+    fs::copy(from.join(lock), stamp).map_err(failed)?;
+    Ok(())
 }
 
 fn is_installed(package: &str) -> bool {

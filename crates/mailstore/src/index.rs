@@ -337,6 +337,11 @@ impl Index {
         self.tables.get(&table)?.values.get(&Key::new(key)).copied()
     }
 
+    /// A table of the caller's, if there is anything in it.
+    pub(crate) fn table(&self, table: u16) -> Option<&Table> {
+        self.tables.get(&table)
+    }
+
     /// The body that a record of the caller's holds.
     pub(crate) fn held(&self, table: u16, key: &[u8]) -> Option<Hold> {
         self.tables.get(&table)?.holds.get(&Key::new(key)).copied()

@@ -133,6 +133,17 @@ pub struct Records {
     pub next: Option<Bytes>,
 }
 
+/// What there is in a table, counted.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct TableStatus {
+    /// Records with a value.
+    pub records: usize,
+    /// Records that hold a body.
+    pub holds: usize,
+    /// The highest key that holds a body.
+    pub last_hold: Option<Bytes>,
+}
+
 impl From<View> for Pin {
     fn from(view: View) -> Self {
         view.pin

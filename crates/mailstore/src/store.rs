@@ -32,12 +32,12 @@ use self::loading::Loading;
 use self::making::Making;
 use crate::commit::{Actor, Commit, Intent, Outcome, Receipt, Source};
 use crate::error::{Dead, Failure, Refusal, Unavailable};
-use crate::index::{Change, Highest, Index, Salts};
+use crate::index::{Change, Highest, Index, Key, Salts};
 use crate::journal::recovery::{Damage, Recovered, Recovery, Report};
 use crate::journal::segment::Live;
 use crate::limits::Limits;
 use crate::mailbox::{
-    AccountId, Located, MailboxId, MailboxStatus, ModSeq, Pin, Quota, Records, View, normalise,
+    AccountId, Located, MailboxId, MailboxStatus, ModSeq, Pin, Quota, Records, TableStatus, View, normalise,
 };
 use crate::message::{Body, BodyId, Stretch};
 use crate::operation::{DiskError, Done, File, Operation};
@@ -458,6 +458,16 @@ impl Store {
         let place = self.is_ready().then(|| self.index.value(table, key)).flatten()?;
         let stretch = Stretch::record(place, value_at(key), &self.salts);
         Some(Located { pin: self.pin(), stretch })
+    }
+
+    /// How much there is in a table. It takes no longer for a large one.
+    pub fn table(&self, table: u16) -> TableStatus {
+        let table = self.is_ready().then(|| self.index.table(table)).flatten();
+        table.map_or_else(TableStatus::default, |table| TableStatus {
+            records: table.values.len(),
+            holds: table.holds.len(),
+            last_hold: table.holds.last().map(Key::to_bytes),
+        })
     }
 
     /// Records of a table: those from a key on, by rising key, so many at most.

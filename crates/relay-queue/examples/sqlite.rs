@@ -4,18 +4,20 @@
 //! cargo run -p relay-queue --example sqlite -- queue.db
 //! ```
 //!
-//! It accepts one message for three recipients, plays thirty hours on a clock of its own with a host that is down for the
-//! first day, and throws the queue away and restores it from the database before every step.
+//! It accepts one message for three recipients and two for one, plays thirty hours on a clock of its own with a host that is
+//! down for the first day, and throws the queue away and restores it from the database before every step. One message is in
+//! memory at a time: the others are read from the database when it is their turn.
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "an example is a program")]
 
 use core::time::Duration;
 use std::error::Error;
 
+use relay_queue::queue::Load;
 use relay_queue::{
-    Address, Answer, Attempt, BodyHandle, Change, Commit, Config, Ending, Envelope, Event, Outcome, Queue,
-    Route, Status,
+    Address, Answer, Attempt, BodyHandle, Change, Commit, Config, Ending, Envelope, Event, Limits, Outcome,
+    Queue, Route, Status,
 };
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let database = match std::env::args().nth(1) {
@@ -37,6 +39,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         .to(Address::new("dave@never.test")?);
     let commit = queue.accept(now, envelope)?;
     host.store(&mut queue, commit)?;
+    for (number, to) in [(2, "erin@down.test"), (3, "frank@up.test")] {
+        let envelope = Envelope::new(None, BodyHandle(number)).to(Address::new(to)?);
+        let commit = queue.accept(now, envelope)?;
+        host.store(&mut queue, commit)?;
+    }
     loop {
         host.drive(&mut queue, now)?;
         // As if the machine had stopped.
@@ -56,19 +63,31 @@ struct Host {
 }
 
 impl Host {
+    /// By rising keys, with one record in memory at a time. A server would go on with its work meanwhile.
     fn restore(&self, now: Duration) -> Result<Queue, Box<dyn Error>> {
-        let mut rows = self.database.prepare("SELECT key, value FROM queue")?;
-        let records = rows.query_map([], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
-        let (queue, damage) = Queue::restore(
-            Config::new("mail.example.test")?,
-            0x5eed,
-            now,
-            records.collect::<Result<Vec<_>, _>>()?,
-        );
-        for damage in damage {
+        let limits = Limits::default().resident(1, usize::MAX);
+        let config = Config::new("mail.example.test")?.limits(limits);
+        let mut queue = Queue::restoring(config, 0x5eed, now);
+        let mut query = self.database.prepare("SELECT key, value FROM queue ORDER BY key")?;
+        let mut rows = query.query([])?;
+        while let Some(row) = rows.next()? {
+            queue.handle_record(&row.get::<_, Vec<u8>>(0)?, &row.get::<_, Vec<u8>>(1)?);
+        }
+        for damage in queue.handle_restored() {
             println!("cannot read a record: {}", damage.error);
         }
         Ok(queue)
+    }
+
+    /// A message outside the window is due.
+    fn load(&self, queue: &mut Queue, load: Load, now: Duration) -> Result<(), Box<dyn Error>> {
+        let mut query = self.database.prepare_cached("SELECT value FROM queue WHERE key = ?")?;
+        let value =
+            |key: &bytes::Bytes| query.query_row([&key[..]], |row| row.get::<_, Vec<u8>>(0)).optional();
+        let values = load.keys().iter().map(value).collect::<Result<Vec<_>, _>>()?;
+        println!("{:>6} min  {} is read", (now - self.start).as_secs() / 60, load.message());
+        queue.handle_loaded(now, load, values);
+        Ok(())
     }
 
     /// One transaction for everything that belongs together.
@@ -112,6 +131,7 @@ impl Host {
                         Route::Site { site: format!("mx.{domain}"), until: now + Duration::from_secs(3_600) };
                     queue.handle_route(now, &domain, route);
                 }
+                Event::Load(load) => self.load(queue, load, now)?,
                 Event::Attempt(attempt) => self.attempt(queue, attempt, now),
                 Event::Fact(fact) => println!("{:>6} min  {fact}", (now - self.start).as_secs() / 60),
                 _ => {}

@@ -207,6 +207,22 @@ impl Queue {
         self.next_attempt().map(Event::Attempt).or_else(|| self.facts.pop_front().map(Event::Fact))
     }
 
+    /// The same for a host that stops, or that only carries out orders: nothing new is begun. What comes is what has to become
+    /// durable: commits, facts, and loads of messages of which something has become known meanwhile.
+    pub fn poll_last(&mut self, now: Duration) -> Option<Event> {
+        self.handle_timeout(now);
+        if !self.is_numbered() {
+            return None;
+        }
+        if let Some(fact) = self.facts.pop_front() {
+            return Some(Event::Fact(fact));
+        }
+        if let Some(commit) = self.next_commit() {
+            return Some(Event::Commit(commit));
+        }
+        self.next_late().map(Event::Load).or_else(|| self.facts.pop_front().map(Event::Fact))
+    }
+
     /// Does what is due. [`Self::poll`] does so too.
     pub fn handle_timeout(&mut self, now: Duration) {
         self.observe(now);

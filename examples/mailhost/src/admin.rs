@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imap_codec::extension::Extension;
+use relay_queue::MessageId;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -21,7 +22,7 @@ use crate::config::Config;
 use crate::host::Host;
 use crate::listener::Stopping;
 use crate::preflight::Unclaimed;
-use crate::relay::{Ordered, Relay, Shown};
+use crate::relay::{Ordered, Page, Relay, Shown, Target};
 use crate::store::{Opening, Store};
 use crate::system::Machine;
 
@@ -135,29 +136,40 @@ pub enum Response {
         damage: Vec<String>,
     },
     /// To [`Request::Queue`].
-    Queue(Vec<Shown>),
-    /// To [`Request::Order`]: for how many recipients it was done.
-    Ordered(usize),
+    Queue {
+        /// Some messages, the oldest first.
+        messages: Vec<Shown>,
+        /// Another answer follows, with the next ones.
+        more: bool,
+        /// What is to be said if the host does not know all that waits yet.
+        reading: Option<String>,
+    },
+    /// To [`Request::Order`].
+    Ordered {
+        /// For how many recipients it was done, and is durable.
+        recipients: usize,
+        /// Another answer follows, for it goes on.
+        more: bool,
+    },
     /// It was not done: one sentence.
     Failed(String),
 }
 
-/// Has a request carried out: by the host if it runs, or else here.
-pub async fn ask(config: &Config, request: Request) -> Result<Response, Failure> {
-    // To read a large store takes as long as it takes.
-    let patience = if matches!(request, Request::Verify { .. }) { Duration::MAX } else { ANSWER };
-    let response = match UnixStream::connect(config.admin_socket()).await {
-        Ok(stream) => time::timeout(patience, ask_host(stream, &request)).await.map_err(|_| {
-            Failure::new("the host runs, but does not answer on its administration socket; look at its log")
-        })??,
-        Err(error) if is_nobody(&error) => ask_store(config, request).await?,
-        Err(error) => {
-            return Err(Failure::new(format!("{}: {error}", config.admin_socket().display())));
-        }
-    };
-    match response {
+/// Has a request carried out: by the host if it runs, or else here. `tell` gets what came of it, which may be several
+/// answers.
+pub async fn ask(
+    config: &Config,
+    request: Request,
+    mut tell: impl FnMut(Response) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut tell = move |response| match response {
         Response::Failed(why) => Err(Failure::new(why)),
-        response => Ok(response),
+        response => tell(response),
+    };
+    match UnixStream::connect(config.admin_socket()).await {
+        Ok(stream) => ask_host(stream, &request, &mut tell).await,
+        Err(error) if is_nobody(&error) => ask_store(config, request, &mut tell).await,
+        Err(error) => Err(Failure::new(format!("{}: {error}", config.admin_socket().display()))),
     }
 }
 
@@ -182,9 +194,9 @@ pub async fn serve(host: Arc<Host>, listener: UnixListener, mut stopping: Stoppi
             Some(_) = requests.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    let host = Arc::clone(&host);
+                    let (host, stopping) = (Arc::clone(&host), stopping.clone());
                     requests.spawn(async move {
-                        if let Err(error) = answer(&host, stream).await {
+                        if let Err(error) = answer(&host, stream, &stopping).await {
                             info!(%error, "an administration request was not finished");
                         }
                     });
@@ -208,62 +220,177 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     UnixListener::bind(path)
 }
 
-async fn answer(host: &Host, mut stream: UnixStream) -> io::Result<()> {
+async fn answer(host: &Host, mut stream: UnixStream, stopping: &Stopping) -> io::Result<()> {
     let (reader, mut writer) = stream.split();
     let mut line = String::new();
     time::timeout(ANSWER, BufReader::new(reader.take(LONGEST)).read_line(&mut line))
         .await
         .map_err(|_| io::ErrorKind::TimedOut)??;
-    let response = match serde_json::from_str(&line) {
+    let failed = |why: String| Progress { response: Response::Failed(why), next: None };
+    let mut work = match serde_json::from_str(&line) {
         Ok(Request::Verify { rebuild: true }) => {
-            Response::Failed("the host runs; stop it first, for a rebuild needs its store alone".to_owned())
+            Err("the host runs; stop it first, for a rebuild needs its store alone".to_owned())
         }
-        Ok(request) => perform(&host.accounts, &host.store, &host.relay, request).await,
-        Err(error) => {
-            Response::Failed(format!("this version of the host does not understand the request: {error}"))
-        }
+        Ok(request) => Ok(Work::Begin(request)),
+        Err(error) => Err(format!("this version of the host does not understand the request: {error}")),
     };
-    let mut text = serde_json::to_vec(&response)?;
-    text.push(b'\n');
-    writer.write_all(&text).await
+    loop {
+        let Progress { response, next } = match work {
+            Ok(work) => perform(&host.accounts, &host.store, &host.relay, work).await,
+            Err(why) => failed(why),
+        };
+        let mut text = serde_json::to_vec(&response)?;
+        text.push(b'\n');
+        // Who reads a long list takes as long as it takes; but a host that stops does not wait for it.
+        let mut given_up = stopping.clone();
+        tokio::select! {
+            biased;
+            written = writer.write_all(&text) => written?,
+            () = async { given_up.requested().await; time::sleep(STOP).await } => {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+        match next {
+            Some(next) => work = Ok(next),
+            None => return Ok(()),
+        }
+    }
 }
 
-async fn ask_host(mut stream: UnixStream, request: &Request) -> Result<Response, Failure> {
+async fn ask_host(
+    mut stream: UnixStream,
+    request: &Request,
+    tell: &mut impl FnMut(Response) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    // To read a large store takes as long as it takes.
+    let patience = if matches!(request, Request::Verify { .. }) { Duration::MAX } else { PATIENCE };
     let mut text = serde_json::to_vec(request)?;
     text.push(b'\n');
     stream.write_all(&text).await?;
+    let mut stream = BufReader::new(stream);
     let mut answer = String::new();
-    BufReader::new(stream).read_line(&mut answer).await?;
-    Ok(serde_json::from_str(&answer)?)
+    loop {
+        answer.clear();
+        let silent = |_| {
+            Failure::new("the host runs, but does not answer on its administration socket; look at its log")
+        };
+        if time::timeout(patience, stream.read_line(&mut answer)).await.map_err(silent)?? == 0 {
+            return Err(Failure::new("the host has ended before it has answered; look at its log"));
+        }
+        let response: Response = serde_json::from_str(&answer)?;
+        let more =
+            matches!(response, Response::Queue { more: true, .. } | Response::Ordered { more: true, .. });
+        tell(response)?;
+        if !more {
+            return Ok(());
+        }
+    }
 }
 
-async fn ask_store(config: &Config, request: Request) -> Result<Response, Failure> {
+async fn ask_store(
+    config: &Config,
+    request: Request,
+    tell: &mut impl FnMut(Response) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let _claimed = Unclaimed::probe(&config.data_dir)?.claim()?;
     let rebuild = matches!(request, Request::Verify { rebuild: true });
     let opening = if rebuild { Opening::Rebuild } else { Opening::Usual };
     let (store, _) =
         Store::open(Arc::new(Machine), &config.mail_dir(), mailstore::Limits::default(), opening).await?;
-    let accounts = Accounts::load(store.clone(), config.hostname.clone(), config.domains.clone()).await?;
-    let relay = Relay::open(store.clone(), config).await?;
-    let response = perform(&accounts, &store, &relay, request).await;
-    relay.settle(&accounts).await;
+    let accounts =
+        Arc::new(Accounts::load(store.clone(), config.hostname.clone(), config.domains.clone()).await?);
+    let relay = Arc::new(Relay::open(store.clone(), config).await?);
+    let work = async {
+        if matches!(request, Request::Queue { .. } | Request::Order { .. }) {
+            relay.read_all().await;
+        }
+        let mut work = Some(Work::Begin(request));
+        while let Some(now) = work {
+            let Progress { response, next } = perform(&accounts, &store, &relay, now).await;
+            tell(response)?;
+            work = next;
+        }
+        Ok(())
+    };
+    let result = relay.alone(&accounts, work).await;
     store.close().await;
-    Ok(response)
+    result
 }
 
-async fn perform(accounts: &Accounts, store: &Store, relay: &Relay, request: Request) -> Response {
-    match request {
-        Request::Verify { .. } => verify(store).await,
-        Request::Queue { message, why } => {
-            relay.show(message.as_deref(), why).map_or_else(Response::Failed, Response::Queue)
+/// What is left to be done of a request.
+enum Work {
+    Begin(Request),
+    /// To show messages of the queue, from behind one on.
+    Show(MessageId, bool),
+    /// To carry out an order, from behind a message on; so many recipients are done with.
+    Order(Target, Ordered, Option<MessageId>, usize),
+}
+
+/// An answer, and what is to be done after it.
+struct Progress {
+    response: Response,
+    next: Option<Work>,
+}
+
+impl From<Response> for Progress {
+    fn from(response: Response) -> Self {
+        Self { response, next: None }
+    }
+}
+
+/// Does a part of a request that takes little time and memory.
+async fn perform(accounts: &Accounts, store: &Store, relay: &Relay, work: Work) -> Progress {
+    match work {
+        Work::Begin(Request::Verify { .. }) => verify(store).await.into(),
+        Work::Begin(Request::Queue { message: Some(message), why }) => {
+            let shown = |shown| Response::Queue { messages: vec![shown], more: false, reading: None };
+            relay.show(&message, why).await.map_or_else(Response::Failed, shown).into()
         }
-        Request::Order { what, recipient, order } => {
+        Work::Begin(Request::Queue { message: None, why }) => show(relay, None, why).await,
+        Work::Show(after, why) => show(relay, Some(after), why).await,
+        Work::Begin(Request::Order { what, recipient, order }) => {
             info!(what, ?recipient, ?order, "an order for the queue");
-            relay.order(&what, recipient.as_deref(), &order).map_or_else(Response::Failed, Response::Ordered)
+            let target = match relay.target(&what, recipient.as_deref()).await {
+                Ok(target) => target,
+                Err(why) => return Response::Failed(why).into(),
+            };
+            let mut progress = carry_out(relay, target, order, None, 0).await;
+            if let Response::Ordered { recipients: 0, more: false } = progress.response {
+                let why = format!("there is nothing in the queue for {what} that this could be done to");
+                progress.response = Response::Failed(why);
+            }
+            progress
         }
-        request => {
-            change(accounts, request).await.unwrap_or_else(|error| Response::Failed(error.to_string()))
+        Work::Order(target, order, after, done) => carry_out(relay, target, order, after, done).await,
+        Work::Begin(request) => {
+            change(accounts, request).await.unwrap_or_else(|error| Response::Failed(error.to_string())).into()
         }
+    }
+}
+
+async fn show(relay: &Relay, after: Option<MessageId>, why: bool) -> Progress {
+    let Page { messages, next, reading } = relay.page(after, why).await;
+    let response = Response::Queue { messages, more: next.is_some(), reading };
+    Progress { response, next: next.map(|after| Work::Show(after, why)) }
+}
+
+async fn carry_out(
+    relay: &Relay,
+    target: Target,
+    order: Ordered,
+    after: Option<MessageId>,
+    before: usize,
+) -> Progress {
+    match relay.order(&target, order, after).await {
+        Ok((count, next)) => {
+            let recipients = before + count;
+            let next = next.map(|after| Work::Order(target, order, Some(after), recipients));
+            Progress { response: Response::Ordered { recipients, more: next.is_some() }, next }
+        }
+        Err(why) if before > 0 => {
+            Response::Failed(format!("done for {before} recipients, and then not: {why}")).into()
+        }
+        Err(why) => Response::Failed(why).into(),
     }
 }
 
@@ -338,4 +465,8 @@ fn is_nobody(error: &io::Error) -> bool {
 }
 
 const ANSWER: Duration = Duration::from_secs(30);
+/// How long a host that stops waits for somebody who reads an answer.
+const STOP: Duration = Duration::from_secs(2);
+/// How long a host may take over a part of what it was asked for; it gives up first.
+const PATIENCE: Duration = Duration::from_secs(90);
 const LONGEST: u64 = 1 << 20;

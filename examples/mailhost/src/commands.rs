@@ -152,9 +152,6 @@ async fn run_host(started: Started) -> Result<ExitCode, Failure> {
         warn!("there is no account yet: all mail is refused until `mailhost account add` makes one");
     }
     let relay = Relay::open(store.clone(), &config).await?;
-    if !relay.is_empty() {
-        info!(messages = relay.len(), "mail for others waits");
-    }
     let authenticator = Authenticator::new(store.shared_system())?;
     let host = Host::new(config, tls, store, Arc::new(accounts), Arc::new(relay), authenticator);
     let host = Arc::new(Host { end_point, ..host });
@@ -296,15 +293,27 @@ fn queue(command: &Queue) -> Result<ExitCode, Failure> {
         Queue::Drop(which) => order(which, Ordered::Drop),
     };
     let mut out = io::stdout().lock();
-    match administer(&config, request)? {
-        Response::Queue(messages) if messages.is_empty() => writeln!(out, "the queue is empty")?,
-        Response::Queue(messages) => {
-            for message in &messages {
-                print_message(message, &mut out)?;
+    let (mut printed, mut last) = (0, None);
+    converse(&config, request, |response| {
+        match response {
+            Response::Queue { messages, more, reading } => {
+                printed += messages.len();
+                for message in &messages {
+                    print_message(message, &mut out)?;
+                }
+                match reading {
+                    Some(reading) if !more => writeln!(out, "{reading}; there may be more messages")?,
+                    None if !more && printed == 0 => writeln!(out, "the queue is empty")?,
+                    _ => {}
+                }
             }
+            Response::Ordered { recipients, .. } => last = Some(recipients),
+            _ => {}
         }
-        Response::Ordered(count) => writeln!(out, "done for {count} recipients")?,
-        _ => {}
+        Ok(())
+    })?;
+    if let Some(recipients) = last {
+        writeln!(out, "done for {recipients} recipients")?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -324,8 +333,22 @@ fn print_message(message: &Shown, out: &mut impl io::Write) -> io::Result<()> {
     Ok(())
 }
 
+/// For a request with one answer.
 fn administer(config: &Config, request: Request) -> Result<Response, Failure> {
-    runtime::Builder::new_current_thread().enable_all().build()?.block_on(admin::ask(config, request))
+    let mut answer = None;
+    converse(config, request, |response| {
+        answer = Some(response);
+        Ok(())
+    })?;
+    answer.ok_or_else(|| Failure::new("the host does not answer the question that was asked"))
+}
+
+fn converse(
+    config: &Config,
+    request: Request,
+    tell: impl FnMut(Response) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    runtime::Builder::new_current_thread().enable_all().build()?.block_on(admin::ask(config, request, tell))
 }
 
 fn verify(command: &Verify) -> Result<ExitCode, Failure> {

@@ -195,7 +195,7 @@ async fn tour(dir: &Path, once: bool) -> Result<bool, Failure> {
     step("The other host comes back, and the queue is told not to wait for its next turn.");
     far_process = Process::start(&far.config.file)?;
     let order = Request::Order { what: "all".to_owned(), recipient: None, order: Ordered::Retry };
-    admin::ask(&near.config, order).await?;
+    admin::ask(&near.config, order, |_| Ok(())).await?;
     let line = near_process.wait_for(is_attempt)?;
     tour.observed(line.contains("250 "), fields(&line));
     let mail = until(&collect, &carla, 2).await?;
@@ -290,15 +290,21 @@ impl Site {
         let secrets = Secrets::new(&password)?;
         let (hash, scram) = (secrets.hash.as_str().to_owned(), secrets.scram_texts());
         let request = Request::AddAccount { address: address.to_owned(), login: None, password: hash, scram };
-        admin::ask(&self.config, request).await?;
+        admin::ask(&self.config, request, |_| Ok(())).await?;
         Ok(Credentials { name: address.to_owned(), password })
     }
 
     async fn queue(&self) -> Result<Vec<Shown>, Failure> {
-        match admin::ask(&self.config, Request::Queue { message: None, why: true }).await? {
-            Response::Queue(messages) => Ok(messages),
+        let (mut shown, request) = (Vec::new(), Request::Queue { message: None, why: true });
+        let collect = |response| match response {
+            Response::Queue { messages, .. } => {
+                shown.extend(messages);
+                Ok(())
+            }
             _ => Err(Failure::new("the host does not answer the question that was asked")),
-        }
+        };
+        admin::ask(&self.config, request, collect).await?;
+        Ok(shown)
     }
 
     /// What the host says of the mail that waits.

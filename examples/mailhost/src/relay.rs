@@ -5,10 +5,12 @@ mod deliver;
 pub mod dns;
 mod operator;
 mod report;
+mod window;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -31,7 +33,8 @@ use tracing::{Instrument as _, debug, error, info, warn};
 
 use self::connection::Security;
 use self::dns::Dns;
-pub use self::operator::{Ordered, Shown};
+pub use self::operator::{Ordered, Page, Shown, Target};
+use self::window::Reading;
 use crate::accounts::Accounts;
 use crate::auth::Password;
 use crate::client::Credentials;
@@ -49,8 +52,9 @@ pub struct Relay {
     queue: Mutex<Queue>,
     /// Something was handed to the queue.
     wake: Notify,
-    /// A change of the queue is durable, or has failed.
+    /// A change of the queue is durable, or has failed; or messages have been read.
     saved: Notify,
+    reading: Mutex<Reading>,
     dns: Arc<Dns>,
     /// What is known of each site and each domain, for attempts and for the operator.
     known: Mutex<Known>,
@@ -124,7 +128,8 @@ pub enum RelayError {
 }
 
 impl Relay {
-    /// Reads the queue from the store.
+    /// Reads the first records of the queue from the store, and so learns which names are free; it takes messages from then
+    /// on. The rest is read by [`Self::run`], or by [`Self::read_all`].
     pub async fn open(store: Store, config: &Config) -> Result<Self, RelayError> {
         let seed = seed(&store).await?;
         let schedule = relay_queue::Schedule::default()
@@ -135,19 +140,20 @@ impl Relay {
         let (first, last) = (config.queue.retry.first(), config.queue.retry.last());
         // A site that cannot be reached is left alone for no longer than a message would be.
         let pause = |wait: Option<&Duration>, most: Duration| wait.map_or(most, |wait| most.min(*wait));
-        let limits =
-            relay_queue::Limits::default().pause(pause(first, FIRST_PAUSE), pause(last, LONGEST_PAUSE));
+        let resident = config.queue.resident_messages;
+        let limits = relay_queue::Limits::default()
+            .recipients(RECIPIENTS)
+            .resident(resident, usize::try_from(config.queue.resident_size).unwrap_or(usize::MAX))
+            .pause(pause(first, FIRST_PAUSE), pause(last, LONGEST_PAUSE));
         let queue_config = relay_queue::Config::new(config.hostname.as_str())
             .map_err(bad_name)?
             .schedule(schedule)
             .limits(limits);
-        let records = store.table(QUEUE).await?;
-        let (queue, damage) = Queue::restore(queue_config, seed, store.system().unix_now(), records);
-        for damage in damage {
-            error!(key = ?damage.key, error = %damage.error, "a record of the queue cannot be read");
-        }
+        let queue = Queue::restoring(queue_config, seed, store.system().unix_now());
+        let reading = Reading::new(store.table_status(QUEUE).await.records, resident);
         // A second start within a second, or by a clock that went back, must not give a name that holds a body a second time.
-        let newest = queue.list().map(|view| view.body().0 >> 24).max().unwrap_or(0);
+        let last = store.table_status(BODIES).await.last_hold;
+        let newest = last.and_then(|key| Some(u64::from_be_bytes(*key.first_chunk()?) >> 24)).unwrap_or(0);
         let mut dns_seed = [0; 32];
         store.system().fill_random(&mut dns_seed).map_err(RelayError::Random)?;
         let servers = if config.dns.is_empty() { vec![FALLBACK_DNS] } else { config.dns.clone() };
@@ -170,11 +176,12 @@ impl Relay {
         });
         let start = store.system().unix_now().as_secs().max(newest + 1);
         let dns = Dns::new(store.shared_system(), Resolver::new(dns_config, dns_seed));
-        Ok(Self {
+        let relay = Self {
             store,
             queue: Mutex::new(queue),
             wake: Notify::new(),
             saved: Notify::new(),
+            reading: Mutex::new(reading),
             dns,
             known: Mutex::default(),
             security: Security { tls, opportunistic: true, login: None },
@@ -183,7 +190,9 @@ impl Relay {
             port: config.relay.port,
             hostname: config.hostname.clone(),
             ids: Ids { start, count: AtomicU64::new(0) },
-        })
+        };
+        relay.read_on().await?;
+        Ok(relay)
     }
 
     /// A name for a message, which it keeps from MAIL on through all logs, and under which its body is held.
@@ -209,7 +218,7 @@ impl Relay {
         self.answer(id.id, result);
     }
 
-    /// How many messages wait.
+    /// How many messages wait, as far as they have been read.
     pub fn len(&self) -> usize {
         self.queue().len()
     }
@@ -223,6 +232,8 @@ impl Relay {
     pub async fn run(self: Arc<Self>, accounts: Arc<Accounts>, mut stopping: Stopping, patience: Duration) {
         let mut resolving = JoinSet::new();
         resolving.spawn(Arc::clone(&self.dns).run().in_current_span());
+        let this = Arc::clone(&self);
+        resolving.spawn(async move { this.read_all().await }.in_current_span());
         let mut work = JoinSet::new();
         while !stopping.is_requested() {
             let due = self.turn(&accounts, &stopping, &mut work);
@@ -234,17 +245,36 @@ impl Relay {
                 () = sleep_until(due) => self.queue().handle_timeout(self.unix_now()),
             }
         }
-        let finish = async {
-            while work.join_next().await.is_some() {
-                // What was delivered has to be written down, or it would be delivered again.
-                self.turn_commits(&accounts, &mut work);
-            }
-        };
-        if timeout(patience, finish).await.is_err() {
+        if timeout(patience, self.finish(&accounts, &mut work)).await.is_err() {
             warn!(
                 left = work.len(),
                 "deliveries did not end in time; they are tried again at the next start"
             );
+        }
+    }
+
+    /// Carries out what changes the queue, where nobody delivers: what the change leads to is durable when this is over.
+    pub async fn alone<T>(self: &Arc<Self>, accounts: &Arc<Accounts>, change: impl Future<Output = T>) -> T {
+        let mut work = JoinSet::new();
+        let mut change = pin!(change);
+        let result = loop {
+            tokio::select! {
+                biased;
+                result = &mut change => break result,
+                () = self.wake.notified() => {}
+                Some(_) = work.join_next() => {}
+            }
+            self.turn_last(accounts, &mut work);
+        };
+        self.turn_last(accounts, &mut work);
+        self.finish(accounts, &mut work).await;
+        result
+    }
+
+    /// Waits for all that is under way. What was delivered has to be written down, or it would be delivered again.
+    async fn finish(self: &Arc<Self>, accounts: &Arc<Accounts>, work: &mut JoinSet<()>) {
+        while work.join_next().await.is_some() {
+            self.turn_last(accounts, work);
         }
     }
 
@@ -256,12 +286,20 @@ impl Relay {
         work: &mut JoinSet<()>,
     ) -> Instant {
         let mut queue = self.queue();
+        let mut loads = Vec::new();
         while let Some(event) = queue.poll(self.unix_now()) {
             let (this, accounts) = (Arc::clone(self), Arc::clone(accounts));
             match event {
                 Event::Commit(commit) => {
                     let task = async move { this.carry_out(&accounts, commit).await };
                     work.spawn(task.in_current_span());
+                }
+                Event::Load(load) => {
+                    loads.push(load);
+                    if loads.len() == LOADS {
+                        let loads = std::mem::take(&mut loads);
+                        work.spawn(async move { this.fetch(loads).await }.in_current_span());
+                    }
                 }
                 Event::Resolve(domain) => {
                     let mut stopping = stopping.clone();
@@ -282,21 +320,27 @@ impl Relay {
                 _ => {}
             }
         }
+        if !loads.is_empty() {
+            let this = Arc::clone(self);
+            work.spawn(async move { this.fetch(loads).await }.in_current_span());
+        }
         let wait = queue.poll_timeout().map_or(IDLE, |due| due.saturating_sub(self.unix_now()));
         Instant::now() + wait.min(IDLE)
     }
 
     /// At the end: only what has to become durable.
-    fn turn_commits(self: &Arc<Self>, accounts: &Arc<Accounts>, work: &mut JoinSet<()>) {
+    fn turn_last(self: &Arc<Self>, accounts: &Arc<Accounts>, work: &mut JoinSet<()>) {
         let mut queue = self.queue();
-        while let Some(event) = queue.poll(self.unix_now()) {
+        while let Some(event) = queue.poll_last(self.unix_now()) {
+            let (this, accounts) = (Arc::clone(self), Arc::clone(accounts));
             match event {
                 Event::Commit(commit) => {
-                    let (this, accounts) = (Arc::clone(self), Arc::clone(accounts));
                     work.spawn(async move { this.carry_out(&accounts, commit).await }.in_current_span());
                 }
+                Event::Load(load) => {
+                    work.spawn(async move { this.fetch(vec![load]).await }.in_current_span());
+                }
                 Event::Fact(fact) => self.say(&fact),
-                // Attempts that are not begun are due again at the next start.
                 _ => {}
             }
         }
@@ -452,6 +496,9 @@ impl Relay {
                 debug!(queue_id = %message, to = %recipient, "delivered");
             }
             Fact::Finished { message, .. } => info!(queue_id = %message, "finished"),
+            Fact::Unreadable { message, error } => {
+                error!(queue_id = %message, %error, "a record of the queue cannot be read");
+            }
             other => info!(fact = ?other, "queue"),
         }
     }
@@ -462,6 +509,10 @@ impl Relay {
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reading(&self) -> MutexGuard<'_, Reading> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -598,5 +649,9 @@ const IDLE: Duration = Duration::from_secs(3_600);
 /// How long the address of a host that the configuration names is remembered.
 const FIXED: Duration = Duration::from_secs(300);
 const REMEMBERED: usize = 10_000;
+/// The most recipients in the queue. Each message is an entry of 64 octets at most, and about 100 in the store.
+const RECIPIENTS: usize = 4_000_000;
+/// Messages that are read together.
+const LOADS: usize = 100;
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1_800);

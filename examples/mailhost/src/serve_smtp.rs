@@ -10,6 +10,7 @@ use mailstore::mailbox::MailboxId;
 use mailstore::message::{NamedFlags, UnixTime};
 use mailstore::{Commit, Failure, Intent};
 use relay_queue::Address;
+use relay_queue::error::Refusal;
 use smtp_codec::extension::Mechanism;
 use smtp_codec::reply::Enhanced;
 use smtp_codec::server::{Auth, AuthResponse, Mail, Rcpt, Reason};
@@ -373,8 +374,12 @@ impl<'h> Policy<'h> {
         let envelope = relay_queue::Envelope::new(from, body).size(size);
         let envelope = draft.remote.iter().cloned().fold(envelope, relay_queue::Envelope::to);
         let accepted = self.host.relay.accept(envelope, body).map_err(|refusal| {
-            warn!(id = draft.id, %refusal, "the queue takes nothing more");
-            Reply::STORAGE_FULL
+            warn!(id = draft.id, %refusal, "the queue does not take it");
+            match refusal {
+                // Soon it does.
+                Refusal::Restoring => Reply::LOCAL_ERROR,
+                _ => Reply::STORAGE_FULL,
+            }
         })?;
         info!(id = draft.id, queue_id = %accepted.message, recipients = draft.remote.len(), "queued");
         Ok(Some(accepted))

@@ -13,7 +13,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use mailstore::commit::{Actor, Receipt};
 use mailstore::error::{Dead, Refusal};
-use mailstore::mailbox::{AccountId, Located, MailboxId, MailboxStatus, Pin, Quota, Records, View};
+use mailstore::mailbox::{
+    AccountId, Located, MailboxId, MailboxStatus, Pin, Quota, Records, TableStatus, View,
+};
 use mailstore::message::{Body, Message, Piece, Stretch};
 use mailstore::mime::{MAX_STORED, Scanner, Structure};
 use mailstore::store::{Counters, Ticket};
@@ -85,12 +87,20 @@ pub struct Held {
     store: Store,
 }
 
-/// Records of a table, and the first key behind them. A value that is damaged is an error.
-struct Page {
+/// Records of a table, and the first key behind them. A value that is damaged is an error of the kind
+/// [`io::ErrorKind::InvalidData`].
+#[derive(Debug)]
+pub struct Page {
     /// Keys and values, by rising key.
-    records: Vec<(Bytes, io::Result<Bytes>)>,
+    pub records: Vec<(Bytes, io::Result<Bytes>)>,
     /// Where the next page begins; `None` if this is the last one.
-    next: Option<Bytes>,
+    pub next: Option<Bytes>,
+}
+
+/// Keeps what is being read in its place.
+struct Pinned {
+    pins: Vec<Pin>,
+    store: Store,
 }
 
 /// How a store is opened.
@@ -148,6 +158,8 @@ enum Request {
     Quota(AccountId, oneshot::Sender<Option<Quota>>),
     Held(u16, Bytes, oneshot::Sender<Option<Located>>),
     Records(u16, Bytes, usize, oneshot::Sender<Records>),
+    Values(u16, Vec<Bytes>, oneshot::Sender<Vec<Option<Located>>>),
+    Table(u16, oneshot::Sender<TableStatus>),
     BeginBody(oneshot::Sender<Option<Upload>>),
     Discard(Upload),
     DiscardBody(Body),
@@ -255,19 +267,42 @@ impl Store {
     }
 
     /// So many records of a table, from a key on.
-    async fn records(&self, table: u16, from: Bytes, limit: usize) -> io::Result<Page> {
+    pub async fn records(&self, table: u16, from: Bytes, limit: usize) -> io::Result<Page> {
         let records = self.ask(|reply| Request::Records(table, from, limit, reply)).await;
-        let records = records.ok_or_else(|| io::Error::other("the store has ended"))?;
+        let records = records.ok_or_else(ended)?;
         let next = records.next.clone();
-        let pieces = |stretch: &Stretch| stretch.locate(0..stretch.size()).collect::<Vec<_>>();
-        let counted: Vec<_> =
-            records.records.iter().map(|(key, stretch)| (key.clone(), pieces(stretch))).collect();
-        let wanted = counted.iter().flat_map(|(_, pieces)| pieces).copied().collect();
+        let (keys, stretches): (Vec<_>, Vec<_>) =
+            records.records.iter().map(|(key, stretch)| (key.clone(), pieces(stretch))).unzip();
+        let _pinned = Pinned { pins: vec![records.into()], store: self.clone() };
+        let values = self.read_all(stretches).await;
+        Ok(Page { records: keys.into_iter().zip(values).collect(), next })
+    }
+
+    /// The values of records, in the order of their keys; `None` for one that is not there. A value that is damaged is an
+    /// error of the kind [`io::ErrorKind::InvalidData`].
+    pub async fn values(&self, table: u16, keys: Vec<Bytes>) -> io::Result<Vec<Option<io::Result<Bytes>>>> {
+        let located = self.ask(|reply| Request::Values(table, keys, reply)).await.ok_or_else(ended)?;
+        let there: Vec<_> = located.iter().map(Option::is_some).collect();
+        let stretches = located.iter().flatten().map(|located| pieces(&located.stretch)).collect();
+        let pins = located.into_iter().flatten().map(Pin::from).collect();
+        let _pinned = Pinned { pins, store: self.clone() };
+        let mut values = self.read_all(stretches).await.into_iter();
+        Ok(there
+            .into_iter()
+            .map(|there| there.then(|| values.next().unwrap_or_else(|| Err(ended()))))
+            .collect())
+    }
+
+    /// How much there is in a table.
+    pub async fn table_status(&self, table: u16) -> TableStatus {
+        self.ask(|reply| Request::Table(table, reply)).await.unwrap_or_default()
+    }
+
+    /// Reads what consists of these pieces, all of it at once.
+    async fn read_all(&self, stretches: Vec<Vec<Piece>>) -> Vec<io::Result<Bytes>> {
+        let wanted = stretches.iter().flatten().copied().collect();
         let mut read = self.0.disk.read(wanted).await.into_iter();
-        let value = |(key, pieces): (Bytes, Vec<Piece>)| (key, joined(read.by_ref().take(pieces.len())));
-        let found = counted.into_iter().map(value).collect();
-        let _ = self.0.requests.send(Request::Release(records.into()));
-        Ok(Page { records: found, next })
+        stretches.iter().map(|pieces| joined(read.by_ref().take(pieces.len()))).collect()
     }
 
     /// All records of a table, but for those that are damaged, which are logged. A disk that does not give them is an error:
@@ -427,6 +462,14 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if let Some(pin) = self.pin.take() {
+            let _ = self.store.0.requests.send(Request::Release(pin));
+        }
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        for pin in self.pins.drain(..) {
             let _ = self.store.0.requests.send(Request::Release(pin));
         }
     }
@@ -760,6 +803,15 @@ impl Writer {
                     self.store.release(records);
                 }
             }
+            Request::Values(table, keys, reply) => {
+                let located = keys.iter().map(|key| self.store.record(table, key)).collect();
+                if let Err(located) = reply.send(located) {
+                    located.into_iter().flatten().for_each(|located| self.store.release(located));
+                }
+            }
+            Request::Table(table, reply) => {
+                let _ = reply.send(self.store.table(table));
+            }
             Request::BeginBody(reply) => {
                 if let Err(Some(upload)) = reply.send(self.store.begin_body()) {
                     self.store.discard(upload);
@@ -790,6 +842,14 @@ impl Writer {
             let _ = reply.send(result);
         }
     }
+}
+
+fn pieces(stretch: &Stretch) -> Vec<Piece> {
+    stretch.locate(0..stretch.size()).collect()
+}
+
+fn ended() -> io::Error {
+    io::Error::other("the store has ended")
 }
 
 /// All pieces are taken, also behind one that failed: what follows belongs to others.

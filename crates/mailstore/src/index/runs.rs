@@ -87,6 +87,10 @@ impl<K: Clone + Ord, V: Clone> Runs<K, V> {
         self.runs.iter().flat_map(|run| run.iter().map(|(key, value)| (key, value)))
     }
 
+    pub(crate) fn last(&self) -> Option<&K> {
+        self.runs.last().and_then(|run| run.last()).map(|(key, _)| key)
+    }
+
     /// The entries at `from` or behind it.
     pub(crate) fn from<'a>(&'a self, from: &K) -> impl Iterator<Item = (&'a K, &'a V)> + use<'a, K, V> {
         let (run, at) = self.find(from);
@@ -150,6 +154,7 @@ mod tests {
                 assert!(runs.iter().eq(model.iter()));
                 assert!(runs.from(&key).eq(model.range(key..)));
                 assert_eq!(runs.len(), model.len());
+                assert_eq!(runs.last(), model.keys().next_back());
             }
             assert_eq!(runs.get(&key), model.get(&key));
         }

@@ -1,6 +1,8 @@
 //! The header fields that ENVELOPE and BODYSTRUCTURE are made of: which they are, how they are kept, how they are read.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::slice;
 
 /// A field that is kept. The numbers stand on disk.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -201,12 +203,61 @@ pub(crate) fn word(value: &[u8]) -> (Cow<'_, [u8]>, Parameters<'_>) {
 
 /// The parameters of a field, each its name and what it says, without quotes.
 ///
-/// Deviates from [RFC 9051 §7.5.2](https://www.rfc-editor.org/rfc/rfc9051#section-7.5.2), which would have the parts and charsets
-/// of [RFC 2231](https://www.rfc-editor.org/rfc/rfc2231) put together: they are left as they stand (`title*0*`), as IMAP4rev1
-/// has them and as clients expect. [`Part::parameter`](super::Part::parameter) puts them together.
+/// The parts and charsets of [RFC 2231](https://www.rfc-editor.org/rfc/rfc2231) are left as they stand: `title*0*`.
+/// [`Self::joined`] puts the parts together, [`Part::parameter`](super::Part::parameter) decodes the charset, too.
 #[derive(Clone, Debug)]
 pub struct Parameters<'a> {
     cursor: Cursor<'a>,
+}
+
+impl<'a> Parameters<'a> {
+    /// The same with one parameter for each that comes in parts, as BODYSTRUCTURE should have it
+    /// ([RFC 2231 §6](https://www.rfc-editor.org/rfc/rfc2231#section-6)). Parts count in the order in which they stand; what
+    /// belongs to no other is left.
+    ///
+    /// Deviates from [RFC 9051 §7.5.2](https://www.rfc-editor.org/rfc/rfc9051#section-7.5.2), which would have `title*` in
+    /// UTF-8: it keeps its charset and its octets in hexadecimal, as clients of IMAP4rev1 take it and Dovecot gives it.
+    ///
+    /// Takes memory for what it gives, which is no more than the field is long, and as much again.
+    pub fn joined(self) -> impl Iterator<Item = (Cow<'a, [u8]>, Cow<'a, [u8]>)> {
+        let mut all = Vec::<(Cow<'a, [u8]>, Cow<'a, [u8]>)>::new();
+        // By name: where it is, and the number that it goes on with.
+        let mut open = BTreeMap::<Vec<u8>, (usize, u32)>::new();
+        for (name, value) in self {
+            let Some((base, number, extended)) = part(name) else {
+                all.push((Cow::Borrowed(name), value));
+                continue;
+            };
+            let key = base.to_ascii_lowercase();
+            match open.get_mut(&key) {
+                Some((at, next)) if number == next.to_string().as_bytes() => {
+                    let (name, joined) = &mut all[*at];
+                    let joined = joined.to_mut();
+                    if name.ends_with(b"*") && !extended {
+                        // RFC 2231 §4.1: not encoded, among others that are.
+                        for octet in value.iter() {
+                            joined.extend_from_slice(if *octet == b'%' {
+                                b"%25"
+                            } else {
+                                slice::from_ref(octet)
+                            });
+                        }
+                    } else {
+                        joined.extend_from_slice(&value);
+                    }
+                    *next += 1;
+                }
+                None if number == b"0" => {
+                    open.insert(key, (all.len(), 1));
+                    let name = &name[..base.len()];
+                    let name = if extended { Cow::Owned([name, b"*"].concat()) } else { Cow::Borrowed(name) };
+                    all.push((name, value));
+                }
+                _ => all.push((Cow::Borrowed(name), value)),
+            }
+        }
+        all.into_iter()
+    }
 }
 
 impl Parameters<'_> {
@@ -301,6 +352,15 @@ pub(crate) fn parameter<'a>(parameters: Parameters<'a>, wanted: &[u8]) -> Option
     joined.map(Cow::Owned)
 }
 
+/// RFC 2231 §3: the name of a parameter that comes in parts, the number of this part, and whether it is encoded.
+fn part(name: &[u8]) -> Option<(&[u8], &[u8], bool)> {
+    let (name, extended) = name.strip_suffix(b"*").map_or((name, false), |name| (name, true));
+    let star = memchr::memchr(b'*', name)?;
+    let (base, number) = (&name[..star], &name[star + 1..]);
+    (!base.is_empty() && !number.is_empty() && number.iter().all(u8::is_ascii_digit))
+        .then_some((base, number, extended))
+}
+
 /// RFC 2231 §7: `%` and two hexadecimal digits.
 fn percent(mut value: &[u8], out: &mut Vec<u8>) {
     while let [octet, rest @ ..] = value {
@@ -355,6 +415,29 @@ mod tests {
         for none in ["", "text", "text/", "/plain", "text plain/x", "(text/plain"] {
             assert!(media(none.as_bytes()).is_none(), "{none}");
         }
+    }
+
+    #[test]
+    fn parameters_in_parts_are_joined() {
+        let joined = |value: &str| -> Vec<(String, String)> {
+            let (_, _, parameters) = media(value.as_bytes()).expect("a type");
+            let text = |octets: Cow<'_, [u8]>| String::from_utf8(octets.into_owned()).expect("text");
+            parameters.joined().map(|(name, value)| (text(name), text(value))).collect()
+        };
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        // RFC 2231 §4.1
+        let value =
+            "a/b; Title*0*=us-ascii'en'This%20is; x=1; TITLE*1*=%2A%20; title*2=\"100% it\"; title*4=no";
+        let whole = pair("Title*", "us-ascii'en'This%20is%2A%20100%25 it");
+        assert_eq!(joined(value), [whole, pair("x", "1"), pair("title*4", "no")]);
+        // RFC 2231 §3
+        let value = "a/b; URL*0=\"ftp://\"; URL*1=\"cs.utk.edu\"";
+        assert_eq!(joined(value), [pair("URL", "ftp://cs.utk.edu")]);
+        // What does not begin is left, and so is what begins again.
+        let value = "a/b; n*1=x; n*0=y; n*0=z; *0=w; n*=c''v; n*1a=u";
+        let left = [pair("n*1", "x"), pair("n", "y"), pair("n*0", "z"), pair("*0", "w"), pair("n*", "c''v")];
+        assert_eq!(joined(value)[..5], left);
+        assert_eq!(joined(value)[5..], [pair("n*1a", "u")]);
     }
 
     #[test]

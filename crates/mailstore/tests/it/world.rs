@@ -647,6 +647,14 @@ impl World {
             if self.table(table)? != expected {
                 return Err(format!("table {table} differs"));
             }
+            let holds: Vec<_> =
+                state.holds.keys().filter(|(of, _)| *of == table).map(|(_, key)| key).collect();
+            let status = self.store.table(table);
+            if (status.records, status.holds, status.last_hold.as_ref())
+                != (expected.len(), holds.len(), holds.last().copied())
+            {
+                return Err(format!("table {table} is counted as {status:?}"));
+            }
             for (key, value) in &expected {
                 let located = self.store.record(table, key).ok_or("no value")?;
                 let octets = read(&self.disk, &located.stretch);

@@ -35,6 +35,8 @@ pub enum Which<'a> {
     Recipient(MessageId, &'a Address),
     /// Those of a domain, or those that are routed to a site.
     Destination(&'a str),
+    /// Those of a message that go to a destination.
+    DestinationOf(MessageId, &'a str),
 }
 
 /// What a recipient is at, and why.
@@ -116,6 +118,21 @@ impl Queue {
         self.messages.get(&id).map(|message| View { queue: self, id, message })
     }
 
+    /// Whether a message may have recipients that go to a destination: of many outside the window it is known that they
+    /// have none, and they need not be loaded.
+    pub fn may_go_to(&self, id: MessageId, destination: &str) -> bool {
+        // Of several, those that are held may go anywhere.
+        let entry = self.window.parked.get(id).filter(|entry| entry.recipients == 1);
+        let Some(name) = entry.and_then(|entry| self.window.names.get(&entry.domain)) else {
+            return true;
+        };
+        let site = match &self.domains[name].routing {
+            Routing::Site { site, .. } => Some(&**site),
+            _ => None,
+        };
+        &**name == destination || site == Some(destination)
+    }
+
     /// Carries out an order, and tells for how many recipients. What it changes comes as commits from [`Self::poll`].
     ///
     /// What is under way cannot be called back: for it, the order is carried out when the attempt has failed. If a crash
@@ -126,7 +143,7 @@ impl Queue {
     pub fn handle_order(&mut self, now: Duration, which: Which<'_>, order: Order) -> usize {
         self.observe(now);
         let ids = match which {
-            Which::Message(id) | Which::Recipient(id, _) => vec![id],
+            Which::Message(id) | Which::Recipient(id, _) | Which::DestinationOf(id, _) => vec![id],
             Which::All | Which::Destination(_) => self.messages.keys().copied().collect(),
         };
         let mut count = 0;
@@ -142,7 +159,9 @@ impl Queue {
                 let chosen = match which {
                     Which::All | Which::Message(_) => true,
                     Which::Recipient(_, address) => slot.address == *address,
-                    Which::Destination(name) => &*slot.domain == name || self.site_of(slot) == Some(name),
+                    Which::Destination(name) | Which::DestinationOf(_, name) => {
+                        &*slot.domain == name || self.site_of(slot) == Some(name)
+                    }
                 };
                 if chosen && self.order(id, at, order) {
                     touched = true;

@@ -41,7 +41,8 @@ impl Queue {
     /// [`Self::handle_restored`] says that there are no more.
     ///
     /// By rising keys, one message is pieced together at a time. No message is taken and nothing is done before the first
-    /// record is there, which tells the identifiers that may be given out.
+    /// record is there, which tells the identifiers that may be given out. Records of messages that are accepted meanwhile
+    /// are passed over.
     pub fn restoring(config: Config, seed: u64, now: Duration) -> Self {
         let mut queue = Self::new(config, seed);
         queue.observe(now);
@@ -75,6 +76,11 @@ impl Queue {
         damage
     }
 
+    /// Whether there are records to come: what has not been read is neither tried nor seen.
+    pub const fn is_restoring(&self) -> bool {
+        self.restoring.is_some()
+    }
+
     /// Whether identifiers may be given out.
     pub(super) fn is_numbered(&self) -> bool {
         self.restoring.as_ref().is_none_or(|restoring| restoring.numbered)
@@ -94,6 +100,7 @@ impl Queue {
                 restoring.numbered = true;
                 return Ok(());
             }
+            Key::Message(id) | Key::Part(id, _) if restoring.has_given(id, self) => return Ok(()),
             Key::Message(id) => {
                 let id = restoring.see(id, self)?;
                 restoring.heads.insert(id, decode_head(value)?);
@@ -188,10 +195,15 @@ pub(super) struct Restoring {
 }
 
 impl Restoring {
+    /// Whether this life has accepted the message. It is known already, and perhaps gone again.
+    fn has_given(&self, id: MessageId, queue: &Queue) -> bool {
+        self.given.is_some_and(|first| (first..queue.next_id).contains(&id.0))
+    }
+
     fn see(&mut self, id: MessageId, queue: &Queue) -> Result<MessageId, RecordError> {
         self.highest = self.highest.max(id.0);
         let known = queue.messages.contains_key(&id) || queue.window.parked.get(id).is_some();
-        // What this life has accepted is known already, and perhaps gone again.
+        // Identifiers that the first record did not allow for are among those that may be given out now.
         if id.0 > MOST || known || self.given.is_some_and(|first| id.0 >= first) {
             return Err(RecordError::Orphan);
         }

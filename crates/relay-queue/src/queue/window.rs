@@ -274,6 +274,14 @@ impl Queue {
         Some(self.ask_for(id))
     }
 
+    /// A message outside the window of which something is known that is in no record yet.
+    pub(super) fn next_late(&mut self) -> Option<Load> {
+        let waits =
+            |id: &MessageId| self.window.parked.get(*id).is_some_and(|entry| entry.at == Place::Urgent);
+        let id = self.window.late.keys().copied().find(waits)?;
+        Some(self.ask_for(id))
+    }
+
     fn ask_for(&mut self, id: MessageId) -> Load {
         let entry = *self.window.parked.get(id).expect("the caller has seen it");
         match (entry.at, self.window.names.get(&entry.domain).cloned()) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use relay_queue::error::{RecordError, Refusal};
 use relay_queue::queue::{Order, Which};
-use relay_queue::{BodyHandle, Envelope, Event, Fact, Limits, Queue, Route};
+use relay_queue::{Answer, BodyHandle, Ending, Envelope, Event, Fact, Limits, Outcome, Queue, Route};
 
 use crate::world::{HOUR, Manner, SEED, START, Seen, World, address, at, config, envelope};
 
@@ -156,6 +156,38 @@ fn what_is_delivered_behind_its_lease_counts_outside_the_window_too() {
 }
 
 #[test]
+fn a_host_that_stops_writes_down_what_came_behind_its_lease_and_begins_nothing() {
+    let mut world = World::new(narrow(1), |_, _, _| Manner::Takes);
+    world.latency = 3 * HOUR;
+    fill(&mut world, "x@b.test", 1);
+    world.run(START + 2 * HOUR + 5);
+    fill(&mut world, "x@c.test", 6);
+    world.run(START + 3 * HOUR - 1);
+    let (_, mut attempt) = world.running.pop_first().expect("it is late");
+    let id = attempt.delivery().expect("there is one").message;
+    assert!(world.queue.show(id).is_none(), "it is in the window");
+    attempt.settle(0, Outcome::Delivered(Answer::reply(250, None, "ok")));
+    world.queue.handle_outcome(at(world.now), attempt, Ending::Closed);
+    let mut removed = Vec::new();
+    while let Some(event) = world.queue.poll_last(at(world.now)) {
+        match event {
+            Event::Load(load) => {
+                assert_eq!(load.message(), id);
+                let values: Vec<_> = load.keys().iter().map(|key| world.disk.get(key).cloned()).collect();
+                world.queue.handle_loaded(at(world.now), load, values);
+            }
+            Event::Commit(commit) => {
+                removed.push(commit.message);
+                world.queue.handle_durable(commit.id);
+            }
+            Event::Fact(_) => {}
+            event => panic!("{event:?} is begun"),
+        }
+    }
+    assert_eq!(removed, [id]);
+}
+
+#[test]
 fn an_order_reaches_a_message_outside_the_window_when_it_is_loaded() {
     let mut world = World::new(narrow(1), |_, _, _| Manner::Defers);
     fill(&mut world, "x@b.test", 20);
@@ -173,6 +205,39 @@ fn an_order_reaches_a_message_outside_the_window_when_it_is_loaded() {
 }
 
 #[test]
+fn an_order_for_a_destination_finds_what_goes_there_outside_the_window() {
+    let mut world = World::new(narrow(1), |_, _, _| Manner::Defers);
+    let held = world.send("alice@a.test", &["x@b.test", "y@c.test"]);
+    world.run(START + 1);
+    let recipient = address("y@c.test");
+    assert_eq!(world.queue.handle_order(at(START + 1), Which::Recipient(held, &recipient), Order::Hold), 1);
+    for to in ["x@b.test", "x@c.test"] {
+        fill(&mut world, to, 5);
+    }
+    world.run(START + 2);
+    assert!(world.queue.parked() >= 10);
+    let drop_all = |world: &mut World, destination: &str| {
+        let ids: Vec<_> = world.queue.ids(None).collect();
+        let ids: Vec<_> = ids.into_iter().filter(|id| world.queue.may_go_to(*id, destination)).collect();
+        let mut count = 0;
+        for id in &ids {
+            world.fetch(|it| it == *id);
+            let which = Which::DestinationOf(*id, destination);
+            count += world.queue.handle_order(at(START + 2), which, Order::Drop);
+            world.settle();
+        }
+        (ids.len(), count)
+    };
+    // What has several recipients is looked at.
+    let (looked, dropped) = drop_all(&mut world, "c.test");
+    assert!(looked <= 7 && dropped == 6, "{dropped} of {looked}");
+    // By the name of its site.
+    let (_, dropped) = drop_all(&mut world, "mx.b.test");
+    assert_eq!(dropped, 6);
+    assert!(world.queue.is_empty());
+}
+
+#[test]
 fn a_queue_works_while_its_records_are_still_read() {
     let mut world = World::new(narrow(4), |_, _, _| Manner::Takes);
     world.routes = Box::new(|_, _| None);
@@ -185,19 +250,29 @@ fn a_queue_works_while_its_records_are_still_read() {
     assert_eq!(early.err(), Some(Refusal::Restoring));
     world.routes = Box::new(|domain, now| Some(Route::Site { site: domain.to_owned(), until: at(now + 60) }));
     let mut ids: BTreeSet<_> = world.accepted.iter().map(|(id, _)| *id).collect();
-    for (number, (key, value)) in old.iter().enumerate() {
-        world.queue.handle_record(key, value);
-        if number % 7 == 0 {
-            let id = world.accept(Envelope::new(None, BodyHandle(2)).to(address("x@c.test")), &["x@c.test"]);
-            assert!(ids.insert(id.expect("stored")), "an identifier is given out again");
+    // As a host reads them: a few at a time, and what was accepted meanwhile is among them.
+    let (mut from, mut number) = (bytes::Bytes::new(), 0);
+    loop {
+        let page: Vec<_> =
+            world.disk.range(from.clone()..).take(5).map(|(k, v)| (k.clone(), v.clone())).collect();
+        for (key, value) in &page {
+            world.queue.handle_record(key, value);
+            number += 1;
+            if number % 7 == 0 && number < 2 * old.len() {
+                let id =
+                    world.accept(Envelope::new(None, BodyHandle(2)).to(address("x@c.test")), &["x@c.test"]);
+                assert!(ids.insert(id.expect("stored")), "an identifier is given out again");
+            }
         }
         world.run(world.now + 1);
+        assert!(world.queue.is_restoring());
+        match page.last() {
+            Some((last, _)) => from = [last, &b"\0"[..]].concat().into(),
+            None => break,
+        }
     }
-    // What was accepted meanwhile may be among what is read.
-    for (key, value) in world.disk.clone() {
-        world.queue.handle_record(&key, &value);
-    }
-    assert!(world.queue.handle_restored().iter().all(|damage| damage.error == RecordError::Orphan));
+    assert_eq!(world.queue.handle_restored(), []);
+    assert!(!world.queue.is_restoring());
     world.run(world.now + HOUR);
     assert!(world.queue.is_empty());
     assert!(world.delivered.len() == ids.len() && world.delivered.values().all(|count| *count == 1));

@@ -98,10 +98,11 @@ impl Secrets {
         [Hash::Sha256, Hash::Sha1].into_iter().map(derive).collect()
     }
 
-    /// Takes the texts of a hash and of keys. Keys that cannot be read are left out: the next login that sends the
-    /// password makes new ones.
+    /// Takes the texts of a hash and of keys. Keys that cannot be read, or were derived with another number of
+    /// iterations, are left out: the next login that sends the password makes new ones.
     pub fn parse(hash: &str, scram: &[String]) -> Result<Self, HashError> {
-        let scram = scram.iter().filter_map(|text| Verifier::parse(text).ok()).collect();
+        let keys = scram.iter().filter_map(|text| Verifier::parse(text).ok());
+        let scram = keys.filter(|keys| keys.iterations() == ITERATIONS.get()).collect();
         Ok(Self { hash: PasswordHash::parse(hash)?, scram })
     }
 
@@ -189,8 +190,9 @@ const PARAMS: Params = match Params::new(19_456, 2, 1, None) {
 };
 
 /// How often SCRAM hashes a password. The client does it at each login: some hundredths of a second on a desk, some tenths
-/// on a phone. It is one number for all, so that names that do not exist look like those that do.
-pub(super) const ITERATIONS: Iterations = match Iterations::new(100_000) {
+/// on a phone. It is one number for all, so that names that do not exist look like those that do. Cyrus SASL, which is
+/// in mbsync and others, ends the exchange if it is greater than this.
+pub(super) const ITERATIONS: Iterations = match Iterations::new(65_536) {
     Ok(iterations) => iterations,
     Err(_) => panic!("the number is in range"),
 };
@@ -238,6 +240,10 @@ mod tests {
         assert_eq!(parsed(secrets.hash.as_str(), &texts), Ok(2));
         assert_eq!(parsed(secrets.hash.as_str(), &[texts[0].clone(), "damaged".to_owned()]), Ok(1));
         assert_eq!(parsed("damaged", &texts), Err(HashError::Damaged));
+        // Another number of iterations would tell those who have an account from those who have none.
+        let password = sasl_codec::Password::new("geheim".to_owned()).unwrap();
+        let old = Verifier::derive(Hash::Sha256, &password, [7; 16], Iterations::LEAST).encode();
+        assert_eq!(parsed(secrets.hash.as_str(), &[texts[0].clone(), old]), Ok(1));
     }
 
     #[test]

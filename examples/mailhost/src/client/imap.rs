@@ -34,7 +34,12 @@ impl Imap {
         this.until(|event| matches!(event, Event::Ready).then_some(Ok(()))).await?;
         if !server.implicit_tls {
             this.session.starttls(&mut this.out).map_err(unsent)?;
-            this.until(|event| matches!(event, Event::Ready).then_some(Ok(()))).await?;
+            // A server that says no is not logged in to.
+            this.until(|event| match event {
+                Event::Ready => Some(Ok(())),
+                event => done(&event)?.err().map(Err),
+            })
+            .await?;
         }
         let bad = |_| ClientError::Refused("nothing: name or password cannot be sent over IMAP".to_owned());
         let user = IString::try_from(login.name.as_str()).map_err(bad)?;

@@ -14,7 +14,7 @@ const KEYS: [(&str, &[&str]); 8] = [
         "relay",
         &["networks", "port", "allow_private_addresses", "smarthost", "user", "password_file", "routes"],
     ),
-    ("queue", &["retry", "expire", "warn"]),
+    ("queue", &["retry", "expire", "warn", "resident_messages", "resident_size"]),
     (
         "limits",
         &[

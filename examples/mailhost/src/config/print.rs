@@ -76,6 +76,8 @@ fn write(config: &Config, out: &mut String) -> std::fmt::Result {
     let retry: Vec<String> = queue.retry.iter().map(|time| seconds(*time)).collect();
     writeln!(out, "\n[queue]\nretry = [{}]", retry.join(", "))?;
     writeln!(out, "expire = {}\nwarn = {}", seconds(queue.expire), seconds(queue.warn.unwrap_or_default()))?;
+    writeln!(out, "resident_messages = {}", queue.resident_messages)?;
+    writeln!(out, "resident_size = {}", queue.resident_size)?;
 
     let limits = &config.limits;
     writeln!(out, "\n[limits]\nmessage_size = {}", limits.message_size)?;

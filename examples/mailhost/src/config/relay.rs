@@ -33,6 +33,11 @@ pub struct Queue {
     pub expire: Duration,
     /// When its sender is told that it waits. Default 4 hours; `None` for never.
     pub warn: Option<Duration>,
+    /// How many messages that wait are in memory with all their recipients; of each other one there is a small entry. Default
+    /// 20,000. It should be more than the 200 that may be under way at a time.
+    pub resident_messages: usize,
+    /// How many octets these may have. Default 32 MiB.
+    pub resident_size: u64,
 }
 
 /// A network, as an address and how many of its bits count.
@@ -104,6 +109,8 @@ impl Default for Queue {
             // Deviates from RFC 5321 §4.5.4.1, which advises four to five days: people want to know sooner.
             expire: minutes(30 * 60),
             warn: Some(minutes(4 * 60)),
+            resident_messages: 20_000,
+            resident_size: 32 << 20,
         }
     }
 }
@@ -191,6 +198,12 @@ pub(super) fn queue(top: &Table<'_>) -> Result<Queue, ConfigError> {
     if let Some(entry) = section.get("warn") {
         let warn = value::long_duration(&entry)?;
         queue.warn = (!warn.is_zero()).then_some(warn);
+    }
+    if let Some(entry) = section.get("resident_messages") {
+        queue.resident_messages = value::number(&entry, 1, 100_000_000)? as usize;
+    }
+    if let Some(entry) = section.get("resident_size") {
+        queue.resident_size = value::size(&entry)?.max(1);
     }
     Ok(queue)
 }
@@ -313,7 +326,8 @@ mod tests {
              networks = [\"10.0.0.0/8\", \"2001:db8::/32\", \"192.0.2.7\"]\nport = 2525\n\
              allow_private_addresses = true\nsmarthost = \"Smtp.Out.test\"\nuser = \"anna\"\npassword_file = \"/p\"\n\
              [relay.routes]\n\"Inner.test\" = \"[::1]:2526\"\n\"other.test\" = \"192.0.2.9\"\n\"last.test\" = \"mx.last.test:26\"\n\
-             [queue]\nretry = [\"2m\", \"1h\"]\nexpire = \"72h\"\nwarn = \"0s\"\n",
+             [queue]\nretry = [\"2m\", \"1h\"]\nexpire = \"72h\"\nwarn = \"0s\"\nresident_messages = 500\n\
+             resident_size = \"2 MiB\"\n",
         );
         let config = config.unwrap_or_else(|error| panic!("{error}"));
         let network = |address: &str, bits| Network { address: address.parse().unwrap(), bits };
@@ -338,6 +352,7 @@ mod tests {
         let minutes = |count: u64| Duration::from_secs(60 * count);
         assert_eq!(config.queue.retry, [minutes(2), minutes(60)]);
         assert_eq!((config.queue.expire, config.queue.warn), (minutes(3 * 24 * 60), None));
+        assert_eq!((config.queue.resident_messages, config.queue.resident_size), (500, 2 << 20));
         assert_eq!(config.dns.len(), 2);
 
         let again = Config::parse(&config.to_toml(), Path::new("elsewhere/other.toml")).unwrap();

@@ -2,18 +2,16 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use relay_queue::queue::{Delivery, Standing, View};
+use relay_queue::queue::Delivery;
 use relay_queue::{Answer, Attempt, Ending, MessageId, Outcome, Status};
 use smtp_codec::client::Envelope;
 use smtp_codec::command::Body as BodyType;
 use smtp_codec::reply::Enhanced;
 use smtp_codec::{Domain, ForwardPath, Mailbox, Reply, ReversePath};
-use tokio::time::timeout;
 use tracing::info;
 
 use super::connection::{Body, Connection, Dial, End, NoConnection, Peer, Security, Transaction};
@@ -100,28 +98,6 @@ impl Means for Relay {
         // What was delivered is written down at once: a host that is killed now would send it again.
         self.wake.notify_one();
         more
-    }
-}
-
-impl Relay {
-    /// Waits until what came of a message is durable.
-    async fn saved(&self, message: MessageId) -> io::Result<()> {
-        let saved = async {
-            loop {
-                let mut again = pin!(self.saved.notified());
-                again.as_mut().enable();
-                let saving = |view: View<'_>| {
-                    view.recipients().any(|recipient| recipient.standing == Standing::Saving)
-                };
-                if !self.queue().show(message).is_some_and(saving) {
-                    return;
-                }
-                again.await;
-            }
-        };
-        timeout(SAVING, saved)
-            .await
-            .map_err(|_| io::Error::other("the disk does not keep what was delivered"))
     }
 }
 
@@ -399,7 +375,7 @@ impl Body for Stored<'_> {
         if slice.is_empty()
             && let Some(before) = self.before.take()
         {
-            self.relay.saved(before).await?;
+            self.relay.saved(&[before]).await?;
         }
         Ok(slice)
     }
@@ -408,8 +384,6 @@ impl Body for Stored<'_> {
 /// RFC 5321 §5.1 wants at least two addresses tried; Postfix stops as well, and also offers a message in no more than two
 /// sessions.
 const ADDRESSES: usize = 20;
-/// How long a disk may take to keep what was delivered, before no more is sent.
-const SAVING: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests;

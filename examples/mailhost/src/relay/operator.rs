@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use relay_queue::queue::{Event, Order, RecipientView, Standing, View, Which};
-use relay_queue::{Address, MessageId};
+use relay_queue::queue::{Order, RecipientView, Standing, View, Which};
+use relay_queue::{Address, MessageId, Queue};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Relay, log_id};
-use crate::accounts::Accounts;
+use super::window::is_there;
+use super::{BODIES, Relay, handle, key, log_id};
 
 /// A message in the queue, for a person to read.
 #[derive(Debug, Deserialize, Serialize)]
@@ -30,8 +30,28 @@ pub struct Shown {
     pub recipients: Vec<Vec<String>>,
 }
 
-/// What an order is for.
-#[derive(Debug, Deserialize, Serialize)]
+/// Some messages of the queue.
+#[derive(Debug)]
+pub struct Page {
+    /// The oldest first.
+    pub messages: Vec<Shown>,
+    /// Behind which message it goes on; `None` if this is the last one.
+    pub next: Option<MessageId>,
+    /// What is to be said if not all that waits has been read yet.
+    pub reading: Option<String>,
+}
+
+/// What an order goes to.
+#[derive(Debug)]
+pub enum Target {
+    /// A message, or one recipient of it.
+    One(MessageId, Option<Address>),
+    /// All, or what goes to a destination; up to a message, which was the last one when the order came.
+    Many(Option<String>, MessageId),
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ordered {
     /// Try now.
@@ -47,20 +67,59 @@ pub enum Ordered {
 }
 
 impl Relay {
-    /// Messages of the queue: all, or one. With `why`, all that is known of each recipient.
-    pub fn show(&self, message: Option<&str>, why: bool) -> Result<Vec<Shown>, String> {
+    /// Messages of the queue, from behind one on. With `why`, all that is known of each recipient.
+    pub async fn page(&self, after: Option<MessageId>, why: bool) -> Page {
+        let ids: Vec<_> = self.queue().ids(after).take(STEP).collect();
+        let mut shown = self.each(&ids, |queue, id| self.shown(queue, id, why)).await;
         let queue = self.queue();
-        match message {
-            None => Ok(queue.list().map(|view| self.shown(view, why)).collect()),
-            Some(text) => {
-                let id = self.find(&queue, text)?;
-                Ok(queue.show(id).map(|view| self.shown(view, why)).into_iter().collect())
+        let of = |id: &MessageId| {
+            let shown = shown.remove(id).flatten();
+            shown.or_else(|| is_there(&queue, *id).then(|| Shown::unreadable(*id)))
+        };
+        let messages = ids.iter().filter_map(of).collect();
+        drop(queue);
+        let next = ids.last().copied().filter(|_| ids.len() == STEP);
+        Page { messages, next, reading: self.still_reading() }
+    }
+
+    /// One message of the queue.
+    pub async fn show(&self, text: &str, why: bool) -> Result<Shown, String> {
+        let id = self.find(text).await?;
+        let shown = self.each(&[id], |queue, id| self.shown(queue, id, why)).await;
+        Ok(shown.into_values().flatten().next().unwrap_or_else(|| Shown::unreadable(id)))
+    }
+
+    /// What an order for a message, a recipient of it, a destination, or all goes to.
+    pub async fn target(&self, what: &str, recipient: Option<&str>) -> Result<Target, String> {
+        let address =
+            recipient.map(|text| Address::new(text).map_err(|_| format!("{text} is not a mail address")));
+        let address = address.transpose()?;
+        let many = |name: Option<&str>| match self.still_reading() {
+            Some(reading) => Err(format!("{reading}; ask again when all of it is known")),
+            // Reports that an order leads to are no part of it.
+            None => {
+                let last = self.queue().ids(None).last().unwrap_or(MessageId(0));
+                Ok(Target::Many(name.map(str::to_owned), last))
             }
+        };
+        if what == "all" {
+            return many(None);
+        }
+        match self.find(what).await {
+            Ok(id) => Ok(Target::One(id, address)),
+            Err(_) if address.is_none() && what.contains('.') => many(Some(what)),
+            Err(error) => Err(error),
         }
     }
 
-    /// Carries out an order for a message, a recipient of it, a destination, or all; tells for how many recipients.
-    pub fn order(&self, what: &str, recipient: Option<&str>, order: &Ordered) -> Result<usize, String> {
+    /// Carries out an order for some of its messages, from behind one on, and returns when that is durable: for how many
+    /// recipients it was done, and behind which message it goes on.
+    pub async fn order(
+        &self,
+        target: &Target,
+        order: Ordered,
+        after: Option<MessageId>,
+    ) -> Result<(usize, Option<MessageId>), String> {
         let order = match order {
             Ordered::Retry => Order::Retry,
             Ordered::Hold => Order::Hold,
@@ -68,56 +127,77 @@ impl Relay {
             Ordered::Bounce => Order::Bounce,
             Ordered::Drop => Order::Drop,
         };
-        if order == Order::Retry {
+        if order == Order::Retry && after.is_none() {
             // What has changed in DNS meanwhile is what the operator waits for.
             self.dns.flush();
         }
-        let mut queue = self.queue();
-        let address =
-            recipient.map(|text| Address::new(text).map_err(|_| format!("{text} is not a mail address")));
-        let address = address.transpose()?;
-        let id = self.find(&queue, what);
-        let which = match (&id, &address) {
-            _ if what == "all" => Which::All,
-            (Ok(id), Some(address)) => Which::Recipient(*id, address),
-            (Ok(id), None) => Which::Message(*id),
-            (Err(_), None) if what.contains('.') => Which::Destination(what),
-            (Err(error), _) => return Err(error.clone()),
-        };
-        let count = queue.handle_order(self.unix_now(), which, order);
-        drop(queue);
-        self.wake.notify_one();
-        if count == 0 {
-            Err(format!("there is nothing in the queue for {what} that this could be done to"))
-        } else {
-            Ok(count)
-        }
-    }
-
-    /// Makes durable what an order has changed, where no loop does.
-    pub async fn settle(&self, accounts: &Accounts) {
-        loop {
-            let event = self.queue().poll(self.unix_now());
-            match event {
-                Some(Event::Commit(commit)) => self.carry_out(accounts, commit).await,
-                Some(Event::Fact(fact)) => self.say(&fact),
-                Some(_) => {}
-                None => return,
+        let (ids, next) = match target {
+            Target::One(id, _) => (vec![*id], None),
+            Target::Many(_, last) => {
+                let queue = self.queue();
+                let ids: Vec<_> = queue.ids(after).take_while(|id| id <= last).take(STEP).collect();
+                (ids.clone(), ids.last().copied().filter(|_| ids.len() == STEP))
             }
+        };
+        let concerned: Vec<_> = match target {
+            Target::Many(Some(name), _) => {
+                let queue = self.queue();
+                ids.into_iter().filter(|id| queue.may_go_to(*id, name)).collect()
+            }
+            _ => ids,
+        };
+        let which = |id| match target {
+            Target::One(_, Some(address)) => Which::Recipient(id, address),
+            Target::One(_, None) | Target::Many(None, _) => Which::Message(id),
+            Target::Many(Some(name), _) => Which::DestinationOf(id, name),
+        };
+        let now = self.unix_now();
+        let done = self.each(&concerned, |queue, id| queue.handle_order(now, which(id), order)).await;
+        self.wake.notify_one();
+        if let Target::One(id, _) = target
+            && !done.contains_key(id)
+            && is_there(&self.queue(), *id)
+        {
+            return Err(format!("the records of message {id} cannot be read; see `mailhost verify`"));
         }
+        let changed: Vec<_> = done.iter().filter(|(_, count)| **count > 0).map(|(id, _)| *id).collect();
+        self.saved(&changed).await.map_err(|error| error.to_string())?;
+        Ok((done.values().sum(), next))
     }
 
     /// A message by either of its names.
-    fn find(&self, queue: &relay_queue::Queue, text: &str) -> Result<MessageId, String> {
-        let of_queue =
-            u64::from_str_radix(text, 16).ok().map(MessageId).filter(|id| queue.show(*id).is_some());
-        let of_logs = || queue.list().find(|view| log_id(view.body()) == text).map(|view| view.id());
-        of_queue
-            .or_else(of_logs)
-            .ok_or_else(|| format!("there is no message {text} in the queue; see `mailhost queue list`"))
+    async fn find(&self, text: &str) -> Result<MessageId, String> {
+        let id = u64::from_str_radix(text, 16).ok().map(MessageId);
+        if let Some(id) = id.filter(|id| is_there(&self.queue(), *id)) {
+            return Ok(id);
+        }
+        let body = handle(text);
+        let none = || {
+            let reading = self.still_reading().map(|reading| format!("; {reading}")).unwrap_or_default();
+            format!("there is no message {text} in the queue; see `mailhost queue list`{reading}")
+        };
+        // Without the body there is no message, and nothing has to be read to know it.
+        self.store.held(BODIES, key(body)).await.ok_or_else(none)?;
+        let here = self.queue().list().find(|view| view.body() == body).map(|view| view.id());
+        if let Some(id) = here {
+            return Ok(id);
+        }
+        let mut after = None;
+        loop {
+            let ids: Vec<_> = self.queue().ids(after).take(STEP).collect();
+            let bodies = self.each(&ids, |queue, id| queue.show(id).map(|view| view.body())).await;
+            if let Some((id, _)) = bodies.into_iter().find(|(_, found)| *found == Some(body)) {
+                return Ok(id);
+            }
+            after = Some(ids.last().copied().ok_or_else(none)?);
+        }
     }
 
-    fn shown(&self, view: View<'_>, why: bool) -> Shown {
+    fn shown(&self, queue: &Queue, id: MessageId, why: bool) -> Option<Shown> {
+        queue.show(id).map(|view| self.view(view, why))
+    }
+
+    fn view(&self, view: View<'_>, why: bool) -> Shown {
         Shown {
             message: view.id().to_string(),
             id: log_id(view.body()),
@@ -168,8 +248,28 @@ impl Relay {
     }
 }
 
+impl Shown {
+    fn unreadable(id: MessageId) -> Self {
+        let unknown = || "unknown".to_owned();
+        Self {
+            message: id.to_string(),
+            id: unknown(),
+            from: unknown(),
+            size: 0,
+            accepted: unknown(),
+            expires: unknown(),
+            recipients: vec![vec![
+                "its records cannot be read; see the log, and `mailhost verify`".to_owned(),
+            ]],
+        }
+    }
+}
+
 fn when(time: Duration) -> String {
     let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     let at = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     at.format(&Rfc3339).unwrap_or_else(|_| seconds.to_string())
 }
+
+/// Messages that an operator's request has in memory at a time.
+const STEP: usize = 256;

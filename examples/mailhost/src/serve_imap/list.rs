@@ -17,7 +17,7 @@ use mailstore::Actor;
 use mailstore::mailbox::{INBOX, MailboxStatus};
 
 use super::flags;
-use super::mailboxes::values;
+use super::mailboxes::{composed, values};
 use super::selected::flush;
 use super::session::{End, Session};
 use crate::wire::Wire;
@@ -48,8 +48,9 @@ impl Session<'_> {
         let names = self.names().await;
         let returns = list.returns.unwrap_or_default();
         let reference = list.reference.as_str();
-        let patterns: Vec<_> =
-            list.patterns.iter().filter_map(|pattern| interpreted(reference, pattern)).collect();
+        // RFC 9051 §6.3.9: an empty name is like no other here, with a reference in front of it too.
+        let patterns = list.patterns.iter().filter(|pattern| !pattern.as_str().is_empty());
+        let patterns: Vec<_> = patterns.filter_map(|pattern| interpreted(reference, pattern)).collect();
         let select = list.select;
         // RFC 9051 §6.3.9.1: with SUBSCRIBED these are the names of subscriptions, and not those of mailboxes.
         let candidates: BTreeSet<&str> = match (select.subscribed, select.recursive_match) {
@@ -77,7 +78,7 @@ impl Session<'_> {
             let subscribed = select.subscribed || returns.subscribed;
             let Ok(shown) = Mailbox::new(name) else { continue };
             let special = self.has(Extension::SpecialUse);
-            let attributes = names.attributes(name, mailbox, subscribed, special);
+            let attributes = names.attributes(name, mailbox, subscribed, returns.children, special);
             let mut entry = entry(attributes, shown.clone());
             entry.child_subscribed = child && select.subscribed;
             answer.untagged(&Data::List(entry), out);
@@ -141,6 +142,12 @@ impl Session<'_> {
         Ok(End::ok("that is all"))
     }
 
+    /// What a listing says of a mailbox that is there, and of its name alone.
+    pub(super) async fn listed(&self, mailbox: &MailboxStatus) -> Flags<'static> {
+        let special = self.has(Extension::SpecialUse);
+        Flags::new(self.names().await.attributes(&mailbox.name, Some(mailbox), false, false, special))
+    }
+
     async fn names(&self) -> Names {
         let Some(user) = self.user else {
             return Names { there: BTreeMap::new(), subscribed: BTreeSet::new() };
@@ -172,6 +179,7 @@ impl Names {
         name: &str,
         mailbox: Option<&MailboxStatus>,
         subscribed: bool,
+        children: bool,
         special: bool,
     ) -> Vec<Flag<'static>> {
         let mut attributes = Vec::new();
@@ -180,12 +188,14 @@ impl Names {
         }
         let Some(mailbox) = mailbox else {
             attributes.push(Flag::Extension(word("NonExistent")));
+            // Whatever stands above a mailbox is a mailbox.
+            attributes.extend(children.then(|| Flag::Extension(word("HasNoChildren"))));
             return attributes;
         };
         let front = format!("{name}/");
-        let children =
+        let parent =
             self.there.range(front.clone()..).next().is_some_and(|(name, _)| name.starts_with(&front));
-        attributes.push(Flag::Extension(word(if children { "HasChildren" } else { "HasNoChildren" })));
+        attributes.push(Flag::Extension(word(if parent { "HasChildren" } else { "HasNoChildren" })));
         attributes.extend(mailbox.special_use.filter(|_| special).and_then(flags::attribute));
         attributes
     }
@@ -193,7 +203,7 @@ impl Names {
 
 /// What a pattern means behind a reference: both, one behind the other. `None` if nothing can match it.
 fn interpreted(reference: &str, pattern: &Pattern<'_>) -> Option<Pattern<'static>> {
-    let mut text = format!("{reference}{}", pattern.as_str());
+    let mut text = composed(&format!("{reference}{}", pattern.as_str()));
     // RFC 9051 §5.1: INBOX is the same whatever its case, above others too.
     if let Some((first, _)) = text.split_once('/')
         && first.eq_ignore_ascii_case(INBOX)

@@ -16,6 +16,7 @@ use mailstore::mailbox::{INBOX, MailboxId, MailboxStatus, normalise};
 use mailstore::message::{Flags as MarkFlags, UnixTime};
 use mailstore::{Actor, Intent};
 use tracing::info;
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::copy::{MOVED_AT_ONCE, moved, pick};
 use super::flags;
@@ -34,7 +35,8 @@ impl Session<'_> {
         let Some(user) = self.user else { return Ok(End::no("nobody has logged in")) };
         // RFC 9051 §6.3.4: the delimiter at the end only says that others will stand below.
         let asked = mailbox.as_str();
-        let name = asked.strip_suffix('/').unwrap_or(asked);
+        let stem = asked.strip_suffix('/').unwrap_or(asked);
+        let name = composed(stem);
         let mut wanted = uses.iter();
         let special_use = match (wanted.next(), wanted.next()) {
             (None, _) => None,
@@ -52,13 +54,13 @@ impl Session<'_> {
             }
         }
         let now = UnixTime(self.host.store.system().unix_seconds());
-        let intent = Intent::CreateMailbox { account: user.account, name: name.to_owned(), special_use, now };
+        let intent = Intent::CreateMailbox { account: user.account, name: name.clone(), special_use, now };
         if let Err(end) = self.commit(vec![intent]).await? {
             return Ok(end);
         }
         info!(account = user.account.get(), name, "mailbox made");
-        if let Ok(made) = normalise(name)
-            && made != name
+        if let Ok(made) = normalise(&name)
+            && made != stem
             && answer.rev2()
             && let Ok(made) = Mailbox::new(made)
         {
@@ -91,7 +93,7 @@ impl Session<'_> {
         };
         let now = UnixTime(self.host.store.system().unix_seconds());
         let asked = to.as_str();
-        let name = asked.strip_suffix('/').unwrap_or(asked).to_owned();
+        let name = composed(asked.strip_suffix('/').unwrap_or(asked));
         if status.name == INBOX {
             return self.empty_inbox(&status, name, now).await;
         }
@@ -139,7 +141,7 @@ impl Session<'_> {
 
     pub(super) async fn subscribe(&self, mailbox: &Mailbox<'_>, on: bool) -> io::Result<End> {
         let Some(user) = self.user else { return Ok(End::no("nobody has logged in")) };
-        let (account, name) = (user.account, mailbox.as_str().to_owned());
+        let (account, name) = (user.account, composed(mailbox.as_str()));
         let intent =
             if on { Intent::Subscribe { account, name } } else { Intent::Unsubscribe { account, name } };
         Ok(self.commit(vec![intent]).await?.map_or_else(|end| end, |_| End::ok("done")))
@@ -191,6 +193,11 @@ impl Session<'_> {
     pub(super) fn append_limit(&self) -> u32 {
         u32::try_from(self.host.config.limits.message_size).unwrap_or(u32::MAX)
     }
+}
+
+/// RFC 9051 §5.1: names are in Net-Unicode, which has one way to write a character (RFC 5198 §2).
+pub(super) fn composed(name: &str) -> String {
+    name.nfc().collect()
 }
 
 /// What is asked of the status of a mailbox.

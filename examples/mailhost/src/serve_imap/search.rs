@@ -54,7 +54,8 @@ impl Session<'_> {
         let saves = asked.returns.is_some_and(|returns| returns.save);
         let charset = asked.charset.as_ref().map_or(&b"UTF-8"[..], IString::as_bytes).to_vec();
         let mut making = Making { selected, charset, mod_seq: false };
-        let made = making.query(&asked.keys);
+        // RFC 9051 §6.4.4: NO for a charset that is not known, even where no text is in it.
+        let made = making.decode(b"").and_then(|_| making.query(&asked.keys));
         let tells_mod_seq = making.mod_seq;
         let found = match made.and_then(|query| Search::new(query).map_err(|_| too_much())) {
             Ok(search) => find(selected, search, uid).await,
@@ -299,10 +300,11 @@ impl Making<'_> {
     }
 
     fn text(&self, text: &IString<'_>) -> Result<String, End> {
-        search::decode(&self.charset, text.as_bytes()).ok_or_else(|| {
-            let known = ["US-ASCII", "UTF-8"].into_iter().filter_map(|name| Atom::new(name).ok());
-            End::no((Code::BadCharset(known.collect()), "this text or its charset cannot be read"))
-        })
+        self.decode(text.as_bytes())
+    }
+
+    fn decode(&self, text: &[u8]) -> Result<String, End> {
+        search::decode(&self.charset, text).ok_or_else(unreadable)
     }
 
     fn numbers(&self, set: &SequenceSet<'_>, uid: bool) -> Numbers {
@@ -322,6 +324,11 @@ impl Making<'_> {
 
 fn day(date: Date) -> Day {
     Day(date.days())
+}
+
+fn unreadable() -> End {
+    let known = ["US-ASCII", "UTF-8"].into_iter().filter_map(|name| Atom::new(name).ok());
+    End::no((Code::BadCharset(known.collect()), "this text or its charset cannot be read"))
 }
 
 fn too_much() -> End {

@@ -10,11 +10,12 @@ use imap_codec::extension::Extension;
 use imap_codec::extension::list_extended::ListEntry;
 use imap_codec::response::{Code, Data, Status};
 use imap_codec::server::Answer;
-use imap_codec::types::Delimiter;
+use imap_codec::types::{Delimiter, Flags as Words};
 use mailstore::Actor;
 use mailstore::mailbox::MailboxStatus;
 use mailstore::message::Flags;
 
+use super::mailboxes::composed;
 use super::selected::{Selected, count, number, tell_flags};
 use super::session::{End, Session};
 use crate::store::Snapshot;
@@ -40,7 +41,9 @@ impl Session<'_> {
             return End::no((Code::Unavailable, "this mailbox cannot be opened now"));
         };
         let mod_seq = self.has(Extension::Condstore);
-        tell(&mailbox, read_only, mod_seq, &select.mailbox, answer, out);
+        self.knows_mod_seq = answer.condstore();
+        let attributes = if answer.rev2() { self.listed(&status).await } else { Default::default() };
+        tell(&mailbox, read_only, mod_seq, attributes, &select.mailbox, answer, out);
         self.selected = Some(Selected::new(mailbox, watch, read_only));
         let code = if read_only { Code::ReadOnly } else { Code::ReadWrite };
         End::ok((code, "opened"))
@@ -62,7 +65,13 @@ impl Session<'_> {
     /// The mailbox of this name.
     pub(super) async fn find(&self, name: &Mailbox<'_>) -> Result<MailboxStatus, End> {
         let Some(user) = self.user else { return Err(End::no("nobody has logged in")) };
-        let found = self.host.store.status(Actor::Account(user.account), user.account, name.as_str()).await;
+        let (actor, account, name) = (Actor::Account(user.account), user.account, name.as_str());
+        let mut found = self.host.store.status(actor, account, name).await;
+        let composed = composed(name);
+        // A mailbox that did not come by IMAP may have any name.
+        if found.is_none() && composed != name {
+            found = self.host.store.status(actor, account, &composed).await;
+        }
         found.ok_or_else(|| End::no((Code::NonExistent, "no such mailbox")))
     }
 }
@@ -71,6 +80,7 @@ fn tell(
     mailbox: &Snapshot,
     read_only: bool,
     mod_seq: bool,
+    attributes: Words<'_>,
     asked: &Mailbox<'_>,
     answer: &mut Answer<'_>,
     out: &mut BytesMut,
@@ -93,7 +103,7 @@ fn tell(
     if answer.rev2() {
         // RFC 9051 §6.3.2: the name as LIST gives it, and the one that was asked for if that is another.
         if let Ok(name) = Mailbox::new(status.name.as_str()) {
-            let mut entry = ListEntry::new(Default::default(), Some(Delimiter::SLASH), name);
+            let mut entry = ListEntry::new(attributes, Some(Delimiter::SLASH), name);
             entry.old_name = (entry.mailbox != *asked).then(|| asked.clone());
             answer.untagged(&Data::List(entry), out);
         }

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use imap_codec::Verb;
 use imap_codec::extension::id::Id;
 use imap_codec::extension::{Extension, Extensions};
-use imap_codec::response::{Code, Data, Reply};
+use imap_codec::response::{Code, Data, Reply, Status};
 use imap_codec::server::{Answer, Idling};
 use imap_codec::types::string::IString;
 use mailstore::commit::Receipt;
@@ -35,6 +35,8 @@ pub(super) struct Session<'h> {
     pub(super) exchange: Option<Exchange<'h>>,
     pub(super) user: Option<User>,
     pub(super) selected: Option<Selected>,
+    /// Whether it has been told of the last change since it asked for mod-sequences.
+    pub(super) knows_mod_seq: bool,
     /// A message that APPEND brings.
     pub(super) arriving: Option<Arriving>,
 }
@@ -68,7 +70,17 @@ pub(super) trait Hearer {
 impl<'h> Session<'h> {
     pub(super) fn new(host: &'h Host, service: Service, peer: SocketAddr, wire: &Wire) -> Self {
         let offer = Offer::new(host, wire);
-        Self { host, service, peer, offer, exchange: None, user: None, selected: None, arriving: None }
+        Self {
+            host,
+            service,
+            peer,
+            offer,
+            exchange: None,
+            user: None,
+            selected: None,
+            knows_mod_seq: false,
+            arriving: None,
+        }
     }
 
     /// Whether a message is coming in.
@@ -154,6 +166,14 @@ impl<'h> Session<'h> {
         out: &mut BytesMut,
     ) -> io::Result<()> {
         self.update(&mut answer, wire, out).await?;
+        // RFC 7162 §3.1: the first command that has to do with mod-sequences is told where the mailbox stands.
+        if answer.condstore()
+            && !std::mem::replace(&mut self.knows_mod_seq, true)
+            && let Some(selected) = &self.selected
+        {
+            let code = Code::HighestModSeq(selected.told.status.highest_mod_seq.get());
+            answer.untagged(&Data::Status(Status::ok("the last change").with(code)), out);
+        }
         end.answer(answer, out)
     }
 

@@ -9,6 +9,7 @@ mod mailboxes;
 mod messages;
 mod model;
 mod quota;
+mod required;
 mod search;
 mod select;
 

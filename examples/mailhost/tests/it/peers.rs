@@ -1,11 +1,11 @@
 //! Foreign programs on the other side: clients that people use, and whole mail hosts.
 
 mod curl;
-mod daemon;
+pub(crate) mod daemon;
 mod exchange;
 mod exim;
 mod msmtp;
-mod mta;
+pub(crate) mod mta;
 mod openssl;
 mod postfix;
 mod swaks;

@@ -10,6 +10,7 @@ mod outage;
 mod policy;
 mod sink;
 mod tls;
+mod window;
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

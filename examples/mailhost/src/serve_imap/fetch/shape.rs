@@ -74,7 +74,7 @@ fn addresses(addresses: mime::Addresses<'_>) -> Vec<Address<'_>> {
 }
 
 fn parameters(parameters: mime::Parameters<'_>) -> Parameters<'_> {
-    parameters.filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
+    parameters.joined().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
 }
 
 /// `None` for what has NUL, which the scanner lets nowhere.

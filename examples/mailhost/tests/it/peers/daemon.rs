@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::support::DEADLINE;
 
 /// A process group, which ends when this is dropped.
-pub(super) struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
     lines: Receiver<String>,
     log: RefCell<Vec<String>>,
@@ -22,7 +22,7 @@ pub(super) struct Daemon {
 
 impl Daemon {
     /// Hears what it says on both outputs, and what comes out of this pipe.
-    pub(super) fn start(command: &mut Command, pipe: Option<File>) -> Self {
+    pub(crate) fn start(command: &mut Command, pipe: Option<File>) -> Self {
         let mut child = command
             .process_group(0)
             .stdin(Stdio::null())
@@ -41,7 +41,7 @@ impl Daemon {
 
     /// Waits until so many lines of the log contain this.
     #[track_caller]
-    pub(super) fn wait_for(&self, what: &str, count: usize) {
+    pub(crate) fn wait_for(&self, what: &str, count: usize) {
         let end = Instant::now() + DEADLINE;
         while self.count(what) < count {
             match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
@@ -52,14 +52,14 @@ impl Daemon {
     }
 
     /// How many lines of the log contain this so far.
-    pub(super) fn count(&self, what: &str) -> usize {
+    pub(crate) fn count(&self, what: &str) -> usize {
         let mut log = self.log.borrow_mut();
         log.extend(self.lines.try_iter());
         log.iter().filter(|line| line.contains(what)).count()
     }
 
     /// The number of the group.
-    pub(super) fn group(&self) -> u32 {
+    pub(crate) fn group(&self) -> u32 {
         self.child.id()
     }
 }

@@ -124,7 +124,7 @@ impl Mta {
 }
 
 /// Its user and group in Debian's files.
-pub(super) fn user(name: &str) -> Option<(u32, u32)> {
+pub(crate) fn user(name: &str) -> Option<(u32, u32)> {
     let text = fs::read_to_string("/etc/passwd").ok()?;
     let line = text.lines().find(|line| line.split(':').next() == Some(name))?;
     let mut fields = line.split(':').skip(2).map(|field| field.parse().ok());
@@ -139,7 +139,7 @@ pub(super) fn subfolder(folder: &Folder, name: &str, owner: Option<(u32, u32)>) 
     path
 }
 
-pub(super) fn belongs(path: &Path, owner: Option<(u32, u32)>) {
+pub(crate) fn belongs(path: &Path, owner: Option<(u32, u32)>) {
     if let Some((user, group)) = owner {
         chown(path, Some(user), Some(group)).unwrap();
     }
