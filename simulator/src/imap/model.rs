@@ -96,6 +96,14 @@ pub struct Message {
     date: Option<String>,
 }
 
+impl Message {
+    /// Whether anything may have given it `\Deleted`: most messages never have it, and need no closer look.
+    fn was_ever_marked(&self) -> bool {
+        (self.base | !self.base_known) & DELETED != 0
+            || self.writes.iter().any(|write| write.set & DELETED != 0)
+    }
+}
+
 /// A mailbox, as long as it keeps its UIDVALIDITY.
 #[derive(Debug)]
 pub struct Mailbox {
@@ -341,7 +349,7 @@ impl Model {
                     let there = renames().filter_map(|rename| moved(name, &rename.from, &rename.to));
                     there.chain(renames().filter_map(|rename| moved(name, &rename.to, &rename.from)))
                 })
-                .filter(|new| !names.contains(new))
+                .filter(|new| new.len() <= LONGEST && !names.contains(new))
                 .collect();
             if new.is_empty() {
                 return names;
@@ -504,7 +512,8 @@ impl Model {
                     && removal.from < to
                     && removal.means(uid, message)
                     && (!removal.marked
-                        || Self::allowed(message, removal.from, removal.over.min(to)).0 & DELETED != 0)
+                        || message.was_ever_marked()
+                            && Self::allowed(message, removal.from, removal.over.min(to)).0 & DELETED != 0)
             })
     }
 
@@ -519,7 +528,8 @@ impl Model {
                     && message.there < removal.from
                     && removal.means(uid, message)
                     && (!removal.marked
-                        || Self::allowed(message, removal.from, removal.over).1 & DELETED == 0)
+                        || message.was_ever_marked()
+                            && Self::allowed(message, removal.from, removal.over).1 & DELETED == 0)
             })
     }
 
@@ -699,11 +709,9 @@ impl Model {
         let now = self.tick();
         self.looks += 1;
         self.notice(mailbox, uid, who);
-        // A client that could not be told yet that it is gone sees it as it was.
-        let stale = self.may_be_gone(mailbox, uid, now, 0);
         let of = &mut self.mailboxes[mailbox];
         let Some(message) = of.messages.get_mut(&uid) else { return };
-        let mut wrong = None;
+        let (mut wrong, mut late) = (None, None);
         if let Some(tag) = look.tag
             && *message.tag.get_or_insert(tag) != tag
         {
@@ -722,8 +730,8 @@ impl Model {
         if let Some(mod_seq) = look.mod_seq {
             of.top.mod_seq = of.top.mod_seq.max(mod_seq);
             let later = message.states.range(mod_seq + 1..).find(|(_, (_, at))| *at < from);
-            if let Some((later, _)) = later.filter(|_| !stale) {
-                wrong = Some(format!("has mod-sequence {mod_seq}, and had {later} before"));
+            if let Some((later, _)) = later {
+                late = Some(format!("has mod-sequence {mod_seq}, and had {later} before"));
             }
             if let Some(flags) = look.flags {
                 let (known, _) = *message.states.entry(mod_seq).or_insert((flags, now));
@@ -734,14 +742,15 @@ impl Model {
             }
         }
         if let Some(flags) = look.flags
-            && !stale
             && !Self::is_allowed(message, flags, from, now)
         {
             let (may, may_not) = Self::allowed(message, from, now);
             let (shown, may, must) = (words(flags), words(may), words(!may_not & ALL));
-            wrong = Some(format!("has {shown}; it may have {may}, and must have {must}"));
+            late = Some(format!("has {shown}; it may have {may}, and must have {must}"));
         }
-        if let Some(wrong) = wrong {
+        // A client that could not be told yet that it is gone sees it as it was.
+        let late = late.filter(|_| !self.may_be_gone(mailbox, uid, now, 0));
+        if let Some(wrong) = wrong.or(late) {
             let name = self.shown(mailbox);
             self.violated(format!("{who}: UID {uid} of {name} {wrong}"));
         }
@@ -1290,3 +1299,5 @@ pub fn words(flags: FlagSet) -> String {
 }
 
 const MOST_VIOLATIONS: usize = 100;
+/// Names that clients give are shorter; a mailbox renamed to a name below its own would have names without end.
+const LONGEST: usize = 40;

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
-use super::Options;
 use super::model::{Entry, Model};
+use super::{Options, STUCK};
 use crate::network::lock;
 use crate::world::World;
 
@@ -140,7 +141,12 @@ impl Shared {
         // In the order in which they came: nothing of a run may be left to chance.
         self.turn.notify_waiters();
         while lock(&self.arrived).len() < count {
-            self.arrival.notified().await;
+            if timeout(STUCK, self.arrival.notified()).await.is_err() {
+                let missing: Vec<usize> =
+                    (0..count).filter(|number| !lock(&self.arrived).contains_key(number)).collect();
+                lock(&self.model).violated(format!("{missing:?} have not come to rest in {STUCK:?}"));
+                break;
+            }
         }
         lock(&self.arrived).values().flatten().cloned().collect()
     }

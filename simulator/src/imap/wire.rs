@@ -5,6 +5,9 @@ use std::io;
 use bytes::{Buf as _, BytesMut};
 use mailhost::system::Stream;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::timeout;
+
+use super::client::PATIENCE;
 
 /// A part of a response.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -90,7 +93,8 @@ impl Connection {
 
     /// Sends all of it.
     pub async fn send(&mut self, octets: &[u8]) -> io::Result<()> {
-        self.stream.write_all(octets).await
+        // Where nobody takes anything any more, writing would wait for ever.
+        timeout(PATIENCE, self.stream.write_all(octets)).await?
     }
 
     /// The next response. May be dropped at any time without loss.

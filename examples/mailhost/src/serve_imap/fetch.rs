@@ -21,7 +21,7 @@ use tracing::warn;
 
 use self::cut::{Cut, Cuts, Want};
 use super::flags::Names;
-use super::selected::{Selected, flush, number};
+use super::selected::{Selected, flush, hear_flags, number};
 use super::session::{End, Session};
 use crate::store::Reader;
 use crate::wire::Wire;
@@ -112,6 +112,9 @@ impl Session<'_> {
                         let reader = selected.newest().reader();
                         let structure = structure.as_ref();
                         plan.tell(fetched, structure, cuts, &mut names, &reader, answer, wire, out).await?;
+                    } else if fetched.seen {
+                        // It cannot be read, and counts as seen all the same: nobody else would tell.
+                        hear_flags(fetched.number, &fetched.message, &mut names, answer, out);
                     }
                     flush(wire, out).await?;
                 }
