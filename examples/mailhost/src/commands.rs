@@ -142,7 +142,6 @@ async fn run_host(started: Started) -> Result<ExitCode, Failure> {
     // The lock on the data directory is held to the end.
     let Started { config, data_dir: _locked, listeners, identity } = started;
     let tls = identity.server_config()?;
-    let end_point = identity.end_point();
     let (store, report) =
         Store::open(Arc::new(Machine), &config.mail_dir(), mailstore::Limits::default(), Opening::Usual)
             .await?;
@@ -153,8 +152,8 @@ async fn run_host(started: Started) -> Result<ExitCode, Failure> {
     }
     let relay = Relay::open(store.clone(), &config).await?;
     let authenticator = Authenticator::new(store.shared_system())?;
-    let host = Host::new(config, tls, store, Arc::new(accounts), Arc::new(relay), authenticator);
-    let host = Arc::new(Host { end_point, ..host });
+    let host = Host::new(config, None, store, Arc::new(accounts), Arc::new(relay), authenticator);
+    let host = Arc::new(host.with_identity(Arc::new(identity), tls));
     let (stop, stopping) = Stop::new();
     host.run(listeners, &stop, stopping).await;
     Ok(ExitCode::SUCCESS)

@@ -18,6 +18,7 @@ use std::time::Duration;
 use smtp_codec::Domain;
 use thiserror::Error;
 
+pub(crate) use self::relay::RESOLV_CONF;
 pub use self::relay::{Network, NextHop, Queue, Relay, Smarthost};
 use self::table::Table;
 pub(crate) use self::value::octets;
@@ -62,6 +63,13 @@ pub struct Listen {
     pub address: SocketAddr,
     /// The line of the configuration file that says so.
     pub line: usize,
+}
+
+impl Listen {
+    /// Whether the same is said in another configuration, on whatever line.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.service, self.address) == (other.service, other.address)
+    }
 }
 
 /// Where the certificate is.

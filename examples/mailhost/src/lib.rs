@@ -16,6 +16,7 @@ pub mod logs;
 pub mod planted;
 pub mod preflight;
 pub mod relay;
+pub mod reload;
 pub mod serve_imap;
 pub mod serve_pop3;
 pub mod serve_smtp;

@@ -353,6 +353,13 @@ fn certificate(config: &Config, identity: &Identity) -> Finding {
     }
 }
 
+/// What is to be said of a certificate.
+pub(crate) fn of_certificate(config: &Config, identity: &Identity) -> Vec<Finding> {
+    let mut findings = vec![certificate(config, identity)];
+    findings.extend(exposed(&config.data_dir, Some(identity)));
+    findings
+}
+
 fn self_signed() -> Finding {
     warning(
         "the certificate is self-signed, and mail programs will ask about it; set certificate and key in [tls]"

@@ -211,6 +211,13 @@ impl Identity {
         Ok(Arc::new(config))
     }
 
+    /// Whether the file of the certificate still holds this one, whoever may read its key.
+    pub fn is_still_in_its_file(&self, config: &Config) -> bool {
+        let named = config.tls.as_ref().map_or(&self.file, |files| &files.certificate);
+        let first = fs::read(named).ok().and_then(|text| CertificateDer::from_pem_slice(&text).ok());
+        first.is_some_and(|first| first == *self.certificate())
+    }
+
     /// The file of the certificate.
     pub fn file(&self) -> &Path {
         &self.file
