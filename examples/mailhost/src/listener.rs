@@ -266,7 +266,9 @@ where
             let listener = bind(listen.address).map_err(|error| {
                 let ours = self.open.iter().find(|(open, _)| open.address.port() == listen.address.port());
                 match ours {
-                    Some((open, _)) if error.kind() == ErrorKind::AddrInUse => BindError::ours(config, listen, open),
+                    Some((open, _)) if error.kind() == ErrorKind::AddrInUse => {
+                        BindError::ours(config, listen, open)
+                    }
                     _ => BindError::new(config, listen, &error),
                 }
             })?;

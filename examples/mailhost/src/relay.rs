@@ -189,8 +189,8 @@ impl Relay {
     /// Sees whether another configuration can be used, and gets it ready. Changes nothing.
     pub fn prepare(&self, old: &Config, new: &Config) -> Result<Prepared, RelayError> {
         let ways = Ways::new(new, &self.security)?;
-        let same = (&old.dns, old.relay.allow_private_addresses)
-            == (&new.dns, new.relay.allow_private_addresses);
+        let same =
+            (&old.dns, old.relay.allow_private_addresses) == (&new.dns, new.relay.allow_private_addresses);
         let resolver = if same { None } else { Some(resolver(&self.store, new)?) };
         Ok(Prepared { ways, schedule: schedule(new), resolver })
     }
@@ -447,8 +447,7 @@ impl Relay {
             (Plan::Deliver { hosts, site, .. }, _) => {
                 let site = site.to_string();
                 let port = self.ways().port;
-                let hop =
-                    |host: mx_lookup::Host| Hop { name: host.name, addresses: host.addresses, port };
+                let hop = |host: mx_lookup::Host| Hop { name: host.name, addresses: host.addresses, port };
                 self.known().sites.insert(site.clone(), hosts.into_iter().map(hop).collect());
                 self.remember(domain, Looked { trace, site: Some(site.clone()) });
                 Route::Site { site, until }

@@ -243,7 +243,9 @@ async fn renewed(
         if let Some(validity) = identity.validity().filter(|validity| validity.until < now) {
             let problem =
                 format!("{} ended on {}; renew it", identity.file().display(), validity.until.date());
-            return Err(config.error(config.tls.as_ref().map(|files| files.certificate_line), problem).to_string());
+            return Err(config
+                .error(config.tls.as_ref().map(|files| files.certificate_line), problem)
+                .to_string());
         }
         let tls = identity.server_config().map_err(located)?;
         Ok(Some((Arc::new(identity), tls)))

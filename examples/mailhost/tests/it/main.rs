@@ -11,6 +11,7 @@ mod peers;
 mod policy;
 mod python;
 mod relay;
+mod reload;
 mod sasl;
 mod second_process;
 mod strace;
