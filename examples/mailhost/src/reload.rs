@@ -130,7 +130,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let old = current.get();
-    let mut config = old.config.clone();
+    let (mut config, mut good) = (old.config.clone(), true);
     match wanted(&old, serving).await {
         Ok((new, prepared, added)) => {
             old.accounts.set_domains(new.domains.clone());
@@ -138,21 +138,27 @@ where
             serving.change(&new, added);
             config = new;
         }
-        Err(why) => error!("{why}; the old configuration stays in force"),
+        Err(why) => {
+            error!("{why}; the old configuration stays in force");
+            good = false;
+        }
     }
     let mut identity = None;
     if old.tls.is_some() {
         // Also under the old configuration, or a certificate that is renewed would not be seen until the new one is right.
         match renewed(&old, &config).await {
             Ok(new) => identity = new,
-            Err(why) => error!("{why}; the old certificate stays in use"),
+            Err(why) => {
+                error!("{why}; the old certificate stays in use");
+                good = false;
+            }
         }
     }
     let changed = changed(&old.config, &config);
     if !changed.is_empty() {
         info!(changed = changed.join(" "), "configuration reloaded");
         raise_open_files(&config.limits).into_iter().for_each(|warning| warn!("{warning}"));
-    } else if asked && identity.is_none() {
+    } else if asked && good && identity.is_none() {
         info!("configuration and certificate looked at, nothing has changed");
     }
     let mut host = Host { config, ..Host::clone(&old) };

@@ -122,7 +122,7 @@ fn a_new_configuration_that_is_wrong_is_one_line_and_the_old_one_stays() {
         (
             "message_size",
             "mesage_size",
-            format!("{file}:14: unknown key \"mesage_size\" in [limits]; did you mean \"message_size\"?"),
+            format!("{file}:15: unknown key \"mesage_size\" in [limits]; did you mean \"message_size\"?"),
         ),
         (
             "[relay]\n",
