@@ -155,23 +155,26 @@ where
         }
     }
     let changed = changed(&old.config, &config);
-    if !changed.is_empty() {
-        info!(changed = changed.join(" "), "configuration reloaded");
-        raise_open_files(&config.limits).into_iter().for_each(|warning| warn!("{warning}"));
-    } else if asked && good && identity.is_none() {
-        info!("configuration and certificate looked at, nothing has changed");
-    }
     let mut host = Host { config, ..Host::clone(&old) };
-    if let Some((identity, tls)) = identity {
-        info!(file = %identity.file().display(), "certificate reloaded");
-        for finding in preflight::of_certificate(&host.config, &identity) {
-            if finding.severity != Severity::Ok {
-                warn!("{}", finding.text);
-            }
-        }
-        host = host.with_identity(identity, tls);
+    if let Some((identity, tls)) = &identity {
+        host = host.with_identity(Arc::clone(identity), Arc::clone(tls));
     }
     current.set(host);
+    // Whoever reads of it may rely on it.
+    let host = current.get();
+    if !changed.is_empty() {
+        info!(changed = changed.join(" "), "configuration reloaded");
+        raise_open_files(&host.config.limits).into_iter().for_each(|warning| warn!("{warning}"));
+    }
+    if let Some((identity, _)) = &identity {
+        info!(file = %identity.file().display(), "certificate reloaded");
+        let findings = preflight::of_certificate(&host.config, identity);
+        for finding in findings.into_iter().filter(|finding| finding.severity != Severity::Ok) {
+            warn!("{}", finding.text);
+        }
+    } else if asked && good && changed.is_empty() {
+        info!("configuration and certificate looked at, nothing has changed");
+    }
 }
 
 /// The configuration as it is in its file now, and all that it takes to go by it. Nothing has been changed yet.

@@ -244,9 +244,9 @@ impl Identity {
         certificate::is_for(self.certificate(), hostname)
     }
 
-    /// Whether others on this machine may read the key.
+    /// Whether everybody on this machine may read the key.
     pub fn key_is_exposed(&self) -> bool {
-        fs::metadata(&self.key_file).is_ok_and(|metadata| metadata.permissions().mode() & 0o044 != 0)
+        fs::metadata(&self.key_file).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
     }
 
     /// The file of the key.
