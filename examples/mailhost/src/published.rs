@@ -342,3 +342,63 @@ const SERVICES: [(Service, &str); 6] = [
     (Service::Pop3s, "_pop3s"),
     (Service::Pop3, "_pop3"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn config(listen: &str) -> Config {
+        let text = format!(
+            "hostname = \"mail.a.test\"\ndata_dir = \"d\"\ndomains = [\"a.test\", \"b.test\"]\n[listen]\n{listen}"
+        );
+        Config::parse(&text, Path::new("mail.toml")).unwrap()
+    }
+
+    #[test]
+    fn every_record_is_a_line_of_a_zone_file() {
+        let config = config("smtp = [\"0.0.0.0:25\"]\nimaps = [\"0.0.0.0:993\", \"[::]:993\"]\n");
+        let addresses = ["192.0.2.5".parse().unwrap(), "2001:db8::5".parse().unwrap()];
+        let zone = zone(&config, &addresses);
+        let lines: Vec<_> = zone
+            .lines()
+            .filter(|line| !line.starts_with(';') && !line.is_empty())
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect();
+        let expected = [
+            "mail.a.test. A 192.0.2.5",
+            "mail.a.test. AAAA 2001:db8::5",
+            "a.test. MX 10 mail.a.test.",
+            "b.test. MX 10 mail.a.test.",
+            "mail.a.test. TXT \"v=spf1 a -all\"",
+            "a.test. TXT \"v=spf1 mx ~all\"",
+            "_dmarc.a.test. TXT \"v=DMARC1; p=none; rua=mailto:postmaster@a.test\"",
+            "b.test. TXT \"v=spf1 mx ~all\"",
+            "_dmarc.b.test. TXT \"v=DMARC1; p=none; rua=mailto:postmaster@b.test\"",
+        ];
+        let services = |domain: &str| {
+            ["_submissions", "_submission", "_imaps", "_imap", "_pop3s", "_pop3"].map(|name| {
+                let data = if name == "_imaps" { "0 1 993 mail.a.test." } else { "0 0 0 ." };
+                format!("{name}._tcp.{domain}. SRV {data}")
+            })
+        };
+        let all: Vec<_> = expected
+            .map(str::to_owned)
+            .into_iter()
+            .chain(services("a.test"))
+            .chain(services("b.test"))
+            .collect();
+        assert_eq!(lines, all);
+        assert!(zone.contains("; 5.2.0.192.in-addr.arpa. PTR mail.a.test."), "{zone}");
+    }
+
+    #[test]
+    fn a_host_that_takes_no_mail_asks_for_none() {
+        let records = Record::all(&config("submission = [\"0.0.0.0:587\"]\n"), &[]);
+        assert!(!records.iter().any(|record| matches!(record.data, Data::MailHost(_))));
+        assert!(
+            records.iter().any(|record| record.zone_line() == "a.test. TXT \"v=spf1 a:mail.a.test ~all\"")
+        );
+    }
+}

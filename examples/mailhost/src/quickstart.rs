@@ -88,7 +88,7 @@ pub fn run(
     say(out, "\nThe first account. The password is shown this once:\n")?;
     say(out, &format!("  address and login  {}", command.address))?;
     say(out, &format!("  password           {}", password.expose()))?;
-    say(out, &format!("\nDNS records to publish, in the form of a zone file:\n\n{zone}"))?;
+    say(out, &format!("\nDNS records to publish, in the form of a zone file:\n\n{}", zone.trim_end()))?;
     next(&setup, out)
 }
 

@@ -24,6 +24,7 @@ use crate::config::{Config, RESOLV_CONF};
 use crate::host::{Current, Host};
 use crate::listener::{Listeners, Service, Serving, Stopping, raise_open_files};
 use crate::preflight::{self, Severity};
+use crate::privileges;
 use crate::relay::Prepared;
 use crate::tls::{Identity, Plan};
 
@@ -139,7 +140,7 @@ where
             config = new;
         }
         Err(why) => {
-            error!("{why}; the old configuration stays in force");
+            error!("{}; the old configuration stays in force", hinted(why));
             good = false;
         }
     }
@@ -149,7 +150,7 @@ where
         match renewed(&old, &config).await {
             Ok(new) => identity = new,
             Err(why) => {
-                error!("{why}; the old certificate stays in use");
+                error!("{}; the old certificate stays in use", hinted(why));
                 good = false;
             }
         }
@@ -260,6 +261,18 @@ async fn renewed(
         Ok(Some((Arc::new(identity), tls)))
     };
     spawn_blocking(read).await.map_err(|error| error.to_string())?
+}
+
+/// What a host can do about it that is not root any more.
+fn hinted(why: String) -> String {
+    match privileges::given_up_for() {
+        Some(user) if why.contains("ermission denied") => {
+            format!(
+                "{why}; the host has given up root and is {user} now, so allow it to {user}, or restart the host"
+            )
+        }
+        _ => why,
+    }
 }
 
 /// The keys whose values differ, each with its section.

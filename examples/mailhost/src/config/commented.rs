@@ -14,7 +14,7 @@ pub(super) fn text(title: &str, set: &[(&str, &str, String)]) -> String {
     let defaults = defaults();
     let mut out = String::new();
     for line in title.lines() {
-        let _ = writeln!(out, "# {line}");
+        let _ = writeln!(out, "{}", format!("# {line}").trim_end());
     }
     for (section, keys) in KEYS {
         let said = |key: &str| set.iter().find(|(of, name, _)| *of == section && *name == key);
@@ -33,11 +33,11 @@ pub(super) fn text(title: &str, set: &[(&str, &str, String)]) -> String {
                     writeln!(
                         out,
                         "{}",
-                        example.lines().map(|line| format!("# {line}")).collect::<Vec<_>>().join("\n")
+                        example.lines().map(|line| format!("#{line}")).collect::<Vec<_>>().join("\n")
                     )
                 }
-                (None, Some(default), _) => writeln!(out, "# {key} = {default}"),
-                (None, None, example) => writeln!(out, "# {key} = {example}"),
+                (None, Some(default), _) => writeln!(out, "#{key} = {default}"),
+                (None, None, example) => writeln!(out, "#{key} = {example}"),
             };
         }
     }
@@ -219,12 +219,10 @@ mod tests {
         ];
         let open: Vec<_> = text
             .lines()
-            .filter_map(|line| match line.strip_prefix("# ") {
-                Some(said) if said.contains(" = ") && !alone.iter().any(|key| said.starts_with(key)) => {
-                    Some(said)
-                }
+            .filter_map(|line| match line.strip_prefix('#').filter(|line| !line.starts_with(' ')) {
+                Some(said) if !alone.iter().any(|key| said.starts_with(key)) => Some(said),
                 Some(_) => None,
-                None => Some(line),
+                None => Some(line).filter(|line| !line.starts_with('#')),
             })
             .collect();
         let config = Config::parse(&open.join("\n"), Path::new("mail.toml"));

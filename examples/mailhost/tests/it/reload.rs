@@ -28,7 +28,7 @@ impl Site {
     }
 
     /// Makes a pair that ends in so many days, and has it served at the next look.
-    fn renew(&self, days: i64) -> Arc<ClientConfig> {
+    pub(crate) fn renew(&self, days: i64) -> Arc<ClientConfig> {
         let mut params = CertificateParams::new(["mail.example.test".to_owned()]).unwrap();
         params.not_before = OffsetDateTime::now_utc() - Duration::days(30);
         params.not_after = OffsetDateTime::now_utc() + Duration::days(days);
@@ -49,7 +49,7 @@ impl Host {
         self.wait_for(line)
     }
 
-    fn serves(&self, tls: &Arc<ClientConfig>) -> bool {
+    pub(crate) fn serves(&self, tls: &Arc<ClientConfig>) -> bool {
         Wire::connect(self.address(Service::Imaps)).try_start_tls(tls).is_ok()
     }
 }
