@@ -204,7 +204,10 @@ impl Relay {
             Some(resolver) => self.dns.replace(resolver),
             None => self.dns.flush(),
         }
-        self.queue().set_schedule(self.unix_now(), schedule);
+        let mut queue = self.queue();
+        queue.forget_routes();
+        queue.set_schedule(self.unix_now(), schedule);
+        drop(queue);
         self.wake.notify_one();
     }
 

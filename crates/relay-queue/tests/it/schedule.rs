@@ -80,6 +80,28 @@ fn another_schedule_holds_for_what_waits_already() {
 }
 
 #[test]
+fn a_route_that_is_forgotten_is_asked_for_before_the_next_try() {
+    for forgets in [false, true] {
+        let mut world = World::new(config(), |_, _, _| Manner::Defers);
+        let until = at(START + 24 * HOUR);
+        world.routes = Box::new(move |_, now| {
+            let site = if now < START + HOUR { "old.test" } else { "new.test" };
+            Some(Route::Site { site: site.to_owned(), until })
+        });
+        world.send("alice@a.test", &["bob@b.test"]);
+        world.run(START + HOUR);
+        let before = world.connections("old.test");
+        if forgets {
+            world.queue.forget_routes();
+            world.queue.check();
+        }
+        world.run(START + 10 * HOUR);
+        let (old, new) = (world.connections("old.test"), world.connections("new.test"));
+        assert_eq!((old == before, new > 0), (forgets, forgets), "{before} {old} {new}");
+    }
+}
+
+#[test]
 fn jitter_moves_each_wait_by_a_tenth_at_most_and_not_the_expiry() {
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..3 {
