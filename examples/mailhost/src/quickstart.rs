@@ -19,6 +19,7 @@ use crate::cli::{Ports, Quickstart};
 use crate::commands::Failure;
 use crate::config::Config;
 use crate::listener::Service;
+use crate::lookup::LookupError;
 use crate::preflight::{Finding, Severity, Unclaimed};
 use crate::privileges::{self, Other};
 use crate::published;
@@ -226,12 +227,15 @@ impl Setup {
 /// Everything that takes a question to somebody else, all at once.
 async fn around(config: &Config, world: &World, ours: &BTreeSet<IpAddr>) -> Vec<Finding> {
     let hostname = config.hostname.as_str();
+    let told = world.lookup.addresses(hostname).await;
+    if let Err(why @ (LookupError::NoServer | LookupError::Silent(_))) = &told {
+        return addresses(ours).into_iter().chain([survey::silence(why)]).collect();
+    }
     let told = async {
-        match world.lookup.addresses(hostname).await {
-            Err(error) => vec![finding(
-                Severity::Warning,
-                format!("{hostname} could not be looked up: {error}; without DNS no mail goes out"),
-            )],
+        match told {
+            Err(error) => {
+                vec![finding(Severity::Warning, format!("{hostname} could not be looked up: {error}"))]
+            }
             Ok(found) if found.is_empty() => {
                 vec![finding(
                     Severity::Ok,
@@ -307,7 +311,8 @@ fn write(
         fs::set_permissions(&setup.dir, fs::Permissions::from_mode(0o755))
             .map_err(|error| failed(&setup.dir, error))?;
     }
-    let unit = unit::text(setup.other.as_ref(), &setup.file(CONFIG), &setup.file(DATA))?;
+    let low = setup.ports.iter().any(|(_, port)| *port < 1_024);
+    let unit = unit::text(setup.other.as_ref(), low, &setup.file(CONFIG), &setup.file(DATA))?;
     for (name, text) in [(CONFIG, text), (UNIT, &unit), (ZONE, zone)] {
         let file = setup.file(name);
         let written =
