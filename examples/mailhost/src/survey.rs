@@ -140,8 +140,8 @@ pub async fn way_out(world: &World) -> Finding {
                 );
             }
             Ok(Ok(false)) => failed = Some("it does not greet as a mail host does".to_owned()),
-            Ok(Err(error)) => failed = failed.or(Some(error.to_string())),
-            Err(_) => failed = failed.or(Some(format!("no answer within {} s", PATIENCE.as_secs()))),
+            Ok(Err(error)) => failed = failed.or_else(|| Some(error.to_string())),
+            Err(_) => failed = failed.or_else(|| Some(format!("no answer within {} s", PATIENCE.as_secs()))),
         }
     }
     let why = failed.unwrap_or_else(|| "it has no address".to_owned());
