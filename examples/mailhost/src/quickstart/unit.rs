@@ -46,6 +46,7 @@ After=network-online.target nss-lookup.target
 Wants=network-online.target
 
 [Service]
+Type=exec
 {who}
 ExecStart={program} serve --config {config}
 # Configuration and certificate anew; no connection is dropped.
