@@ -19,6 +19,7 @@ use crate::demo;
 use crate::host::Host;
 use crate::listener::{Listeners, Stop};
 use crate::logs::{self, Safe};
+use crate::offers::offers;
 use crate::preflight::{self, DataDir, Severity};
 use crate::relay::{Ordered, Relay, Shown};
 use crate::store::{Opening, Store};
@@ -154,7 +155,8 @@ async fn run_host(started: Started) -> Result<ExitCode, Failure> {
     let relay = Relay::open(store.clone(), &config).await?;
     let authenticator = Authenticator::new(store.shared_system())?;
     let host = Host::new(config, tls, store, Arc::new(accounts), Arc::new(relay), authenticator);
-    let host = Arc::new(Host { end_point, ..host });
+    let offers = offers(&host.config, listeners.addresses());
+    let host = Arc::new(Host { end_point, offers, ..host });
     let (stop, stopping) = Stop::new();
     host.run(listeners, &stop, stopping).await;
     Ok(ExitCode::SUCCESS)

@@ -39,6 +39,9 @@ pub struct Config {
     pub domains: Vec<Domain<'static>>,
     /// Where to listen, in the order of [`Service::ALL`].
     pub listen: Vec<Listen>,
+    /// The ports at which mail programs reach a service, where they differ from those listened on; 0 for a service that is
+    /// not theirs to know.
+    pub public: Vec<(Service, u16)>,
     /// The certificate; `None` for a self-signed one.
     pub tls: Option<TlsFiles>,
     /// Whether logins are offered without TLS.
@@ -157,6 +160,7 @@ impl Config {
             data_dir_line,
             domains,
             listen: listen(&top)?,
+            public: public(&top)?,
             tls: tls(&top)?,
             allow_plaintext: match top.section("auth")?.and_then(|auth| auth.get("allow_plaintext")) {
                 Some(entry) => value::boolean(&entry)?,
@@ -255,6 +259,14 @@ fn listen(top: &Table<'_>) -> Result<Vec<Listen>, ConfigError> {
         }
     }
     Ok(all)
+}
+
+fn public(top: &Table<'_>) -> Result<Vec<(Service, u16)>, ConfigError> {
+    let Some(section) = top.section("public")? else {
+        return Ok(Vec::new());
+    };
+    let entries = Service::ALL.into_iter().filter_map(|service| Some((service, section.get(service.key())?)));
+    entries.map(|(service, entry)| Ok((service, value::number(&entry, 0, u16::MAX.into())? as u16))).collect()
 }
 
 /// Whether the system would refuse the second of two addresses.

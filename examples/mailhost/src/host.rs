@@ -15,11 +15,12 @@ use crate::accounts::{Accounts, login_key};
 use crate::auth::{Authenticator, Login, Password, Secrets};
 use crate::config::Config;
 use crate::listener::{Listeners, Service, Stop, Stopping};
+use crate::offers::Offer;
 use crate::relay::Relay;
 use crate::store::Store;
 use crate::system::Stream;
 use crate::wire::Wire;
-use crate::{admin, serve_imap, serve_pop3, serve_smtp};
+use crate::{admin, offers, serve_imap, serve_pop3, serve_smtp, tls, web};
 
 /// What all sessions share.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub struct Host {
     pub authenticator: Authenticator,
     /// Mailboxes that a POP3 session holds.
     pub locks: Locks,
+    /// What mail programs are told of.
+    pub offers: Vec<Offer>,
 }
 
 /// Mailboxes that are open in a POP3 session; each in one at a time.
@@ -63,8 +66,8 @@ impl Host {
         relay: Arc<Relay>,
         authenticator: Authenticator,
     ) -> Self {
-        let (end_point, locks) = (None, Locks::default());
-        Self { config, tls: tls.into(), end_point, store, accounts, relay, authenticator, locks }
+        let (end_point, locks, offers) = (None, Locks::default(), offers::configured(&config));
+        Self { config, tls: tls.into(), end_point, store, accounts, relay, authenticator, locks, offers }
     }
 
     /// Checks a login: the account, or what came of it instead. An unknown name takes the same work as a known one.
@@ -165,16 +168,19 @@ pub async fn session(
     stopping: Stopping,
 ) {
     let mut wire = Wire::Plain(stream);
-    if service.implicit_tls()
-        && let Err(error) = wire.start_tls(host.tls.as_ref()).await
-    {
-        info!(%service, %peer, %error, "no TLS");
-        return;
+    if service.implicit_tls() {
+        let for_web = host.tls.as_ref().filter(|_| service.is_web()).map(tls::for_web);
+        if let Err(error) = wire.start_tls(for_web.as_ref().or(host.tls.as_ref())).await {
+            info!(%service, %peer, %error, "no TLS");
+            return;
+        }
     }
     let ended = if service.is_pop3() {
         serve_pop3::serve(host, service, wire, peer, stopping).await.map(|reason| format!("{reason:?}"))
     } else if service.is_imap() {
         serve_imap::serve(host, service, wire, peer, stopping).await.map(|reason| format!("{reason:?}"))
+    } else if service.is_web() {
+        web::serve(host, service, wire, peer, stopping).await.map(|reason| format!("{reason:?}"))
     } else {
         serve_smtp::serve(host, service, wire, peer, stopping).await.map(|reason| format!("{reason:?}"))
     };
