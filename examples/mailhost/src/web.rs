@@ -5,6 +5,8 @@
 
 mod connection;
 mod page;
+mod settings;
+mod xml;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use axum::http::header::{
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::time;
 use tracing::debug;
 
@@ -41,7 +43,16 @@ pub struct Visitor {
 pub fn router(host: Arc<Host>, service: Service) -> Router {
     let routes = match service {
         Service::WebAdmin => Router::new().route("/", get(alive)),
-        _ => Router::new().route("/", get(page::home)).route("/style.css", get(page::style)),
+        _ => Router::new()
+            .route("/", get(page::home))
+            .route("/style.css", get(page::style))
+            .route("/mail/config-v1.1.xml", get(settings::autoconfig))
+            .route("/.well-known/autoconfig/mail/config-v1.1.xml", get(settings::autoconfig))
+            // Outlook does not write it as Microsoft does.
+            .route("/autodiscover/autodiscover.xml", post(settings::autodiscover))
+            .route("/Autodiscover/Autodiscover.xml", post(settings::autodiscover))
+            .route("/AutoDiscover/AutoDiscover.xml", post(settings::autodiscover))
+            .route("/apple.mobileconfig", get(settings::profile)),
     };
     routes
         .fallback(page::not_found)

@@ -28,6 +28,12 @@ pub(super) async fn home(State(host): State<Arc<Host>>) -> Response {
             }
             (settings(&host.offers))
             p { "The user name is your whole mail address. The password is sent under encryption; choose " em { "normal password" } " where there is a choice." }
+            h2 { "iPhone, iPad and Mac" }
+            p { "A profile sets up all of it. Open it in Safari, then allow it in the settings; the password is asked for then." }
+            form action="/apple.mobileconfig" method="get" {
+                label { "Your mail address" input type="email" name="email" required autocomplete="email"; }
+                button { "Get the profile" }
+            }
         },
     )
 }
