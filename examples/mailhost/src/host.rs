@@ -19,6 +19,7 @@ use crate::offers::Offer;
 use crate::relay::Relay;
 use crate::store::Store;
 use crate::system::Stream;
+use crate::web::Seal;
 use crate::wire::Wire;
 use crate::{admin, offers, serve_imap, serve_pop3, serve_smtp, tls, web};
 
@@ -43,6 +44,8 @@ pub struct Host {
     pub locks: Locks,
     /// What mail programs are told of.
     pub offers: Vec<Offer>,
+    /// What forms on the web are sealed with.
+    pub seal: Seal,
 }
 
 /// Mailboxes that are open in a POP3 session; each in one at a time.
@@ -67,7 +70,18 @@ impl Host {
         authenticator: Authenticator,
     ) -> Self {
         let (end_point, locks, offers) = (None, Locks::default(), offers::configured(&config));
-        Self { config, tls: tls.into(), end_point, store, accounts, relay, authenticator, locks, offers }
+        Self {
+            config,
+            tls: tls.into(),
+            end_point,
+            store,
+            accounts,
+            relay,
+            authenticator,
+            locks,
+            offers,
+            seal: Seal::default(),
+        }
     }
 
     /// Checks a login: the account, or what came of it instead. An unknown name takes the same work as a known one.

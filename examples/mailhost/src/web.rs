@@ -3,8 +3,10 @@
 //!
 //! Every page works without a script, and is told to run none. Nothing here remembers a visitor.
 
+mod account;
 mod connection;
 mod page;
+mod seal;
 mod settings;
 mod xml;
 
@@ -25,6 +27,7 @@ use tokio::time;
 use tracing::debug;
 
 pub use self::connection::{Reason, serve};
+pub use self::seal::Seal;
 use crate::host::Host;
 use crate::listener::Service;
 
@@ -46,6 +49,8 @@ pub fn router(host: Arc<Host>, service: Service) -> Router {
         _ => Router::new()
             .route("/", get(page::home))
             .route("/style.css", get(page::style))
+            .route("/account", get(account::form).post(account::change))
+            .route("/.well-known/change-password", get(account::elsewhere))
             .route("/mail/config-v1.1.xml", get(settings::autoconfig))
             .route("/.well-known/autoconfig/mail/config-v1.1.xml", get(settings::autoconfig))
             // Outlook does not write it as Microsoft does.

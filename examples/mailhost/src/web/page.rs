@@ -34,6 +34,8 @@ pub(super) async fn home(State(host): State<Arc<Host>>) -> Response {
                 label { "Your mail address" input type="email" name="email" required autocomplete="email"; }
                 button { "Get the profile" }
             }
+            h2 { "Your password" }
+            p { "You can " a href="/account" { "change your password" } " here. Whoever runs this server can give you a new one if you have lost yours." }
         },
     )
 }
