@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 
-DEADLINE = 100
+DEADLINE = 50
 
 PREFERENCES = {
     # No packet leaves this machine.
@@ -140,12 +140,11 @@ parameters.identity = identity;
 parameters.type = Ci.nsIMsgCompType.New;
 parameters.format = Ci.nsIMsgCompFormat.PlainText;
 const compose = MailServices.compose.initCompose(parameters);
-const sent = new Promise((resolve, reject) => compose.addMsgSendListener({
-  QueryInterface: ChromeUtils.generateQI(["nsIMsgSendListener"]),
-  onStartSending() {}, onProgress() {}, onStatus() {}, onGetDraftFolderURI() {},
-  onSendNotPerformed(id, status) { reject(new Error("not sent: " + status)); },
-  onTransportSecurityError(id, status) { reject(new Error("TLS: " + status)); },
-  onStopSending(id, status) { status ? reject(new Error("not sent: " + status)) : resolve(); },
+const sent = new Promise((resolve, reject) => compose.RegisterStateListener({
+  QueryInterface: ChromeUtils.generateQI(["nsIMsgComposeStateListener"]),
+  NotifyComposeFieldsReady() {}, NotifyComposeBodyReady() {}, SaveInFolderDone() {},
+  // When it has been sent and filed, or could not be.
+  ComposeProcessDone(status) { status ? reject(new Error("not sent: " + status)) : resolve(); },
 }));
 await compose.sendMsg(Ci.nsIMsgCompDeliverMode.Now, identity, account.key, null, null);
 await sent;
