@@ -201,10 +201,12 @@ impl Accounts {
         if targets.is_empty() { Err(Unroutable::NoSuchMailbox) } else { Ok(targets) }
     }
 
-    /// The account with this login name, and what is stored of its password.
+    /// The account with this login name, or else with this address, and what is stored of its password. A mail program that sets
+    /// itself up knows the address alone.
     pub fn login(&self, name: &str) -> Option<(u64, Secrets)> {
         let directory = self.directory.read().expect("nobody panics under this lock");
-        let account = *directory.logins.get(&login_key(name))?;
+        let key = login_key(name);
+        let account = *directory.logins.get(&key).or_else(|| directory.addresses.get(&key))?;
         Some((account, directory.secrets.get(&account)?.clone()))
     }
 

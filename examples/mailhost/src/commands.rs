@@ -22,6 +22,7 @@ use crate::demo;
 use crate::host::Host;
 use crate::listener::{Listeners, Stop};
 use crate::logs::{self, Safe};
+use crate::offers::offers;
 use crate::preflight::{self, DataDir, Severity};
 use crate::privileges::{self, Other};
 use crate::relay::{Ordered, Relay, Shown};
@@ -171,7 +172,8 @@ async fn run_host(started: Started) -> Result<ExitCode, Failure> {
     let relay = Relay::open(store.clone(), &config).await?;
     let authenticator = Authenticator::new(store.shared_system())?;
     let host = Host::new(config, None, store, Arc::new(accounts), Arc::new(relay), authenticator);
-    let host = Arc::new(host.with_identity(Arc::new(identity), tls));
+    let offers = offers(&host.config, listeners.addresses());
+    let host = Arc::new(Host { offers, ..host.with_identity(Arc::new(identity), tls) });
     let (stop, stopping) = Stop::new();
     host.run(listeners, &stop, stopping).await;
     Ok(ExitCode::SUCCESS)

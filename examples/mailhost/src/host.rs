@@ -15,13 +15,15 @@ use crate::accounts::{Accounts, login_key};
 use crate::auth::{Authenticator, Login, Password, Secrets};
 use crate::config::Config;
 use crate::listener::{Listeners, Service, Stop, Stopping};
+use crate::offers::Offer;
 use crate::relay::Relay;
 use crate::reload::Reload;
 use crate::store::Store;
 use crate::system::Stream;
 use crate::tls::Identity;
+use crate::web::Seal;
 use crate::wire::Wire;
-use crate::{admin, serve_imap, serve_pop3, serve_smtp};
+use crate::{admin, offers, serve_imap, serve_pop3, serve_smtp, tls, web};
 
 /// What sessions share that have begun under the same configuration. Another configuration makes another one of these, with
 /// the same mail, accounts and queue; a session keeps the one that it has begun with.
@@ -45,6 +47,10 @@ pub struct Host {
     pub authenticator: Arc<Authenticator>,
     /// Mailboxes that a POP3 session holds.
     pub locks: Locks,
+    /// What mail programs are told of.
+    pub offers: Vec<Offer>,
+    /// What forms on the web are sealed with.
+    pub seal: Arc<Seal>,
 }
 
 /// The host as new sessions find it.
@@ -72,9 +78,20 @@ impl Host {
         relay: Arc<Relay>,
         authenticator: Authenticator,
     ) -> Self {
-        let (identity, end_point, locks) = (None, None, Locks::default());
-        let authenticator = Arc::new(authenticator);
-        Self { config, tls: tls.into(), identity, end_point, store, accounts, relay, authenticator, locks }
+        let offers = offers::configured(&config);
+        Self {
+            config,
+            tls: tls.into(),
+            identity: None,
+            end_point: None,
+            store,
+            accounts,
+            relay,
+            authenticator: Arc::new(authenticator),
+            locks: Locks::default(),
+            offers,
+            seal: Arc::default(),
+        }
     }
 
     /// The same with a certificate, or with another one, and what TLS is made of with it.
@@ -197,16 +214,19 @@ pub async fn session(
     stopping: Stopping,
 ) {
     let mut wire = Wire::Plain(stream);
-    if service.implicit_tls()
-        && let Err(error) = wire.start_tls(host.tls.as_ref()).await
-    {
-        info!(%service, %peer, %error, "no TLS");
-        return;
+    if service.implicit_tls() {
+        let for_web = host.tls.as_ref().filter(|_| service.is_web()).map(tls::for_web);
+        if let Err(error) = wire.start_tls(for_web.as_ref().or(host.tls.as_ref())).await {
+            info!(%service, %peer, %error, "no TLS");
+            return;
+        }
     }
     let ended = if service.is_pop3() {
         serve_pop3::serve(host, service, wire, peer, stopping).await.map(|reason| format!("{reason:?}"))
     } else if service.is_imap() {
         serve_imap::serve(host, service, wire, peer, stopping).await.map(|reason| format!("{reason:?}"))
+    } else if service.is_web() {
+        web::serve(host, service, wire, peer, stopping).await.map(|reason| format!("{reason:?}"))
     } else {
         serve_smtp::serve(host, service, wire, peer, stopping).await.map(|reason| format!("{reason:?}"))
     };

@@ -19,4 +19,5 @@ mod second_process;
 mod strace;
 mod support;
 mod torture;
+mod web;
 mod wrong_configuration;
