@@ -142,6 +142,11 @@ fn plan(command: &Quickstart) -> Result<(Setup, Vec<Finding>), Failure> {
         for (service, port, state) in &low {
             findings.push(match state {
                 Port::Free => finding(Severity::Ok, format!("port {port} is free for {service}")),
+                Port::Taken if *service == Service::Webs => finding(
+                    Severity::Warning,
+                    "port 443 is in use, so settings for mail programs are not served; see webs in the configuration"
+                        .to_owned(),
+                ),
                 Port::Taken => finding(
                     Severity::Warning,
                     format!(
@@ -158,7 +163,10 @@ fn plan(command: &Quickstart) -> Result<(Setup, Vec<Finding>), Failure> {
                 ),
             });
         }
-        low.iter().map(|(service, port, _)| (*service, *port)).collect()
+        // A web server may well be here, and is not asked to leave.
+        let wanted =
+            low.iter().filter(|(service, _, state)| *service != Service::Webs || *state != Port::Taken);
+        wanted.map(|(service, port, _)| (*service, *port)).collect()
     };
     // Eleven lines that say the same are none too many for a log, but for a person.
     if findings.iter().all(|finding| finding.severity == Severity::Ok) {
@@ -354,9 +362,12 @@ fn next(setup: &Setup, out: &mut impl Write) -> Result<(), Failure> {
         if command.is_empty() { Ok(()) } else { say(out, &format!("         {command}")) }
     };
     step(out, "Publish the records above, and have the address of this machine named.", "")?;
-    let text = "Get a certificate for the host and name it in [tls], for instance with certbot; until then mail programs \
-                ask about the self-signed one.";
-    step(out, text, "")?;
+    let text = "Get a certificate for these names, and say where it is in [tls]; until then mail programs ask about the \
+                self-signed one. For instance, once the records are published:";
+    let web = setup.ports.iter().any(|(service, _)| *service == Service::Webs);
+    let names =
+        if web { format!(" -d autoconfig.{0} -d autodiscover.{0}", setup.domain) } else { String::new() };
+    step(out, text, &format!("certbot certonly --standalone -d {}{names}", setup.hostname))?;
     if setup.other.is_some() && !setup.high {
         let text = "Start the host, now and with the machine. Or, to watch it first, by hand:";
         step(out, text, &format!("systemctl enable --now {unit}"))?;
@@ -405,7 +416,7 @@ const UNIT: &str = "mailhost.service";
 const ZONE: &str = "dns-records.txt";
 const DATA: &str = "data";
 const HIGH: u16 = 2_000;
-const LOW: [(Service, u16); 7] = [
+const LOW: [(Service, u16); 8] = [
     (Service::Smtp, 25),
     (Service::Submission, 587),
     (Service::Submissions, 465),
@@ -413,4 +424,6 @@ const LOW: [(Service, u16); 7] = [
     (Service::Pop3s, 995),
     (Service::Imap, 143),
     (Service::Imaps, 993),
+    // Not `web`: port 80 is for whoever fetches certificates.
+    (Service::Webs, 443),
 ];
