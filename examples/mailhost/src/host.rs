@@ -11,8 +11,8 @@ use sasl_codec::ChannelBinding;
 use tokio::net::TcpStream;
 use tracing::{info, warn};
 
-use crate::accounts::{Accounts, login_key};
-use crate::auth::{Authenticator, Login, Password, Secrets};
+use crate::accounts::{Accounts, Found, Presence, app_password, throttle_key};
+use crate::auth::{Authenticator, Login, Password, PasswordHash};
 use crate::config::Config;
 use crate::listener::{Listeners, Service, Stop, Stopping};
 use crate::relay::Relay;
@@ -67,31 +67,55 @@ impl Host {
         Self { config, tls: tls.into(), end_point, store, accounts, relay, authenticator, locks }
     }
 
-    /// Checks a login: the account, or what came of it instead. An unknown name takes the same work as a known one.
-    pub async fn log_in(&self, peer: IpAddr, name: &str, password: Password) -> Result<u64, Login> {
-        let found = self.accounts.login(name);
-        // Of a record that was made before there were such keys.
-        let without_keys = found.as_ref().is_some_and(|(_, secrets)| secrets.scram.is_empty());
-        let kept = without_keys.then(|| password.clone());
-        let stored = found.as_ref().map(|(_, secrets)| secrets.hash.clone());
+    /// Checks a login: a stay in the account, or what came of it instead. An unknown name takes the same work as a known one,
+    /// and an account the same however many app passwords it has.
+    pub async fn log_in(&self, peer: IpAddr, name: &str, password: Password) -> Result<Presence, Login> {
         // All spellings of one name wait for one another.
-        let key = login_key(name);
-        match (self.authenticator.login(peer, &key, stored, password).await, found) {
-            (Login::Accepted, Some((account, secrets))) => {
+        let key = throttle_key(name);
+        let digest = app_password::digest(&password);
+        let Some(found) = self.accounts.login(name) else {
+            Found::no_app_password(&digest);
+            let outcome = self.authenticator.login(peer, &key, None, password).await;
+            return Err(if outcome == Login::Accepted { Login::Rejected } else { outcome });
+        };
+        if let Some(app) = found.app_password(&digest) {
+            return match self.authenticator.login_known(peer, &key).await {
+                Login::Accepted => self.enter(found.presence.clone(), Some(app)).await,
+                other => Err(other),
+            };
+        }
+        // Of a record that was made before there were such keys.
+        let kept = (found.hash.is_some() && found.scram.is_empty()).then(|| password.clone());
+        match (self.authenticator.login(peer, &key, found.hash.clone(), password).await, &found.hash) {
+            (Login::Accepted, Some(hash)) => {
                 if let Some(password) = kept {
-                    self.make_keys(account, &secrets, password).await;
+                    self.make_keys(found.presence.account(), hash, password).await;
                 }
-                Ok(account)
+                self.enter(found.presence, None).await
             }
             (Login::Accepted, None) => Err(Login::Rejected),
             (other, _) => Err(other),
         }
     }
 
+    /// Somebody has shown to know the password, or this app password: lets them in, unless the account is suspended.
+    pub async fn enter(&self, presence: Presence, app: Option<&str>) -> Result<Presence, Login> {
+        let account = presence.account();
+        if self.accounts.is_suspended(account) {
+            return Err(Login::Suspended);
+        }
+        if let Some(app) = app
+            && let Err(error) = self.accounts.note_use(account, app).await
+        {
+            warn!(account, app, %error, "the use of an app password could not be noted");
+        }
+        Ok(presence)
+    }
+
     /// Makes the keys for SCRAM of a password that has just been seen; without them, there is still the password.
-    async fn make_keys(&self, account: u64, secrets: &Secrets, password: Password) {
+    async fn make_keys(&self, account: u64, hash: &PasswordHash, password: Password) {
         let Some(scram) = self.authenticator.scram(password).await else { return };
-        match self.accounts.add_scram(account, secrets, scram).await {
+        match self.accounts.add_scram(account, hash, scram).await {
             Ok(()) => info!(account, "keys for SCRAM made"),
             Err(error) => warn!(account, %error, "no keys for SCRAM"),
         }
