@@ -285,9 +285,9 @@ mod tests {
         (ben.octets, ben.most_octets, ben.messages, ben.most_messages) = (5_000, Some(2 << 30), 1, Some(10));
         assert_eq!(
             list(&[anna, ben]),
-            "ADDRESS            LOGIN     STATE      USED                  LIMIT                 APP PASSWORDS\n\
-             anna@example.test  the same  active     0 octets, 0 messages  none                  0\n\
-             ben@b.test         ben\\x1b  suspended  4.8 KiB, 1 message    2.0 GiB, 10 messages  0\n"
+            "ADDRESS            LOGIN      STATE      USED                  LIMIT                 APP PASSWORDS\n\
+             anna@example.test  the same   active     0 octets, 0 messages  none                  0\n\
+             ben@b.test         ben\\u{1b}  suspended  4.8 KiB, 1 message    2.0 GiB, 10 messages  0\n"
         );
     }
 

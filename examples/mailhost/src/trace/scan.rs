@@ -187,7 +187,8 @@ impl HeaderScan {
     fn end_field(&mut self) {
         let Some(field) = self.field.take() else { return };
         let text = String::from_utf8_lossy(&field).to_lowercase();
-        let words: Vec<_> = text.split(|c: char| c.is_ascii_whitespace() || c == ';').collect();
+        let words = text.split(|c: char| c.is_ascii_whitespace() || c == ';');
+        let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
         let behind = |word: &str| words.windows(2).find(|pair| pair[0] == word).map(|pair| pair[1]);
         if behind("by") == Some(&self.host)
             && let Some(address) =
