@@ -120,7 +120,7 @@ impl Srs {
         // No other use of the key gives the same.
         mac.update(b"postrider srs");
         for part in of {
-            mac.update(&[b'=']);
+            mac.update(b"=");
             mac.update(part.to_ascii_lowercase().as_bytes());
         }
         let octets = mac.finalize().into_bytes();

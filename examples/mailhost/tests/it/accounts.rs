@@ -2,6 +2,7 @@
 
 mod addresses;
 mod app_passwords;
+mod changes;
 mod suspension;
 
 use mailhost::listener::Service;

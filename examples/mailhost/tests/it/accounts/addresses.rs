@@ -109,7 +109,11 @@ fn lists_in_lists_grow_and_shrink_and_never_go_in_circles() {
     // Each half was made while the other domain was not ours.
     let text = fs::read_to_string(site.config()).unwrap();
     let domains = |list: &str| {
-        fs::write(site.config(), text.replace("domains = [\"example.test\"]", &format!("domains = [{list}]"))).unwrap();
+        fs::write(
+            site.config(),
+            text.replace("domains = [\"example.test\"]", &format!("domains = [{list}]")),
+        )
+        .unwrap();
     };
     site.does("alias add half@example.test half@other.test anna@example.test");
     domains("\"other.test\"");

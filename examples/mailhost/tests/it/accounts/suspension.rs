@@ -19,7 +19,12 @@ fn a_suspended_account_gets_mail_and_lets_nobody_in() {
     assert!(site.does("account show anna@example.test").contains("reason           spam\n"));
     // Only the right password is told.
     for (word, smtp, pop3, imap) in [
-        (PASSWORD, "535 5.7.13 this account is suspended", "-ERR [AUTH] this account is suspended", "NO [CONTACTADMIN] "),
+        (
+            PASSWORD,
+            "535 5.7.13 this account is suspended",
+            "-ERR [AUTH] this account is suspended",
+            "NO [CONTACTADMIN] ",
+        ),
         ("wrong", "535 5.7.8 wrong name or password", "-ERR [AUTH] wrong name", "NO [AUTHENTICATIONFAILED] "),
     ] {
         let mut wire = auth(&host, ANNA, word, smtp);

@@ -39,7 +39,11 @@ fn a_report_about_what_was_sent_on_twice_comes_back_to_the_sender() {
     send(&mut wire, "Carla@c.test", "eva@a.test");
     // What arrives at the end is from B, who has it from A.
     let taken = next(&dead, 0);
-    assert!(taken.from.starts_with("SRS1=") && taken.from.ends_with("=c.test=Carla@b.test"), "{}", taken.from);
+    assert!(
+        taken.from.starts_with("SRS1=") && taken.from.ends_with("=c.test=Carla@b.test"),
+        "{}",
+        taken.from
+    );
     assert!(taken.from.contains("=a.test=="), "{}", taken.from);
     assert_eq!(taken.to, ["eva@dead.test"]);
     // And the report goes all the way back, from nobody.
@@ -83,7 +87,11 @@ fn an_account_sends_its_mail_on_and_keeps_it_or_not() {
     let mut wire = session(host.address(Service::Smtp));
     send(&mut wire, "carla@far.test", "all@a.test");
     let taken = next(&sink, 0);
-    assert!(taken.from.starts_with("SRS0=") && taken.from.ends_with("=far.test=carla@a.test"), "{}", taken.from);
+    assert!(
+        taken.from.starts_with("SRS0=") && taken.from.ends_with("=far.test=carla@a.test"),
+        "{}",
+        taken.from
+    );
     assert_eq!(taken.to, ["anna@c.test"]);
     assert_eq!((collected(&host, "anna@a.test").len(), collected(&host, "ben@a.test").len()), (1, 1));
     // Null stays null, and what is ours stays what it is.
@@ -109,7 +117,8 @@ fn an_account_sends_its_mail_on_and_keeps_it_or_not() {
 #[test]
 fn what_is_relayed_and_what_is_sent_on_go_under_senders_of_their_own() {
     let sink = Sink::start(Manner::Good);
-    let route = format!("networks = [\"127.0.0.0/8\"]\n[relay.routes]\n\"c.test\" = \"{}\"\n", sink.address());
+    let route =
+        format!("networks = [\"127.0.0.0/8\"]\n[relay.routes]\n\"c.test\" = \"{}\"\n", sink.address());
     let near = site("a", loopback(), no_dns(), &route, &["anna"]);
     near.does("account forward anna@a.test anna@c.test eva@c.test");
     let host = near.start();

@@ -112,7 +112,11 @@ fn an_alias_leads_to_a_mailbox_here_and_to_an_address_elsewhere() {
         let seen = sink.seen();
         assert_eq!(seen.taken.len(), 2 * start - 1, "{seen:#?}");
         let taken = seen.taken.last().unwrap();
-        assert!(taken.from.starts_with("SRS0=") && taken.from.ends_with("=far.test=carla@a.test"), "{}", taken.from);
+        assert!(
+            taken.from.starts_with("SRS0=") && taken.from.ends_with("=far.test=carla@a.test"),
+            "{}",
+            taken.from
+        );
         assert_eq!(taken.to, ["dora@c.test", "eva@c.test"]);
         assert_eq!(super::collected(&host, "anna@a.test").len(), start);
         // Nobody sends as an alias that leads to somebody else.
