@@ -132,6 +132,7 @@ pub mod client;
 pub mod command;
 pub mod data;
 pub mod error;
+pub mod language;
 pub mod limits;
 mod line;
 pub mod maildrop;

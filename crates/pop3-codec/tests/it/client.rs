@@ -507,17 +507,17 @@ fn logins_by_auth_carry_octets_both_ways() {
 #[test]
 fn an_initial_response_that_is_too_long_for_its_line_waits_for_an_empty_challenge() {
     // "AUTH X-Y " and CRLF are 11 octets; 244 are 183 in base64.
-    let hello = "+OK\r\n-ERR\r\n";
+    let hello = "+OK\r\n+OK\r\nSASL X-Y\r\n.\r\n";
     let (log, sent, _) = authenticate(Some(&[0; 183]), &format!("{hello}+OK\r\n+OK\r\n"));
-    assert_eq!(log, ["login []", "mailbox"]);
+    assert_eq!(log, ["login [X-Y]", "mailbox"]);
     assert_eq!(sent.lines().map(str::len).max(), Some(253));
     let (log, sent, _) = authenticate(Some(&[0; 184]), &format!("{hello}+ \r\n+ Y2g=\r\n+OK\r\n+OK\r\n"));
-    assert_eq!(log, ["login []", "ch", "mailbox"]);
+    assert_eq!(log, ["login [X-Y]", "ch", "mailbox"]);
     let long = format!("CAPA\r\nAUTH X-Y\r\n{}==\r\ncmVzcA==\r\nQUIT\r\n", "A".repeat(246));
     assert_eq!(sent, long);
     // A mechanism in which the server speaks first, or a server that is not honest: what was kept is not sent later.
     let (log, sent, _) = authenticate(Some(&[0; 184]), &format!("{hello}+ Y2g=\r\n+ \r\n-ERR\r\n+OK\r\n"));
-    assert_eq!(log, ["login []", "ch", "", "refused Auth"]);
+    assert_eq!(log, ["login [X-Y]", "ch", "", "refused Auth"]);
     assert!(!sent.contains("AAAA"), "{sent}");
 }
 
@@ -530,12 +530,7 @@ fn a_login_by_auth_is_refused_cancelled_and_dropped() {
     assert_eq!((&sent[..], closed), ("CAPA\r\nAUTH X-Y\r\n*\r\nQUIT\r\n", Some(Reason::Quit)));
     let (_, sent, closed) = authenticate(None, &format!("{hello}+ ZHJvcA==\r\n"));
     assert_eq!((&sent[..], closed), ("CAPA\r\nAUTH X-Y\r\n", Some(Reason::Unanswered)));
-    for (line, error) in [
-        ("+ !", ResponseError::Challenge),
-        ("+ Y2g", ResponseError::Challenge),
-        ("+Y2g=", ResponseError::Status),
-        ("* OK", ResponseError::Status),
-    ] {
+    for (line, error) in [("+Y2g=", ResponseError::Status), ("* OK", ResponseError::Status)] {
         let (_, _, closed) = authenticate(None, &format!("{hello}{line}\r\n"));
         assert_eq!(closed, Some(Reason::Garbled(error)), "{line}");
     }
