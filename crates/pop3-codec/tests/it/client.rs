@@ -552,3 +552,53 @@ fn no_login_by_auth_goes_out_without_tls() {
     login.authenticate(Mechanism::parse(b"PLAIN").unwrap(), Some(b"\0ann\0secret"), &mut out);
     assert_eq!((&out[..], session.closed()), (&b"CAPA\r\n"[..], Some(Reason::TlsRequired)));
 }
+
+// Ledger: 5034-3-1
+#[test]
+fn a_server_that_announces_no_auth_gets_no_initial_response() {
+    for hello in ["+OK\r\n-ERR\r\n", "+OK\r\n+OK\r\nTOP\r\n.\r\n"] {
+        let (log, sent, _) = authenticate(Some(b"ch"), &format!("{hello}+ \r\n+OK\r\n+OK\r\n"));
+        assert_eq!(log, ["login []", "mailbox"]);
+        assert_eq!(sent, "CAPA\r\nAUTH X-Y\r\nY2g=\r\nQUIT\r\n");
+        let (_, sent, _) = authenticate(Some(b""), &format!("{hello}+ \r\n+OK\r\n+OK\r\n"));
+        assert_eq!(sent, "CAPA\r\nAUTH X-Y\r\n\r\nQUIT\r\n");
+    }
+}
+
+// Ledger: 5034-4-11, 5034-4-12
+#[test]
+fn a_challenge_that_is_no_base64_cancels_the_login() {
+    for challenge in ["!", "Y2g", "=AAA", "AAA=BBB", "Y2g= ", "Y2\u{e9}", "Y 2g", "*", "Y2h=", "====" ] {
+        let server = format!("+OK\r\n-ERR\r\n+ {challenge}\r\n-ERR cancelled\r\n+OK\r\n");
+        let (log, sent, closed) = authenticate(Some(b"never sent"), &server);
+        assert_eq!(log, ["login []", "refused Auth"], "{challenge:?}");
+        assert_eq!(sent, "CAPA\r\nAUTH X-Y\r\n*\r\nQUIT\r\n");
+        assert_eq!(closed, Some(Reason::Quit));
+    }
+}
+
+#[test]
+fn a_login_that_was_given_up_cannot_be_accepted() {
+    // Y2FuY2Vs is "cancel".
+    for challenge in ["!", "Y2FuY2Vs"] {
+        let server = format!("+OK\r\n-ERR\r\n+ {challenge}\r\n+OK welcome\r\n");
+        let closed = authenticate(None, &server).2;
+        assert_eq!(closed, Some(Reason::Garbled(ResponseError::GivenUp)), "{challenge:?}");
+        // Refused, it is over.
+        let server = format!("+OK\r\n-ERR\r\n+ {challenge}\r\n-ERR\r\n+OK\r\n");
+        assert_eq!(authenticate(None, &server).2, Some(Reason::Quit));
+    }
+}
+
+// Ledger: 2449-6.9-1, 2449-7-1
+#[test]
+fn nothing_depends_on_what_the_server_is_called_or_on_extensions_that_it_lacks() {
+    let all = [Request::Stat, Request::List(None), Request::Retr(1), Request::Dele(1), Request::Rset, Request::Noop];
+    let answers = "+OK 1 3\r\n+OK\r\n1 3\r\n.\r\n+OK\r\nx\r\n.\r\n+OK\r\n+OK\r\n+OK\r\n+OK\r\n";
+    let plain = Caller::new(&[&all]).hear(&format!("{LOGIN}{answers}"));
+    assert_eq!(plain.2, Some(Reason::Quit), "{plain:?}");
+    for name in ["Dovecot", "qpopper", "Shlemazle-Plotz-v302"] {
+        let login = format!("+OK\r\n+OK\r\nIMPLEMENTATION {name}\r\n.\r\n+OK\r\n+OK\r\n");
+        assert_eq!(Caller::new(&[&all]).hear(&format!("{login}{answers}")), plain, "{name}");
+    }
+}

@@ -1,9 +1,11 @@
 //! Behaviour, through the public API.
 
 mod client;
+mod dialogues;
 mod pair;
 mod rfc_examples;
 mod server;
+mod utf8;
 
 use core::time::Duration;
 use std::collections::VecDeque;
