@@ -568,7 +568,7 @@ fn a_server_that_announces_no_auth_gets_no_initial_response() {
 // Ledger: 5034-4-11, 5034-4-12
 #[test]
 fn a_challenge_that_is_no_base64_cancels_the_login() {
-    for challenge in ["!", "Y2g", "=AAA", "AAA=BBB", "Y2g= ", "Y2\u{e9}", "Y 2g", "*", "Y2h=", "====" ] {
+    for challenge in ["!", "Y2g", "=AAA", "AAA=BBB", "Y2g= ", "Y2\u{e9}", "Y 2g", "*", "Y2h=", "===="] {
         let server = format!("+OK\r\n-ERR\r\n+ {challenge}\r\n-ERR cancelled\r\n+OK\r\n");
         let (log, sent, closed) = authenticate(Some(b"never sent"), &server);
         assert_eq!(log, ["login []", "refused Auth"], "{challenge:?}");
@@ -593,7 +593,14 @@ fn a_login_that_was_given_up_cannot_be_accepted() {
 // Ledger: 2449-6.9-1, 2449-7-1
 #[test]
 fn nothing_depends_on_what_the_server_is_called_or_on_extensions_that_it_lacks() {
-    let all = [Request::Stat, Request::List(None), Request::Retr(1), Request::Dele(1), Request::Rset, Request::Noop];
+    let all = [
+        Request::Stat,
+        Request::List(None),
+        Request::Retr(1),
+        Request::Dele(1),
+        Request::Rset,
+        Request::Noop,
+    ];
     let answers = "+OK 1 3\r\n+OK\r\n1 3\r\n.\r\n+OK\r\nx\r\n.\r\n+OK\r\n+OK\r\n+OK\r\n+OK\r\n";
     let plain = Caller::new(&[&all]).hear(&format!("{LOGIN}{answers}"));
     assert_eq!(plain.2, Some(Reason::Quit), "{plain:?}");

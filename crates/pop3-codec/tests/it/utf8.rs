@@ -32,7 +32,8 @@ fn a_host_that_announces_no_utf_8_knows_no_such_command() {
 // Ledger: 6856-2.2-6
 #[test]
 fn names_and_passwords_are_utf_8_or_refused() {
-    for line in [&b"USER \xff"[..], b"USER \xc3", b"USER \xc0\x80", b"USER \xed\xa0\x80", b"USER \xf4\x90\x80\x80"]
+    for line in
+        [&b"USER \xff"[..], b"USER \xc3", b"USER \xc0\x80", b"USER \xed\xa0\x80", b"USER \xf4\x90\x80\x80"]
     {
         let (log, answer, _) = host().run(&[line, b"\r\nPASS x\r\n"]);
         assert!(log.is_empty() && answer.ends_with("-ERR syntax error\r\n-ERR not now\r\n"), "{answer}");
@@ -68,16 +69,31 @@ fn a_language_is_chosen_before_the_login_and_behind_it() {
     caller.before = [Request::Lang(Some(Language::ENGLISH))].into();
     let mut pair = Pair::new(host(), caller, usize::MAX);
     pair.run();
-    let log =
-        ["login", "en: English it is", "login", "password", "mailbox", "en: English it is", "en: English", "end"];
+    let log = [
+        "login",
+        "en: English it is",
+        "login",
+        "password",
+        "mailbox",
+        "en: English it is",
+        "en: English",
+        "end",
+    ];
     assert_eq!(pair.caller.log[..8], log);
     let mut caller = Caller::new(&[]);
     caller.before = [Request::Lang(Some(german))].into();
     let (log, sent, _) = caller.hear("+OK\r\n-ERR\r\n+OK de-CH Gr\u{fc}ezi\r\n");
-    assert_eq!((&log[..], &sent[..]), (&["login", "de-CH: Gr\u{fc}ezi", "login"].map(String::from)[..], "CAPA\r\nLANG de\r\nUSER user\r\n"));
+    assert_eq!(
+        (&log[..], &sent[..]),
+        (&["login", "de-CH: Gr\u{fc}ezi", "login"].map(String::from)[..], "CAPA\r\nLANG de\r\nUSER user\r\n")
+    );
     for bad in ["+OK", "+OK ", "+OK d\u{e9}", "+OK de_CH x"] {
         let error = pop3_codec::error::ResponseError::Language;
-        assert_eq!(caller.hear(&format!("+OK\r\n-ERR\r\n{bad}\r\n")).2, Some(Reason::Garbled(error)), "{bad}");
+        assert_eq!(
+            caller.hear(&format!("+OK\r\n-ERR\r\n{bad}\r\n")).2,
+            Some(Reason::Garbled(error)),
+            "{bad}"
+        );
     }
 }
 
