@@ -113,9 +113,9 @@ fn field(field: &[u8]) -> Option<Vec<u8>> {
     let (name, value) = (field[..colon].trim_ascii_end(), &field[colon + 1..]);
     let is = |names: &[&str]| names.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
     let value = if is(&ADDRESSES) {
-        addresses(value)
+        addresses(name, value)
     } else if is(&TEXTS) {
-        text(value)
+        text(name, value)
     } else if is(&PARAMETERS) {
         parameters(value)?
     } else {
@@ -125,9 +125,9 @@ fn field(field: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Unstructured text: words that are not ASCII become encoded words, with the space between them.
-fn text(value: &[u8]) -> String {
+fn text(name: &[u8], value: &[u8]) -> String {
     let words = value.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    let mut line = Line::default();
+    let mut line = Line::behind(name);
     let mut run = Vec::new();
     for word in words {
         if word.is_ascii() {
@@ -146,7 +146,7 @@ fn text(value: &[u8]) -> String {
 }
 
 /// Addresses, in the order in which they stand.
-fn addresses(value: &[u8]) -> String {
+fn addresses(name: &[u8], value: &[u8]) -> String {
     // One scanner reads every field of addresses alike.
     let mut scanner = Scanner::new();
     scanner.push(b"From:");
@@ -154,7 +154,7 @@ fn addresses(value: &[u8]) -> String {
     scanner.push(b"\r\n");
     let structure = scanner.finish();
     let envelope = structure.root().envelope();
-    let mut line = Line::default();
+    let mut line = Line::behind(name);
     let mut separator = "";
     for address in envelope.iter().flat_map(|envelope| envelope.from()) {
         match &address {
@@ -299,7 +299,6 @@ fn is_atext(octet: u8) -> bool {
 }
 
 /// What stands behind a colon, folded before it gets too long.
-#[derive(Default)]
 struct Line {
     text: String,
     /// The octets of the last line.
@@ -307,6 +306,10 @@ struct Line {
 }
 
 impl Line {
+    const fn behind(name: &[u8]) -> Self {
+        Self { text: String::new(), column: name.len() + 1 }
+    }
+
     /// A word with a space in front of it.
     fn plain(&mut self, word: &str) {
         // RFC 2047 §2: a line with an encoded word is no longer than 76 characters.

@@ -9,6 +9,7 @@ mod imap;
 mod memory;
 mod peers;
 mod policy;
+mod pop3;
 mod python;
 mod relay;
 mod sasl;
