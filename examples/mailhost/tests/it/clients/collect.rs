@@ -11,6 +11,7 @@ use super::foreign;
 use super::maildir::with_crlf;
 use super::server::{Kind, LOGIN, Server};
 use super::work::name;
+use crate::peers::mta::{self, belongs};
 use crate::support::{Folder, PASSWORD, Wire, is_installed, skip};
 
 /// What a client is told on its command line or in its file.
@@ -106,10 +107,18 @@ impl Client for Getmail {
             Task::Keep => ("false", "false"),
             Task::TakeAway => ("true", "true"),
         };
+        // It delivers nothing as root, but root may tell it who delivers.
+        let mut user = "";
+        if rustix::process::geteuid().is_root() {
+            user = "user = mail\n";
+            for part in ["mail", "mail/new", "mail/cur", "mail/tmp"] {
+                belongs(&at.folder.path(part), mta::user("mail"));
+            }
+        }
         let config = at.config(&format!(
             "[retriever]\ntype = SimplePOP3SSLRetriever\nserver = localhost\nport = {port}\n\
              username = {LOGIN}\npassword = {PASSWORD}\nca_certs = {certificate}\n\
-             [destination]\ntype = Maildir\npath = {here}mail/\n\
+             [destination]\ntype = Maildir\npath = {here}mail/\n{user}\
              [options]\ndelete = {delete}\nread_all = {read_all}\n",
             port = at.port,
             certificate = at.certificate.display(),
