@@ -77,9 +77,10 @@ impl Capabilities {
             b"LOGIN-DELAY" => self.login_delay = number(first).or(self.login_delay),
             b"EXPIRE" if first.eq_ignore_ascii_case("NEVER") => self.expire = Some(Expire::Never),
             b"EXPIRE" => self.expire = number(first).map(Expire::Days).or(self.expire),
-            b"IMPLEMENTATION" if !argument.is_empty() => {
+            b"IMPLEMENTATION" => {
                 let visible = argument.chars().filter(|c| *c == ' ' || c.is_ascii_graphic());
-                self.implementation = Some(visible.collect());
+                let name = visible.collect::<String>().trim().to_owned();
+                self.implementation = Some(name).filter(|name| !name.is_empty());
             }
             _ => {}
         }
@@ -177,6 +178,7 @@ mod tests {
             read.read(line.as_bytes());
         }
         read.read(b"IMPLEMENTATION \xff");
+        read.read("IMPLEMENTATION \u{e9}".as_bytes());
         assert_eq!(read, Capabilities::default());
         read.read(b"utf8 ME");
         assert_eq!((read.utf8, read.utf8_user), (true, false));
