@@ -135,6 +135,7 @@ fn a_refused_name_can_be_followed_by_another() {
     assert_eq!(closed, Some(Reason::Quit));
 }
 
+// Ledger: 2449-6.6-2
 #[test]
 fn commands_wait_for_responses_unless_the_server_announces_pipelining() {
     let requests = [Request::Stat, Request::Retr(1), Request::Noop];
@@ -184,6 +185,7 @@ fn the_queue_has_an_end() {
     assert!(out.ends_with(b"NOOP\r\nNOOP\r\nNOOP\r\nQUIT\r\n"));
 }
 
+// Ledger: 2449-6.6-3
 #[test]
 fn a_whole_queue_is_smaller_than_a_window() {
     let (mut out, mut input) = (BytesMut::new(), PIPELINING.as_bytes());
@@ -234,6 +236,7 @@ fn only_a_dot_between_two_crlf_ends_a_message() {
     }
 }
 
+// Ledger: 2595-2.5-1
 #[test]
 fn responses_behind_stls_end_the_session_at_every_split() {
     // The USENIX Security 2021 attack on STARTTLS: responses sent ahead in the clear were taken for those under TLS.
@@ -263,6 +266,7 @@ fn responses_behind_stls_end_the_session_at_every_split() {
     }
 }
 
+// Ledger: 2595-4-3, 2595-9-1
 #[test]
 fn what_was_announced_before_tls_is_forgotten() {
     let mut caller = Caller::new(&[&[Request::Noop, Request::Noop]]);
@@ -293,6 +297,7 @@ fn a_refused_stls_leaves_the_session_as_it_was() {
     assert_eq!((sent.as_str(), closed), ("CAPA\r\nSTLS\r\nQUIT\r\n", Some(Reason::Quit)));
 }
 
+// Ledger: 2595-2.3-1
 #[test]
 fn no_name_and_no_password_without_tls() {
     let mut caller = Caller::new(&[]);
@@ -490,6 +495,7 @@ fn authenticate(initial: Option<&[u8]>, server: &str) -> (Vec<String>, String, O
     results.swap_remove(0)
 }
 
+// Ledger: 5034-4-8
 #[test]
 fn logins_by_auth_carry_octets_both_ways() {
     let hello = "+OK\r\n+OK\r\nSASL X-Y\r\n.\r\n";
@@ -504,6 +510,7 @@ fn logins_by_auth_carry_octets_both_ways() {
     assert_eq!(sent, "CAPA\r\nAUTH X-Y =\r\nQUIT\r\n");
 }
 
+// Ledger: 5034-4-7
 #[test]
 fn an_initial_response_that_is_too_long_for_its_line_waits_for_an_empty_challenge() {
     // "AUTH X-Y " and CRLF are 11 octets; 244 are 183 in base64.

@@ -52,7 +52,7 @@ fn what_is_announced_is_what_holds() {
     pop3.say("QUIT", "+OK");
 }
 
-// Ledger: 5034-4-2, 5034-4-4, 5034-4-5, 5034-4-6, 5034-4-10, 5034-4-12, 5034-4-14, 5034-4-20, 5034-5-1
+// Ledger: 5034-4-2, 5034-4-4, 5034-4-5, 5034-4-6, 5034-4-10, 5034-4-12, 5034-4-14, 5034-4-19, 5034-4-20, 5034-5-1
 #[test]
 fn logins_by_auth_fail_and_succeed_as_rfc_5034_has_it() {
     let site = Site::with_accounts("", &["anna"]);
