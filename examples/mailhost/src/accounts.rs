@@ -271,11 +271,13 @@ impl Accounts {
         let mut directory = self.write();
         directory.separator = config.subaddress_separator;
         let there = directory.accounts.values().filter(|account| !account.removed);
-        let addresses = there.clone().map(|account| (self.address_key(&account.address), account.id)).collect();
+        let addresses =
+            there.clone().map(|account| (self.address_key(&account.address), account.id)).collect();
         let forwards = there.map(|account| (account.id, self.ways(&account.forward.targets))).collect();
-        let aliases = directory.aliases.values().map(|(alias, _)| {
-            (self.address_key(&alias.alias), (alias.clone(), self.ways(&alias.targets)))
-        });
+        let aliases = directory
+            .aliases
+            .values()
+            .map(|(alias, _)| (self.address_key(&alias.alias), (alias.clone(), self.ways(&alias.targets))));
         let aliases = aliases.collect();
         (directory.addresses, directory.forwards, directory.aliases) = (addresses, forwards, aliases);
     }

@@ -118,7 +118,12 @@ impl Host {
     }
 
     /// The same for what app passwords are not for.
-    pub async fn log_in_as_owner(&self, peer: IpAddr, name: &str, password: Password) -> Result<Presence, Login> {
+    pub async fn log_in_as_owner(
+        &self,
+        peer: IpAddr,
+        name: &str,
+        password: Password,
+    ) -> Result<Presence, Login> {
         self.log_in_with_main(peer, name, self.accounts.login(name), password).await
     }
 

@@ -119,7 +119,9 @@ async fn carry_out(host: &Host, visitor: Visitor, change: Change) -> Result<(), 
         Err(_) => return Err(Refusal::Wrong),
     };
     host.accounts.change_own_password(account, &new).await.map_err(|error| match error {
-        ChangeError::ShortPassword(_) | ChangeError::GuessablePassword => Refusal::Unusable(error.to_string()),
+        ChangeError::ShortPassword(_) | ChangeError::GuessablePassword => {
+            Refusal::Unusable(error.to_string())
+        }
         error => {
             warn!(account, %error, "a password could not be changed");
             Refusal::Unavailable

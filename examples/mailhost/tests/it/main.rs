@@ -11,6 +11,7 @@ mod imap;
 mod memory;
 mod peers;
 mod policy;
+mod pop3;
 mod privileges;
 mod python;
 mod relay;
