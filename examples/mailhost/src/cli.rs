@@ -1,5 +1,7 @@
 //! The command line.
 
+pub mod client;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -35,6 +37,9 @@ pub enum Command {
     Queue(Queue),
     /// Read everything that is stored and see whether it is sound.
     Verify(Verify),
+    /// Send and read mail from the command line, with any server.
+    #[command(subcommand)]
+    Client(client::Client),
 }
 
 /// Which configuration.

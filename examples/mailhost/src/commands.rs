@@ -1,5 +1,7 @@
 //! What each command does.
 
+mod client;
+
 use std::fmt;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
@@ -61,6 +63,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Alias(command) => alias(&command),
         Command::Queue(command) => queue(&command),
         Command::Verify(command) => verify(&command),
+        Command::Client(command) => client::run(&command),
     }
 }
 

@@ -37,7 +37,7 @@ pub use self::operator::{Ordered, Page, Shown, Target};
 use self::window::Reading;
 use crate::accounts::Accounts;
 use crate::auth::Password;
-use crate::client::Credentials;
+use crate::client::{Credentials, Encryption};
 use crate::config::{Config, NextHop};
 use crate::listener::Stopping;
 use crate::planted::Bug;
@@ -169,8 +169,10 @@ impl Relay {
             };
             // A password goes to nobody whose name has not been proven; without one, TLS is as for everybody.
             let security = match login {
-                Some(login) => Security { tls: verified_tls()?, opportunistic: false, login: Some(login) },
-                None => Security { tls: tls.clone(), opportunistic: true, login: None },
+                Some(login) => {
+                    Security { tls: verified_tls()?, encryption: Encryption::Required, login: Some(login) }
+                }
+                None => Security { tls: tls.clone(), encryption: Encryption::Opportunistic, login: None },
             };
             Ok::<_, RelayError>((smarthost.hop.clone(), security))
         });
@@ -184,7 +186,7 @@ impl Relay {
             reading: Mutex::new(reading),
             dns,
             known: Mutex::default(),
-            security: Security { tls, opportunistic: true, login: None },
+            security: Security { tls, encryption: Encryption::Opportunistic, login: None },
             smarthost: smarthost.transpose()?,
             routes: config.relay.routes.clone(),
             port: config.relay.port,
