@@ -234,7 +234,7 @@ fn quoted(text: &str) -> String {
 fn encoded_words(text: &str) -> Vec<String> {
     let (mut words, mut rest) = (Vec::new(), text);
     while !rest.is_empty() {
-        let (piece, more) = rest.split_at(rest.floor_char_boundary(45));
+        let (piece, more) = rest.split_at(rest.floor_char_boundary(ENCODED));
         words.push(format!("=?utf-8?B?{}?=", STANDARD.encode(piece)));
         rest = more;
     }
@@ -408,6 +408,8 @@ fn random_hex() -> Result<String, ClientError> {
     Ok(random.iter().map(|octet| format!("{octet:02x}")).collect())
 }
 
+/// Octets of an encoded word: with the name of any field here it makes a line of less than 76.
+const ENCODED: usize = 39;
 /// Octets of a line of base64: 76 characters.
 const LINE: usize = 57;
 const MEDIA_TYPES: [(&str, &str); 44] = [

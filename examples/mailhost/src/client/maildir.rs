@@ -114,9 +114,12 @@ impl Maildir {
 impl Incoming<'_> {
     /// Writes the next octets, CRLF as LF.
     pub fn write(&mut self, octets: &[u8]) -> Result<(), ClientError> {
+        if octets.is_empty() {
+            return Ok(());
+        }
         let mut rest = octets;
         let mut put = |octets: &[u8]| self.file.write_all(octets).map_err(|error| self.maildir.failed(error));
-        if std::mem::take(&mut self.after_cr) && rest.first() != Some(&b'\n') && !rest.is_empty() {
+        if std::mem::take(&mut self.after_cr) && rest.first() != Some(&b'\n') {
             put(b"\r")?;
         }
         while let Some(at) = memchr::memchr(b'\r', rest) {
