@@ -2,6 +2,7 @@
 //! the test, finds in the mailboxes. The same work is done with Dovecot, so that a test is known to be right.
 
 mod async_imap;
+mod command;
 mod curl;
 mod differential;
 mod dovecot;
