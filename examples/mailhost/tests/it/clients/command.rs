@@ -23,8 +23,9 @@ fn client(server: &Server, protocol: &str, tls: &str, arguments: &[&str]) -> Com
     };
     let mut command = program();
     // The name has an address of IPv6, too, where nobody listens.
-    command.args(["client", protocol]).args(arguments).args(["--server", &format!("localhost:{}", address.port())]);
+    command.args(["client", protocol, arguments[0], "--server", &format!("localhost:{}", address.port())]);
     command.args(["--tls", tls, "--user", LOGIN, "--password-stdin", "--ca"]).arg(server.certificate());
+    command.args(&arguments[1..]);
     command
 }
 
@@ -49,8 +50,8 @@ fn fails(mut command: Command) -> Run {
 /// A command with a server of the test's own, in the clear.
 fn plain(protocol: &str, port: u16, arguments: &[&str]) -> Command {
     let mut command = program();
-    command.args(["client", protocol]).args(arguments).args(["--server", &format!("127.0.0.1:{port}")]);
-    command.args(["--tls", "none", "--user", "anna", "--password-stdin"]);
+    command.args(["client", protocol, arguments[0], "--server", &format!("127.0.0.1:{port}")]);
+    command.args(["--tls", "none", "--user", "anna", "--password-stdin"]).args(&arguments[1..]);
     command
 }
 

@@ -50,7 +50,7 @@ impl Files {
 
     /// A message with everything, to Ben and one whom nobody sees.
     fn compose(&self, command: &mut Command, ben: &str, hidden: &str) {
-        command.args(["--from", "Änne \"A\" Ash <anna@a.test>", "--to", &format!("Ben Beer <{ben}>")]);
+        command.args(["--from", "\"Ash, Änne\" <anna@a.test>", "--to", &format!("Ben Beer <{ben}>")]);
         command.args(["--cc", ben, "--bcc", hidden, "--subject", SUBJECT, "--reply-to", "answers@a.test"]);
         command.args(["--in-reply-to", "1234@far.test", "--text-file"]).arg(self.path("text"));
         command.arg("--html").arg(self.path("html"));
@@ -68,7 +68,7 @@ impl Files {
         let result = run(python.args(["-c", "exec python3 -B \"$0\" < \"$1\"", PARTS]).arg(&file), "");
         assert_eq!((result.status, &*result.stderr), (Some(0), ""), "{}", String::from_utf8_lossy(message));
         let read: Value = serde_json::from_str(&result.stdout).unwrap();
-        assert_eq!(read["from"], json!([["Änne \"A\" Ash", "anna@a.test"]]));
+        assert_eq!(read["from"], json!([["Ash, Änne", "anna@a.test"]]));
         assert_eq!(read["to"], json!([["Ben Beer", ben]]));
         assert_eq!(read["cc"], json!([["", ben]]));
         assert_eq!(read["reply_to"], "answers@a.test");

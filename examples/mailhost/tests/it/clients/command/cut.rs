@@ -122,10 +122,11 @@ fn a_message_is_deleted_only_once_it_is_on_the_disk() {
     assert_eq!(messages(&folder.path("mail")), all);
 
     // Points of all kinds: within the login, the lists, each message, its end, what answers DELE, and the answer to QUIT.
-    let step = (whole / 24).max(1);
-    let points = (0..whole).step_by(step).chain(whole - 6..whole);
-    for point in points {
-        for fate in [Fate::Cut(point), Fate::Kill(point)] {
+    let points = (0..whole).step_by((whole / 10).max(1)).chain([whole - 5, whole - 1]);
+    for (number, point) in points.enumerate() {
+        let fates = [Fate::Cut(point), Fate::Kill(point)];
+        for fate in &fates[..1 + number % 2] {
+            let fate = *fate;
             let (folder, maildrop) = (Folder::new(), maildrop());
             let (_, good) = fetch(&folder, &maildrop, fate);
             let left = maildrop.lock().unwrap().clone();
