@@ -333,13 +333,9 @@ fn attach(path: &Path, out: &mut impl Write) -> Result<(), ClientError> {
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let mut head = format!("Content-Type: {}", media_type(path));
-    // RFC 2045 has no such parameter any more, but old programs look for it, and there alone.
-    if name.is_ascii() {
-        head.push_str(&parameter("name", &name));
-    } else {
-        let words = encoded_words(&name);
-        head.push_str(&format!(";\r\n name=\"{}\"", words.join("\r\n ")));
-    }
+    // No RFC has this parameter any more, but old programs look for the name here. Not as encoded words, as some write it:
+    // RFC 2047 §5 forbids them within quotes.
+    head.push_str(&parameter("name", &name));
     head.push_str("\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment");
     head.push_str(&parameter("filename", &name));
     head.push_str("\r\n\r\n");

@@ -18,7 +18,8 @@ const PARTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/python/parts.
 const SUBJECT: &str = "Grüße aus Köln, und noch viel mehr als in eine Zeile paßt: äöüß äöüß äöüß 日本語 📮";
 const TEXT: &str = "Hällo,\n\n.\n..\nFrom here = there  \n日本語\tThe end without a line's end";
 const HTML: &str = "<p>Hällo</p>\n";
-const LONG_NAME: &str = "Ein sehr langer Name, den niemand tippen möchte, mit Umlauten äöü und Zeichen 日本語 \"x\".pdf";
+const LONG_NAME: &str =
+    "Ein sehr langer Name, den niemand tippen möchte, mit Umlauten äöü und Zeichen 日本語 \"x\".pdf";
 
 /// Files to attach.
 struct Files {
@@ -79,7 +80,12 @@ impl Files {
         assert!(read["date"].as_str().unwrap().starts_with("20"), "{}", read["date"]);
         assert_eq!(read["text"].as_str().unwrap(), format!("{TEXT}\n"));
         assert_eq!(read["html"].as_str().unwrap(), HTML);
-        assert_eq!(read["defects"], json!([]), "{}", String::from_utf8_lossy(&message[..message.len().min(4_000)]));
+        assert_eq!(
+            read["defects"],
+            json!([]),
+            "{}",
+            String::from_utf8_lossy(&message[..message.len().min(4_000)])
+        );
         let attachments = read["attachments"].as_array().unwrap();
         assert_eq!(attachments.len(), self.octets.len());
         for (attachment, (name, kind, octets)) in attachments.iter().zip(&self.octets) {
@@ -123,7 +129,10 @@ fn postfix_takes_what_our_client_sends() {
     let said = does(command, "");
     let lines: Vec<_> = said.lines().collect();
     assert_eq!(lines.len(), 3, "{said}");
-    assert!(lines[0].starts_with("ben@far.test: 250 ") && lines[1].starts_with("u1@far.test: 250 "), "{said}");
+    assert!(
+        lines[0].starts_with("ben@far.test: 250 ") && lines[1].starts_with("u1@far.test: 250 "),
+        "{said}"
+    );
     assert!(lines[2].starts_with("message: 250 ") && lines[2].contains("queued as"), "{said}");
     mta.wait_for_deliveries(2);
     for account in ["ben", "all"] {
@@ -133,7 +142,16 @@ fn postfix_takes_what_our_client_sends() {
 
     // One is refused, and the other gets it.
     let mut command = send(&server, "none");
-    command.args(["--from", "anna@a.test", "--to", "ben@far.test, nobody@far.test", "--subject", "half", "--text", "x"]);
+    command.args([
+        "--from",
+        "anna@a.test",
+        "--to",
+        "ben@far.test, nobody@far.test",
+        "--subject",
+        "half",
+        "--text",
+        "x",
+    ]);
     let half = fails(command, "");
     assert!(half.stdout.contains("nobody@far.test: 550 5.1.1 "), "{}", half.stdout);
     assert_eq!(half.stderr, "mailhost: 1 of 2 recipients refused; the message went to the others\n");
@@ -141,7 +159,11 @@ fn postfix_takes_what_our_client_sends() {
     let mut command = send(&server, "none");
     command.args(["--from", "anna@a.test", "--to", "nobody@far.test", "--text", "x"]);
     let none = fails(command, "");
-    assert!(none.stderr.starts_with("mailhost: nothing was sent: the recipient was refused"), "{}", none.stderr);
+    assert!(
+        none.stderr.starts_with("mailhost: nothing was sent: the recipient was refused"),
+        "{}",
+        none.stderr
+    );
 
     // Files: as they are, with their lines ended; from a pipe, too.
     let text = "From: anna@a.test\nTo: Ben <ben@far.test>\nBcc: u2@far.test\nSubject: a file\nDate: Thu, 1 Jan 2026 12:00:00 +0000\n\
@@ -198,15 +220,28 @@ fn our_client_logs_in_and_submits_to_us() {
             assert_eq!(refused.status, Some(0), "{}", refused.stderr);
         }
         let mut command = login(service, tls, "anna@example.test");
-        command.args(["--from", "anna@example.test", "--to", "ben@example.test", "--subject", "hello", "--text", "hello"]);
+        command.args([
+            "--from",
+            "anna@example.test",
+            "--to",
+            "ben@example.test",
+            "--subject",
+            "hello",
+            "--text",
+            "hello",
+        ]);
         let said = does(command, &secret);
-        assert!(said.contains("ben@example.test: 250 2.1.5") && said.contains("message: 250 2.0.0"), "{said}");
+        assert!(
+            said.contains("ben@example.test: 250 2.1.5") && said.contains("message: 250 2.0.0"),
+            "{said}"
+        );
     }
     let mut wire = maildrop(&site, &host, "ben@example.test");
     let ids = wire.unique_ids().len();
     assert!(String::from_utf8(wire.retrieve(ids)).unwrap().ends_with("\r\n\r\nhello\r\n"));
     // The host has no such limit for those who know it: it is told before anything is sent.
-    let large = files.folder.write("large.eml", &format!("From: anna@example.test\n\n{}", "x\n".repeat(1 << 20)));
+    let large =
+        files.folder.write("large.eml", &format!("From: anna@example.test\n\n{}", "x\n".repeat(1 << 20)));
     let mut command = login(Service::Submissions, "implicit", "anna@example.test");
     command.args(["ben@example.test", "--file"]).arg(large);
     let refused = fails(command, &secret);

@@ -113,7 +113,9 @@ fn fetch(folder: &Folder, maildrop: &Drop, fate: Fate) -> (usize, bool) {
 #[test]
 fn a_message_is_deleted_only_once_it_is_on_the_disk() {
     let all: Vec<Vec<u8>> = (0..4)
-        .map(|number| format!("Subject: {number}\r\n\r\n{}.\r\n", ".line\r\n".repeat(20 * number)).into_bytes())
+        .map(|number| {
+            format!("Subject: {number}\r\n\r\n{}.\r\n", ".line\r\n".repeat(20 * number)).into_bytes()
+        })
         .collect();
     let maildrop = || -> Drop { Arc::new(Mutex::new((0..).zip(all.iter().cloned()).collect())) };
     let folder = Folder::new();
@@ -133,7 +135,8 @@ fn a_message_is_deleted_only_once_it_is_on_the_disk() {
             // An answer to QUIT that came in part is none.
             assert!(!good || matches!(fate, Fate::Kill(_)), "{fate:?}");
             // Killed before the folder was there, it has made none.
-            let there = if folder.path("mail/new").exists() { messages(&folder.path("mail")) } else { Vec::new() };
+            let there =
+                if folder.path("mail/new").exists() { messages(&folder.path("mail")) } else { Vec::new() };
             for message in &all {
                 let safe = there.contains(message) || left.iter().any(|(_, octets)| octets == message);
                 assert!(safe, "{fate:?}: {} is gone", String::from_utf8_lossy(&message[..20]));

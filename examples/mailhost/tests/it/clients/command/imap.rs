@@ -87,7 +87,10 @@ fn works_with(kind: Kind, without: &[&str], test: &str) {
     assert!(fetched == there, "other messages or flags");
 
     assert_eq!(
-        does(imap("implicit", &["flag", "Work", "1,3,99", "--add", "seen", "--add", "urgent", "--remove", "flagged"])),
+        does(imap(
+            "implicit",
+            &["flag", "Work", "1,3,99", "--add", "seen", "--add", "urgent", "--remove", "flagged"]
+        )),
         "2 messages changed\n"
     );
     fails(imap("implicit", &["flag", "Work", "99", "--add", "seen"]));
@@ -147,7 +150,9 @@ fn watches(mut command: Command, server: &Server) {
     let next = || lines.recv_timeout(DEADLINE).expect("a line in time");
     assert_eq!(next(), "watching INBOX, 0 messages there now; Ctrl-C ends it");
     for number in 1..=3 {
-        server.deliver(DELIVERED.replace("Subject: delivered", &format!("Subject: number {number}")).as_bytes());
+        server.deliver(
+            DELIVERED.replace("Subject: delivered", &format!("Subject: number {number}")).as_bytes(),
+        );
         let line = next();
         assert!(line.ends_with(&format!("  number {number}")) && line.contains("  Carla  "), "{line}");
     }
@@ -170,7 +175,15 @@ fn our_client_reads_at_us() {
 #[test]
 fn our_client_reads_at_a_server_that_can_do_little() {
     let least = [
-        "IMAP4rev2", "IDLE", "MOVE", "ESEARCH", "LIST-STATUS", "LIST-EXTENDED", "SPECIAL-USE", "SASL-IR", "LITERAL+",
+        "IMAP4rev2",
+        "IDLE",
+        "MOVE",
+        "ESEARCH",
+        "LIST-STATUS",
+        "LIST-EXTENDED",
+        "SPECIAL-USE",
+        "SASL-IR",
+        "LITERAL+",
         "LITERAL-",
     ];
     works_with(Kind::Ours, &least, "our_client_reads_at_a_server_that_can_do_little");

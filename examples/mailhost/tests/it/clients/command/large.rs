@@ -125,7 +125,8 @@ fn fifty_mebibytes_are_fetched_through_a_few() {
                 ("UID", "FETCH") => {
                     before = peak();
                     let size = 8 + LINES * LINE.len();
-                    write!(stream, "* 1 FETCH (UID 1 FLAGS (\\Seen) BODY[] {{{size}}}\r\nA: b\r\n\r\n").unwrap();
+                    write!(stream, "* 1 FETCH (UID 1 FLAGS (\\Seen) BODY[] {{{size}}}\r\nA: b\r\n\r\n")
+                        .unwrap();
                     put_lines(stream);
                     ")\r\n".to_owned()
                 }

@@ -34,7 +34,11 @@ fn works_with(kind: Kind, test: &str) {
         assert_eq!(listed.matches(&format!("  {}\n", sample.name)).count(), 1, "{}: {listed}", sample.name);
     }
     assert!(listed.contains("  Carla ") && listed.contains("2026-01-02 12:00"), "{listed}");
-    assert!(listed.ends_with(&format!("{} messages, {}\n", texts.len() - 1, listed.rsplit(' ').next().unwrap().trim())));
+    assert!(listed.ends_with(&format!(
+        "{} messages, {}\n",
+        texts.len() - 1,
+        listed.rsplit(' ').next().unwrap().trim()
+    )));
 
     let in_order: Vec<_> = typed.messages("INBOX").into_iter().map(|message| message.octets).collect();
     for (number, octets) in (1..).zip(&in_order) {
@@ -66,7 +70,10 @@ fn works_with(kind: Kind, test: &str) {
     assert_eq!(messages(&maildir), all);
     // What is known is deleted without coming again.
     server.deliver(&texts[0].octets);
-    assert_eq!(fetch("--delete"), format!("1 new message, {} fetched before; {} deleted on the server\n", old + 1, old + 2));
+    assert_eq!(
+        fetch("--delete"),
+        format!("1 new message, {} fetched before; {} deleted on the server\n", old + 1, old + 2)
+    );
     assert_eq!(messages(&maildir).len(), old + 2);
     assert!(held(&mut typed).is_empty());
     assert_eq!(fetch("--delete"), "0 new messages\n");

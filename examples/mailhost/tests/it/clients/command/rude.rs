@@ -43,7 +43,10 @@ fn nothing_that_a_server_says_steers_the_terminal() {
             let data = match verb {
                 "CAPABILITY" | "LOGIN" => "* CAPABILITY IMAP4rev1\r\n".to_owned(),
                 "EXAMINE" => "* 1 EXISTS\r\n".to_owned(),
-                "LIST" => format!("* LIST () \"/\" {{{}}}\r\n{HOSTILE}\r\n* LIST () \"/\" \"INBOX\"\r\n", HOSTILE.len()),
+                "LIST" => format!(
+                    "* LIST () \"/\" {{{}}}\r\n{HOSTILE}\r\n* LIST () \"/\" \"INBOX\"\r\n",
+                    HOSTILE.len()
+                ),
                 "STATUS" => return format!("{tag} NO {HOSTILE}\r\n"),
                 "FETCH" => {
                     let address = format!("((\"{HOSTILE}\" NIL \"a\" \"b\"))");
@@ -99,7 +102,9 @@ fn nothing_that_a_server_says_steers_the_terminal() {
 fn lists_without_end_are_refused() {
     let port = scripted("+OK\r\n".to_owned(), |line| match line.split(' ').next().unwrap() {
         "CAPA" => "+OK\r\nUSER\r\n.\r\n".to_owned(),
-        "LIST" => format!("+OK\r\n{}", (1..=1_100_000).map(|number| format!("{number} 1\r\n")).collect::<String>()),
+        "LIST" => {
+            format!("+OK\r\n{}", (1..=1_100_000).map(|number| format!("{number} 1\r\n")).collect::<String>())
+        }
         _ => "+OK\r\n".to_owned(),
     });
     let refused = fails(plain("pop3", port, &["list"]));
@@ -127,12 +132,32 @@ fn passwords_are_neither_exposed_nor_sent_in_the_clear() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     for protocol in ["imap", "pop3"] {
         let mut command = program();
-        command.args(["client", protocol, "list", "--server", "192.0.2.1", "--tls", "none", "--user", "anna"]);
+        command.args([
+            "client",
+            protocol,
+            "list",
+            "--server",
+            "192.0.2.1",
+            "--tls",
+            "none",
+            "--user",
+            "anna",
+        ]);
         command.arg("--password-file").arg(&file);
         assert!(fails(command).stderr.contains("not sent without TLS"));
     }
     let mut command = program();
-    command.args(["client", "send", "--server", "192.0.2.1", "--tls", "none", "--user", "anna", "--password-file"]);
+    command.args([
+        "client",
+        "send",
+        "--server",
+        "192.0.2.1",
+        "--tls",
+        "none",
+        "--user",
+        "anna",
+        "--password-file",
+    ]);
     command.arg(&file).args(["--from", "a@b.test", "--to", "c@d.test", "--text", "x"]);
     assert!(fails(command).stderr.contains("not sent without TLS"));
     // Nobody to ask, and nothing to take it from.
