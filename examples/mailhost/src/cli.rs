@@ -1,5 +1,7 @@
 //! The command line.
 
+pub mod archive;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -35,6 +37,16 @@ pub enum Command {
     Queue(Queue),
     /// Read everything that is stored and see whether it is sound.
     Verify(Verify),
+    /// Take mail over from files of other programs.
+    #[command(subcommand)]
+    Import(archive::Import),
+    /// Write mail to files that other programs read.
+    #[command(subcommand)]
+    Export(archive::Export),
+    /// Copy all mail, accounts and the queue to a folder, while the host runs or not.
+    Backup(archive::Backup),
+    /// Set up a host from a backup.
+    Restore(archive::Restore),
 }
 
 /// Which configuration.

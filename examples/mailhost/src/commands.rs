@@ -1,5 +1,7 @@
 //! What each command does.
 
+mod archive;
+
 use std::fmt;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
@@ -61,6 +63,10 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Alias(command) => alias(&command),
         Command::Queue(command) => queue(&command),
         Command::Verify(command) => verify(&command),
+        Command::Import(command) => archive::import(&command),
+        Command::Export(command) => archive::export(&command),
+        Command::Backup(command) => archive::backup(&command),
+        Command::Restore(command) => archive::restore(&command),
     }
 }
 

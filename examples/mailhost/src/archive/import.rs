@@ -109,7 +109,11 @@ impl Import<'_> {
                     let Some(message) = &mut arriving else { continue };
                     message.digest.update(&octets);
                     message.size += octets.len() as u64;
-                    message.incoming.push(&octets, Bytes::new).await.map_err(|failure| self.failed(&failure))?;
+                    message
+                        .incoming
+                        .push(&octets, Bytes::new)
+                        .await
+                        .map_err(|failure| self.failed(&failure))?;
                 }
                 Frame::GiveUp => arriving = None,
                 Frame::End => {
@@ -203,9 +207,11 @@ impl Import<'_> {
 
     fn failed(&self, failure: &Failure) -> Ended {
         Ended(match failure {
-            Failure::Refused(Refusal::OverQuota) => "the account has as much as it may have; `mailhost account quota` \
+            Failure::Refused(Refusal::OverQuota) => {
+                "the account has as much as it may have; `mailhost account quota` \
                  says how much that is"
-                .to_owned(),
+                    .to_owned()
+            }
             failure => format!("a message could not be stored: {failure}"),
         })
     }
@@ -309,7 +315,8 @@ impl There {
 fn special_use_of(name: &str) -> Option<SpecialUse> {
     // Courier puts all mailboxes below INBOX.
     let name = name.strip_prefix("INBOX/").unwrap_or(name);
-    let known = |(_, names): &&(SpecialUse, &[&str])| names.iter().any(|known| known.eq_ignore_ascii_case(name));
+    let known =
+        |(_, names): &&(SpecialUse, &[&str])| names.iter().any(|known| known.eq_ignore_ascii_case(name));
     NAMES.iter().find(known).map(|(special_use, _)| *special_use)
 }
 
