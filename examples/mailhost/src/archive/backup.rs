@@ -73,8 +73,7 @@ impl Contents {
 
 /// Looks whether a backup can go into a folder, which is made if it is not there.
 pub fn prepare(dir: &Path, store: &Path) -> Result<Option<Contents>, Failure> {
-    private(dir)?;
-    let (here, there) = (fs::canonicalize(dir)?, fs::canonicalize(store)?);
+    let (here, there) = (place(dir)?, place(store)?);
     if here.starts_with(&there) || there.starts_with(&here) {
         return Err(Failure::new(format!(
             "{} and the mail of the host ({}) lie one within the other; name a folder elsewhere, best on another disk",
@@ -82,6 +81,7 @@ pub fn prepare(dir: &Path, store: &Path) -> Result<Option<Contents>, Failure> {
             store.display()
         )));
     }
+    private(dir)?;
     let before = Contents::read(dir)?;
     let ours = |name: &str| SUBFOLDERS.contains(&name) || name == CONTENTS || name.ends_with(PART);
     for entry in fs::read_dir(dir).map_err(|error| failed_at(dir, &error))? {
@@ -98,6 +98,18 @@ pub fn prepare(dir: &Path, store: &Path) -> Result<Option<Contents>, Failure> {
         private(&dir.join(name))?;
     }
     Ok(before)
+}
+
+/// Where a folder is, or will be.
+fn place(dir: &Path) -> Result<PathBuf, Failure> {
+    let parent = dir.parent().filter(|parent| *parent != Path::new("")).unwrap_or_else(|| Path::new("."));
+    let found = match fs::canonicalize(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::canonicalize(parent).map(|parent| parent.join(dir.file_name().unwrap_or_default()))
+        }
+        found => found,
+    };
+    found.map_err(|error| failed_at(dir, &error))
 }
 
 /// Copies what the host has said; it keeps the files in their places meanwhile. Blocks.

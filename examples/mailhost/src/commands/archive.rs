@@ -68,24 +68,33 @@ pub(super) fn import(command: &Import) -> Result<ExitCode, Failure> {
     let mut out = io::stdout().lock();
     let Totals { imported, octets, skipped } = totals;
     let rate = Rate { messages: imported + skipped, begin };
-    writeln!(out, "{imported} messages ({}) imported into {account} in {rate}", Size(octets))?;
+    writeln!(out, "{} ({}) imported into {account} in {rate}", Count(imported, "message"), Size(octets))?;
     if skipped > 0 {
-        writeln!(out, "{skipped} messages were there already, and were not taken again")?;
+        let were = if skipped == 1 { "was" } else { "were" };
+        writeln!(out, "{} {were} there already, and not taken again", Count(skipped, "message"))?;
     }
     if counts.lf > 0 {
-        writeln!(out, "{} messages had lines that end in LF alone; they end in CR LF now", counts.lf)?;
+        writeln!(
+            out,
+            "{} had lines that end in LF alone; they end in CR LF now",
+            Count(counts.lf, "message")
+        )?;
     }
     if counts.cr > 0 {
-        writeln!(out, "{} messages had CR without LF", counts.cr)?;
+        writeln!(out, "{} had CR without LF", Count(counts.cr, "message"))?;
     }
     if counts.nul > 0 {
-        writeln!(out, "{} messages had NUL", counts.nul)?;
+        writeln!(out, "{} had NUL", Count(counts.nul, "message"))?;
     }
     if counts.deleted > 0 {
-        writeln!(out, "{} messages had been deleted in Thunderbird, and were left out", counts.deleted)?;
+        writeln!(
+            out,
+            "{} had been deleted in Thunderbird, and did not come",
+            Count(counts.deleted, "message")
+        )?;
     }
     if counts.left_out > 0 {
-        writeln!(out, "{} messages were LEFT OUT", counts.left_out)?;
+        writeln!(out, "LEFT OUT: {}", Count(counts.left_out, "message"))?;
     }
     notes(&counts, &mut out)?;
     match failure {
@@ -158,13 +167,14 @@ pub(super) fn export(command: &Export) -> Result<ExitCode, Failure> {
     counts.notes.extend(told);
     let mut out = io::stdout().lock();
     let rate = Rate { messages: counts.messages, begin };
-    let (written, octets) = (counts.messages, Size(counts.octets));
-    writeln!(out, "{written} messages ({octets}) of {account} written to {} in {rate}", path.display())?;
+    let (written, octets) = (Count(counts.messages, "message"), Size(counts.octets));
+    writeln!(out, "{written} ({octets}) of {account} written to {} in {rate}", path.display())?;
     if counts.skipped > 0 {
-        writeln!(out, "{} messages were there already", counts.skipped)?;
+        let were = if counts.skipped == 1 { "was" } else { "were" };
+        writeln!(out, "{} {were} there already", Count(counts.skipped, "message"))?;
     }
     if counts.left_out > 0 {
-        writeln!(out, "{} messages were LEFT OUT", counts.left_out)?;
+        writeln!(out, "LEFT OUT: {}", Count(counts.left_out, "message"))?;
     }
     if format == Format::Mbox && !status {
         writeln!(out, "flags are not exported; --status writes them into the messages")?;
@@ -234,8 +244,8 @@ pub(super) fn backup(command: &Backup) -> Result<ExitCode, Failure> {
     let mut out = io::stdout().lock();
     writeln!(
         out,
-        "{} files ({}) of {} are backed up in {}: all mail, accounts and the queue, as of {}",
-        contents.files.len(),
+        "{} ({}) of {} backed up in {}: all mail, accounts and the queue, as of {}",
+        Count(contents.files.len() as u64, "file"),
         Size(contents.octets()),
         contents.hostname,
         path::absolute(&command.dir)?.display(),
@@ -244,14 +254,16 @@ pub(super) fn backup(command: &Backup) -> Result<ExitCode, Failure> {
     let seconds = begin.elapsed().as_secs_f64();
     writeln!(
         out,
-        "{files} files ({}) were copied in {seconds:.1} s, {kept} were there already, {removed} old ones were removed",
+        "{} ({}) copied in {seconds:.1} s, {kept} there already, {removed} of an earlier backup removed",
+        Count(files, "file"),
         Size(octets)
     )?;
     writeln!(out, "not in it: the configuration, certificates and keys; keep copies of them elsewhere")?;
     if short > 0 {
         writeln!(
             out,
-            "{short} files are shorter than they should be: what is missing is missing on the host, see `mailhost verify`"
+            "{} shorter than it should be: what is missing is missing on the host, see `mailhost verify`",
+            Count(short, "file")
         )?;
         return Ok(ExitCode::FAILURE);
     }
@@ -271,21 +283,32 @@ pub(super) fn restore(command: &Restore) -> Result<ExitCode, Failure> {
     let seconds = begin.elapsed().as_secs_f64();
     writeln!(
         out,
-        "restored to {}: {accounts} accounts, {mailboxes} mailboxes, {messages} messages, as of {}, in {seconds:.1} s",
+        "restored to {}: {}, {}, {}, as of {}, in {seconds:.1} s",
         config.mail_dir().display(),
+        Count(accounts as u64, "account"),
+        Plural(mailboxes as u64, "mailbox", "mailboxes"),
+        Count(messages, "message"),
         when(taken)
     )?;
-    writeln!(out, "{files} files read, {} damaged places", damage.len())?;
+    writeln!(
+        out,
+        "{}, {}",
+        Plural(files as u64, "file read", "files read"),
+        Count(damage.len() as u64, "damaged place")
+    )?;
     match (command.queue, recipients) {
         (_, 0) | (Waiting::Send, _) => {}
         (Waiting::Hold, _) => writeln!(
             out,
-            "mail for {recipients} recipients waited for other hosts, and is HELD: some of it may have been sent since \
-             the backup. `mailhost queue list` shows it; `mailhost queue release all` sends it, `queue drop` does not"
+            "mail for {} waited for other hosts, and is HELD: some of it may have been sent since \
+             the backup. `mailhost queue list` shows it; `mailhost queue release all` sends it, `queue drop` does not",
+            Count(recipients as u64, "recipient")
         )?,
-        (Waiting::Drop, _) => {
-            writeln!(out, "mail for {recipients} recipients that waited for other hosts was dropped")?
-        }
+        (Waiting::Drop, _) => writeln!(
+            out,
+            "mail for {} that waited for other hosts was dropped",
+            Count(recipients as u64, "recipient")
+        )?,
     }
     if !command.same_uids {
         writeln!(
@@ -318,6 +341,24 @@ fn notes(counts: &Counts, out: &mut impl io::Write) -> io::Result<()> {
 fn when(taken: i64) -> String {
     let at = OffsetDateTime::from_unix_timestamp(taken).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     at.format(&Rfc3339).unwrap_or_default()
+}
+
+/// So many of something.
+struct Count(u64, &'static str);
+
+/// The same where more than one is called otherwise.
+struct Plural(u64, &'static str, &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}{}", self.0, self.1, if self.0 == 1 { "" } else { "s" })
+    }
+}
+
+impl fmt::Display for Plural {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.0, if self.0 == 1 { self.1 } else { self.2 })
+    }
 }
 
 /// Octets, for people.

@@ -1,5 +1,6 @@
 //! Drives the real program.
 
+mod archive;
 mod clients;
 mod damage;
 mod delivery;
