@@ -79,12 +79,12 @@ impl fmt::Display for Ended {
 
 impl Import<'_> {
     /// Takes all there is. What has been committed when it ends early stays.
-    pub(super) async fn run(&self, frames: &mut mpsc::Receiver<Frame>) -> Result<Totals, Ended> {
+    pub(super) async fn run(&self, frames: &mut mpsc::Receiver<Frame>) -> (Totals, Result<(), Ended>) {
         let mut window = Window::default();
         let result = self.take(frames, &mut window).await;
         // Also what was sent before it has ended.
         let rest = window.shrink(0, self).await;
-        result.and(rest).map(|()| window.totals)
+        (window.totals, result.and(rest))
     }
 
     async fn take(&self, frames: &mut mpsc::Receiver<Frame>, window: &mut Window) -> Result<(), Ended> {

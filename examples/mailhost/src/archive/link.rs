@@ -180,11 +180,11 @@ async fn perform(
         Job::Import { account, again } => match find(accounts, &account) {
             Ok(account) => {
                 let import = Import { store, config, account, again, out: &out };
-                let result = import.run(&mut incoming).await;
-                if let Ok(totals) = &result {
-                    info!(account = account.get(), ?totals, "messages imported");
-                }
-                result.map(|totals| Some(Told::Imported(totals)))
+                let (totals, result) = import.run(&mut incoming).await;
+                info!(account = account.get(), ?totals, "messages imported");
+                // Also of an import that has ended early: what is there is there.
+                let _ = out.send(Frame::Told(Told::Progress(totals))).await;
+                result.map(|()| Some(Told::Imported(totals)))
             }
             Err(error) => Err(error),
         },

@@ -326,7 +326,10 @@ fn a_backup_goes_only_where_it_may_and_a_restore_too() {
     let site = Site::with_accounts("", &["anna"]);
     let path = |name: &str| site.folder().path(name).display().to_string();
     site.command(&format!("backup {}", path("data/mail/copy"))).failed_with(" lie one within the other; ");
-    site.command(&format!("backup {}", path(""))).failed_with(" holds something that is no backup (");
+    let maildir = site.folder().path("maildir");
+    make(&maildir, 3);
+    site.command(&format!("backup {}", path("maildir"))).failed_with(" holds something that is no backup (");
+    site.command(&format!("backup {}", path(""))).failed_with(" lie one within the other; ");
     site.does(&format!("backup {}", path("backup")));
     site.command(&format!("restore {}", path("backup"))).failed_with("there is mail already, in ");
     site.command(&format!("restore {}", path("data"))).failed_with(" holds no backup: ");
