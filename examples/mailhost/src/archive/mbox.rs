@@ -589,6 +589,13 @@ const MAX_FIELD: usize = 4 << 10;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::{env, process};
+
+    use tokio::sync::mpsc;
+
+    use super::super::files::{self, Dates, Format};
+    use super::super::frames::Frame;
     use super::*;
 
     #[test]
@@ -611,6 +618,110 @@ mod tests {
             assert_eq!(from_date(from_line("MAILER-DAEMON", date).as_bytes()), Some(date));
         }
     }
+
+    /// What is in a file: flags, the time, and the octets with LF alone; and how many were left aside as deleted.
+    fn messages(text: &str, variant: Variant, keep_status: bool) -> (Vec<(String, i64, String)>, u64) {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = env::temp_dir().join(format!("mailhost-mbox-{}-{number}", process::id()));
+        fs::write(&path, text).unwrap();
+        let dates = Dates::Mtime;
+        let options = ReadOptions { format: Format::Mbox, mailbox: None, dates, variant, keep_status };
+        let (out, mut frames) = mpsc::channel(1_000);
+        let counts = files::read(&path, &options, out);
+        fs::remove_file(&path).unwrap();
+        let (mut found, mut octets) = (Vec::new(), Vec::new());
+        while let Some(frame) = frames.blocking_recv() {
+            match frame {
+                Frame::Message(head) => found.push((head.flags.join(" "), head.date, String::new())),
+                Frame::Data(data) => octets.extend_from_slice(&data),
+                Frame::End => {
+                    let text = String::from_utf8(std::mem::take(&mut octets)).unwrap();
+                    found.last_mut().expect("it has begun").2 = text.replace("\r\n", "\n");
+                }
+                _ => {}
+            }
+        }
+        (found, counts.map_or(0, |counts| counts.deleted))
+    }
+
+    fn texts(text: &str, variant: Variant) -> Vec<String> {
+        messages(text, variant, false).0.into_iter().map(|(.., text)| text).collect()
+    }
+
+    #[test]
+    fn messages_end_where_the_next_one_begins() {
+        let text = format!(
+            "{FIRST}Subject: a\n\nbody\nFrom here on\n\nFrom what I know\n\n{FIRST}Subject: b\n\n{FIRST}\nno header\n\n\n{FIRST}Subject: c"
+        );
+        assert_eq!(
+            texts(&text, Variant::Mboxrd),
+            [
+                "Subject: a\n\nbody\nFrom here on\n\nFrom what I know\n",
+                "Subject: b\n\n",
+                "\nno header\n\n",
+                "Subject: c",
+            ]
+        );
+        assert_eq!(texts("", Variant::Mboxrd), [""; 0]);
+    }
+
+    #[test]
+    fn what_was_hidden_is_shown_as_the_variant_says() {
+        let text = format!("{FIRST}A: b\n\n>From a\n>>From b\n> From c\nx >From d\n\n{FIRST}C: d\n\n");
+        for (variant, body) in [
+            (Variant::Mboxrd, "From a\n>From b\n> From c\nx >From d\n"),
+            (Variant::Mboxcl, "From a\n>From b\n> From c\nx >From d\n"),
+            (Variant::Mboxo, "From a\n>>From b\n> From c\nx >From d\n"),
+            (Variant::Mboxcl2, ">From a\n>>From b\n> From c\nx >From d\n"),
+        ] {
+            assert_eq!(
+                texts(&text, variant),
+                [format!("A: b\n\n{body}"), "C: d\n\n".to_owned()],
+                "{variant:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_length_is_believed_where_it_leads_to_a_message() {
+        let body = format!("one\n\n{FIRST}two\n");
+        let head = |length: usize| format!("Content-Length: {length}\n\n");
+        let right = format!("{FIRST}{}{body}\n{FIRST}{}{body}", head(body.len()), head(body.len()));
+        let whole = format!("{}{body}", head(body.len()));
+        assert_eq!(texts(&right, Variant::Mboxcl2), [whole.clone(), whole]);
+        for wrong in [0, 3, body.len() - 1, body.len() + 10, usize::MAX] {
+            let text = format!("{FIRST}{}{body}\n{FIRST}A: b\n\n", head(wrong));
+            let first = format!("{}one\n", head(wrong));
+            assert_eq!(
+                texts(&text, Variant::Mboxcl2),
+                [first, "two\n\n".to_owned(), "A: b\n\n".to_owned()],
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn fields_of_mail_programs_become_flags() {
+        let text = format!(
+            "{FIRST}Status: RO\nSubject: a\nX-STATUS: AF\nX-Keywords: $Junk\n work\nX-Other: b\n\nStatus: D\n\n\
+             {FIRST}X-Mozilla-Status: 1003\nX-Mozilla-Status2: 00000000\nSubject: b\n\n\
+             {FIRST}X-Mozilla-Status: 0009\nSubject: gone\n\nbody\n"
+        );
+        let (found, deleted) = messages(&text, Variant::Mboxrd, false);
+        let first = ("\\Seen \\Answered \\Flagged $Junk work", "Subject: a\nX-Other: b\n\nStatus: D\n");
+        let second = ("\\Seen \\Answered $Forwarded", "Subject: b\n\n");
+        let expected = [first, second].map(|(flags, text)| (flags.to_owned(), AT, text.to_owned()));
+        assert_eq!((found, deleted), (expected.to_vec(), 1));
+        let (kept, _) = messages(&text, Variant::Mboxrd, true);
+        assert_eq!(kept[0].0, first.0);
+        assert!(
+            kept[0].2.starts_with("Status: RO\nSubject: a\nX-STATUS: AF\nX-Keywords: $Junk\n work\nX-Other")
+        );
+    }
+
+    const FIRST: &str = "From anna@example.test Sat Mar  1 12:30:00 2025\n";
+    const AT: i64 = 1_740_832_200;
 
     #[test]
     fn the_sender_is_what_our_trace_says() {
