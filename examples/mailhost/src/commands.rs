@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod accounts;
+mod archive;
 mod check;
 mod client;
 mod quickstart;
@@ -70,6 +71,10 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Queue(command) => queue(&command),
         Command::Verify(command) => verify(&command),
         Command::Client(command) => client::run(&command),
+        Command::Import(command) => archive::import(&command),
+        Command::Export(command) => archive::export(&command),
+        Command::Backup(command) => archive::backup(&command),
+        Command::Restore(command) => archive::restore(&command),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Drives the real program.
 
 mod accounts;
+mod archive;
 mod clients;
 mod damage;
 mod delivery;
