@@ -15,13 +15,14 @@ use tokio::task::JoinSet;
 use tokio::time;
 use tracing::{info, warn};
 
-use crate::accounts::{Account, Accounts, Alias, ChangeError};
+use crate::accounts::{Account, Accounts, Alias, ChangeError, Overview, hidden};
+use crate::archive::{self, Job};
 use crate::auth::Secrets;
 use crate::commands::Failure;
 use crate::config::Config;
 use crate::host::Host;
 use crate::listener::Stopping;
-use crate::preflight::Unclaimed;
+use crate::preflight::{DataDir, Unclaimed};
 use crate::relay::{Ordered, Page, Relay, Shown, Target};
 use crate::store::{Opening, Store};
 use crate::system::Machine;
@@ -44,6 +45,52 @@ pub enum Request {
     },
     /// Lists accounts.
     Accounts,
+    /// Shows one account.
+    Account {
+        /// Its address.
+        address: String,
+    },
+    /// Sends the mail of an account on.
+    SetForward {
+        /// The address of the account.
+        address: String,
+        /// Where to; nowhere if there are none.
+        targets: Vec<String>,
+        /// Whether it stays here as well.
+        keep: bool,
+    },
+    /// Adds a password for one device.
+    AddAppPassword {
+        /// The address of the account.
+        address: String,
+        /// What it is called.
+        name: String,
+        /// Its digest.
+        digest: String,
+        /// The keys for SCRAM.
+        scram: Vec<String>,
+    },
+    /// Takes a password for one device away.
+    RemoveAppPassword {
+        /// The address of the account.
+        address: String,
+        /// What it is called.
+        name: String,
+    },
+    /// Lets nobody log in to an account.
+    Suspend {
+        /// Its address.
+        address: String,
+        /// Why.
+        reason: Option<String>,
+        /// Whether its mail is put off, too.
+        no_mail: bool,
+    },
+    /// Ends a suspension.
+    Resume {
+        /// The address of the account.
+        address: String,
+    },
     /// Removes an account.
     RemoveAccount {
         /// Its address.
@@ -86,11 +133,16 @@ pub enum Request {
     },
     /// Lists aliases.
     Aliases,
-    /// Removes an alias.
+    /// Removes an alias, or some of its targets.
     RemoveAlias {
         /// The address.
         alias: String,
+        /// What it is to stand for no more; without any it goes.
+        #[serde(default)]
+        targets: Vec<String>,
     },
+    /// Imports, exports or copies; what is said about it then are frames.
+    Archive(Job),
     /// Reads everything that is stored and compares it with its checksums.
     Verify {
         /// First makes anew what follows from the journal.
@@ -125,7 +177,9 @@ pub enum Response {
     /// To [`Request::AddAccount`].
     Added(Account),
     /// To [`Request::Accounts`].
-    Accounts(Vec<Account>),
+    Accounts(Vec<Overview>),
+    /// To [`Request::Account`].
+    Account(Box<Overview>),
     /// To [`Request::Aliases`].
     Aliases(Vec<Alias>),
     /// To [`Request::Verify`].
@@ -223,13 +277,16 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
 async fn answer(host: &Host, mut stream: UnixStream, stopping: &Stopping) -> io::Result<()> {
     let (reader, mut writer) = stream.split();
     let mut line = String::new();
-    time::timeout(ANSWER, BufReader::new(reader.take(LONGEST)).read_line(&mut line))
-        .await
-        .map_err(|_| io::ErrorKind::TimedOut)??;
+    let mut reader = BufReader::new(reader.take(LONGEST));
+    time::timeout(ANSWER, reader.read_line(&mut line)).await.map_err(|_| io::ErrorKind::TimedOut)??;
     let failed = |why: String| Progress { response: Response::Failed(why), next: None };
     let mut work = match serde_json::from_str(&line) {
         Ok(Request::Verify { rebuild: true }) => {
             Err("the host runs; stop it first, for a rebuild needs its store alone".to_owned())
+        }
+        Ok(Request::Archive(job)) => {
+            reader.get_mut().set_limit(u64::MAX);
+            return archive::serve(host, job, reader, writer, stopping).await;
         }
         Ok(request) => Ok(Work::Begin(request)),
         Err(error) => Err(format!("this version of the host does not understand the request: {error}")),
@@ -292,29 +349,52 @@ async fn ask_store(
     request: Request,
     tell: &mut impl FnMut(Response) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let _claimed = Unclaimed::probe(&config.data_dir)?.claim()?;
     let rebuild = matches!(request, Request::Verify { rebuild: true });
     let opening = if rebuild { Opening::Rebuild } else { Opening::Usual };
-    let (store, _) =
-        Store::open(Arc::new(Machine), &config.mail_dir(), mailstore::Limits::default(), opening).await?;
-    let accounts =
-        Arc::new(Accounts::load(store.clone(), config.hostname.clone(), config.domains.clone()).await?);
-    let relay = Arc::new(Relay::open(store.clone(), config).await?);
+    let Alone { accounts, store, relay, .. } = &open_alone(config, opening).await?;
     let work = async {
         if matches!(request, Request::Queue { .. } | Request::Order { .. }) {
             relay.read_all().await;
         }
         let mut work = Some(Work::Begin(request));
         while let Some(now) = work {
-            let Progress { response, next } = perform(&accounts, &store, &relay, now).await;
+            let Progress { response, next } = perform(accounts, store, relay, now).await;
             tell(response)?;
             work = next;
         }
         Ok(())
     };
-    let result = relay.alone(&accounts, work).await;
+    let result = relay.alone(accounts, work).await;
     store.close().await;
     result
+}
+
+/// A store without a host that serves it.
+pub(crate) struct Alone {
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) store: Store,
+    pub(crate) relay: Arc<Relay>,
+    pub(crate) report: mailstore::Report,
+    _claimed: DataDir,
+}
+
+/// Opens the store of a host that does not run.
+pub(crate) async fn open_alone(config: &Config, opening: Opening) -> Result<Alone, Failure> {
+    let claimed = Unclaimed::probe(&config.data_dir)?.claim()?;
+    open_claimed(config, claimed, &config.mail_dir(), opening).await
+}
+
+/// Opens a store in a directory that is locked.
+pub(crate) async fn open_claimed(
+    config: &Config,
+    claimed: DataDir,
+    dir: &Path,
+    opening: Opening,
+) -> Result<Alone, Failure> {
+    let (store, report) = Store::open(Arc::new(Machine), dir, mailstore::Limits::default(), opening).await?;
+    let accounts = Arc::new(Accounts::of(store.clone(), config).await?);
+    let relay = Arc::new(Relay::open(store.clone(), config).await?);
+    Ok(Alone { accounts, store, relay, report, _claimed: claimed })
 }
 
 /// What is left to be done of a request.
@@ -398,11 +478,13 @@ async fn verify(store: &Store) -> Response {
     let Some((files, damage)) = store.verify().await else {
         return Response::Failed("the store is closing".to_owned());
     };
-    let line = |damage: &mailstore::Damage| {
-        let mailstore::Damage { file, at, length, held } = damage;
-        format!("{file}: {length} octets from {at} on cannot be read; they held {held}")
-    };
-    Response::Verified { files, damage: damage.iter().map(line).collect() }
+    Response::Verified { files, damage: damage.iter().map(damaged).collect() }
+}
+
+/// A line about something that cannot be read.
+pub(crate) fn damaged(damage: &mailstore::Damage) -> String {
+    let mailstore::Damage { file, at, length, held } = damage;
+    format!("{file}: {length} octets from {at} on cannot be read; they held {held}")
 }
 
 async fn change(accounts: &Accounts, request: Request) -> Result<Response, ChangeError> {
@@ -413,7 +495,33 @@ async fn change(accounts: &Accounts, request: Request) -> Result<Response, Chang
             info!(address, id = account.id, "account added");
             Response::Added(hidden(account))
         }
-        Request::Accounts => Response::Accounts(accounts.accounts().into_iter().map(hidden).collect()),
+        Request::Accounts => Response::Accounts(accounts.overviews().await),
+        Request::Account { address } => Response::Account(Box::new(accounts.overview(&address).await?)),
+        Request::SetForward { address, targets, keep } => {
+            accounts.set_forward(&address, &targets, keep).await?;
+            info!(address, ?targets, keep, "forwarding set");
+            Response::Done
+        }
+        Request::AddAppPassword { address, name, digest, scram } => {
+            accounts.add_app_password(&address, &name, &digest, scram).await?;
+            info!(address, name, "app password added");
+            Response::Done
+        }
+        Request::RemoveAppPassword { address, name } => {
+            accounts.remove_app_password(&address, &name).await?;
+            info!(address, name, "app password removed");
+            Response::Done
+        }
+        Request::Suspend { address, reason, no_mail } => {
+            accounts.suspend(&address, reason.clone(), no_mail).await?;
+            info!(address, ?reason, no_mail, "account suspended");
+            Response::Done
+        }
+        Request::Resume { address } => {
+            accounts.resume(&address).await?;
+            info!(address, "suspension ended");
+            Response::Done
+        }
         Request::RemoveAccount { address, purge } => {
             let dangling = accounts.remove(&address, purge).await?;
             info!(address, purge, "account removed");
@@ -441,13 +549,15 @@ async fn change(accounts: &Accounts, request: Request) -> Result<Response, Chang
             Response::Done
         }
         Request::Aliases => Response::Aliases(accounts.aliases()),
-        Request::RemoveAlias { alias } => {
-            accounts.remove_alias(&alias).await?;
-            info!(alias, "alias removed");
+        Request::RemoveAlias { alias, targets } => {
+            accounts.remove_alias(&alias, &targets).await?;
+            info!(alias, ?targets, "alias removed");
             Response::Done
         }
         // Nothing of accounts: see `perform`.
-        Request::Verify { .. } | Request::Queue { .. } | Request::Order { .. } => Response::Done,
+        Request::Archive(_) | Request::Verify { .. } | Request::Queue { .. } | Request::Order { .. } => {
+            Response::Done
+        }
     })
 }
 
@@ -455,12 +565,8 @@ fn secrets(hash: &str, scram: &[String]) -> Result<Secrets, ChangeError> {
     Secrets::parse(hash, scram).map_err(|_| ChangeError::BadPassword)
 }
 
-/// What goes out of the host holds neither hash nor keys.
-fn hidden(account: Account) -> Account {
-    Account { password: String::new(), scram: Vec::new(), ..account }
-}
-
-fn is_nobody(error: &io::Error) -> bool {
+/// Nobody listens on the socket.
+pub(crate) fn is_nobody(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
 

@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod admin;
+pub mod archive;
 pub mod auth;
 pub mod cli;
 pub mod client;
@@ -26,6 +27,7 @@ pub mod serve_imap;
 pub mod serve_pop3;
 pub mod serve_smtp;
 pub mod store;
+pub mod surrogate;
 pub mod survey;
 pub mod system;
 pub mod tls;

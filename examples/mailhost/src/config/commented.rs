@@ -138,6 +138,7 @@ const NOTES: &[(&str, &str, &str, &str)] = &[
         "\"mailhost\"",
     ),
     ("auth", "allow_plaintext", "Whether passwords may come without TLS. For tests on loopback.", ""),
+    ("accounts", "subaddress_separator", "Mail for anna+anything comes to anna; \"\" for none of that.", ""),
     ("dns", "servers", "Whom to ask. Without this: the servers of the system.", "[\"127.0.0.1:53\"]"),
     (
         "relay",

@@ -1,5 +1,7 @@
 //! Drives the real program.
 
+mod accounts;
+mod archive;
 mod clients;
 mod damage;
 mod delivery;
@@ -10,6 +12,7 @@ mod imap;
 mod memory;
 mod peers;
 mod policy;
+mod pop3;
 mod privileges;
 mod python;
 mod relay;
