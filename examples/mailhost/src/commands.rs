@@ -299,8 +299,6 @@ fn converse(
     request: Request,
     tell: impl FnMut(Response) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    // What root would make, the host could not read.
-    privileges::settle(config)?;
     runtime::Builder::new_current_thread().enable_all().build()?.block_on(admin::ask(config, request, tell))
 }
 

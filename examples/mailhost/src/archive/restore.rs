@@ -63,6 +63,7 @@ pub async fn restore(dir: &Path, config: &Config, options: RestoreOptions) -> Re
     let contents = Contents::read(dir)?.ok_or_else(|| {
         Failure::new(format!("{} holds no backup: there is no backup.json in it", dir.display()))
     })?;
+    crate::privileges::settle(config)?;
     let claimed = Unclaimed::probe(&config.data_dir)?.claim()?;
     let (mail, making) = (config.mail_dir(), config.data_dir.join("restoring"));
     if is_taken(&mail) {
