@@ -5,9 +5,10 @@ use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::runtime;
-use tracing::{Level, info, warn};
+use tracing::{info, warn};
 use zeroize::Zeroizing;
 
 use crate::accounts::Accounts;
@@ -91,7 +92,7 @@ impl Started {
         let cleared = preflight::clear(&config)?;
         let listeners = Listeners::bind(&config)?;
         for warning in &cleared.warnings {
-            warn!("{warning}");
+            warn!(%warning, "the configuration can be better");
         }
         let data_dir = cleared.data_dir.claim()?;
         let identity = cleared.tls.carry_out()?;
@@ -128,7 +129,7 @@ pub fn new_password(source: PasswordSource) -> Result<NewPassword, Failure> {
 
 fn serve(file: &Path) -> Result<ExitCode, Failure> {
     let config = Config::load(file)?;
-    logs::init(Level::INFO);
+    logs::init(config.log);
     runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let started = Started::new(config)?;
         for (service, address) in started.listeners.addresses() {
@@ -143,6 +144,7 @@ async fn run_host(started: Started) -> Result<ExitCode, Failure> {
     let Started { config, data_dir: _locked, listeners, identity } = started;
     let tls = identity.server_config()?;
     let end_point = identity.end_point();
+    let certificate_ends = identity.validity().map_or(0, |validity| validity.until.unix_timestamp());
     let (store, report) =
         Store::open(Arc::new(Machine), &config.mail_dir(), mailstore::Limits::default(), Opening::Usual)
             .await?;
@@ -153,8 +155,10 @@ async fn run_host(started: Started) -> Result<ExitCode, Failure> {
     }
     let relay = Relay::open(store.clone(), &config).await?;
     let authenticator = Authenticator::new(store.shared_system())?;
-    let host = Host::new(config, tls, store, Arc::new(accounts), Arc::new(relay), authenticator);
-    let host = Arc::new(Host { end_point, ..host });
+    let mut host = Host::new(config, tls, store, Arc::new(accounts), Arc::new(relay), authenticator);
+    host.end_point = end_point;
+    let host = Arc::new(host);
+    host.counts.certificate_ends.store(certificate_ends, Ordering::Relaxed);
     let (stop, stopping) = Stop::new();
     host.run(listeners, &stop, stopping).await;
     Ok(ExitCode::SUCCESS)

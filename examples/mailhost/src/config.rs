@@ -4,6 +4,7 @@
 //! configuration changes nothing on disk.
 
 mod keys;
+mod log;
 mod print;
 mod relay;
 mod table;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use smtp_codec::Domain;
 use thiserror::Error;
 
+pub use self::log::{Format, Log};
 pub use self::relay::{Network, NextHop, Queue, Relay, Smarthost};
 use self::table::Table;
 pub(crate) use self::value::octets;
@@ -51,6 +53,8 @@ pub struct Config {
     pub queue: Queue,
     /// Bounds.
     pub limits: Limits,
+    /// What is logged.
+    pub log: Log,
 }
 
 /// One address to listen on.
@@ -166,6 +170,7 @@ impl Config {
             relay: relay::relay(&top)?,
             queue: relay::queue(&top)?,
             limits: limits(&top)?,
+            log: log::log(&top)?,
         };
         if config.listen.is_empty() {
             let message =

@@ -3,22 +3,26 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use mailstore::mailbox::MailboxId;
 use rustls::ServerConfig;
 use sasl_codec::ChannelBinding;
 use tokio::net::TcpStream;
-use tracing::{info, warn};
+use tokio::time::Instant;
+use tracing::{Instrument as _, Span, field, info, info_span, warn};
 
 use crate::accounts::{Accounts, login_key};
 use crate::auth::{Authenticator, Login, Password, Secrets};
 use crate::config::Config;
 use crate::listener::{Listeners, Service, Stop, Stopping};
+use crate::metrics::{Counts, Outcome};
 use crate::relay::Relay;
 use crate::store::Store;
 use crate::system::Stream;
-use crate::wire::Wire;
+use crate::wire::{Counted, Octets, Wire};
 use crate::{admin, serve_imap, serve_pop3, serve_smtp};
 
 /// What all sessions share.
@@ -40,6 +44,12 @@ pub struct Host {
     pub authenticator: Authenticator,
     /// Mailboxes that a POP3 session holds.
     pub locks: Locks,
+    /// What is counted.
+    pub counts: Counts,
+    /// When it started, since the UNIX epoch.
+    pub started: Duration,
+    /// How many sessions there have been.
+    sessions: AtomicU64,
 }
 
 /// Mailboxes that are open in a POP3 session; each in one at a time.
@@ -63,8 +73,50 @@ impl Host {
         relay: Arc<Relay>,
         authenticator: Authenticator,
     ) -> Self {
-        let (end_point, locks) = (None, Locks::default());
-        Self { config, tls: tls.into(), end_point, store, accounts, relay, authenticator, locks }
+        let (end_point, started) = (None, store.system().unix_now());
+        let (locks, counts, sessions) = (Locks::default(), Counts::default(), AtomicU64::new(0));
+        let tls = tls.into();
+        Self {
+            config,
+            tls,
+            end_point,
+            store,
+            accounts,
+            relay,
+            authenticator,
+            locks,
+            counts,
+            started,
+            sessions,
+        }
+    }
+
+    /// A name for a session, under which all that is logged of it can be found. It is never part of the name of a message.
+    fn next_session(&self) -> String {
+        let count = self.sessions.fetch_add(1, Ordering::Relaxed);
+        format!("{count:x}-{:x}", self.started.as_secs())
+    }
+
+    /// Puts a connection under TLS.
+    pub async fn start_tls(&self, wire: &mut Wire) -> io::Result<()> {
+        if let Err(error) = wire.start_tls(self.tls.as_ref()).await {
+            self.counts.tls_failures.fetch_add(1, Ordering::Relaxed);
+            return Err(error);
+        }
+        if let Some((version, cipher)) = wire.tls() {
+            self.counts.tls.add(version);
+            Span::current().record("tls", version);
+            info!(version, cipher, "under TLS");
+        }
+        Ok(())
+    }
+
+    /// A login has ended; with a name, somebody is in.
+    pub fn logged_in(&self, service: Service, outcome: Outcome, name: &str) {
+        self.counts.logins.add((service, outcome));
+        if outcome == Outcome::Good {
+            Span::current().record("user", name);
+        }
     }
 
     /// Checks a login: the account, or what came of it instead. An unknown name takes the same work as a known one.
@@ -115,6 +167,7 @@ impl Host {
         let relay = Arc::clone(&self.relay);
         let patience = self.config.limits.stop_timeout;
         let relay = tokio::spawn(relay.run(Arc::clone(&self.accounts), stopping.clone(), patience));
+        let _ = self.counts.refused.set(listeners.refused());
         info!("ready");
         let limits = self.config.limits;
         let host = Arc::clone(&self);
@@ -164,9 +217,19 @@ pub async fn session(
     peer: SocketAddr,
     stopping: Stopping,
 ) {
+    let name = host.next_session();
+    let span = info_span!("session", session = name, tls = field::Empty, user = field::Empty);
+    converse(host, service, stream, peer, stopping).instrument(span).await;
+}
+
+async fn converse(host: Arc<Host>, service: Service, stream: Stream, peer: SocketAddr, stopping: Stopping) {
+    info!(%service, %peer, "session began");
+    let (begun, octets) = (Instant::now(), Arc::<Octets>::default());
+    let stream: Stream = Box::new(Counted::new(stream, Arc::clone(&octets)));
+    let _open = Open::new(&host, service);
     let mut wire = Wire::Plain(stream);
     if service.implicit_tls()
-        && let Err(error) = wire.start_tls(host.tls.as_ref()).await
+        && let Err(error) = host.start_tls(&mut wire).await
     {
         info!(%service, %peer, %error, "no TLS");
         return;
@@ -178,9 +241,30 @@ pub async fn session(
     } else {
         serve_smtp::serve(host, service, wire, peer, stopping).await.map(|reason| format!("{reason:?}"))
     };
+    let (seconds, read, written) = (begun.elapsed().as_secs(), octets.read(), octets.written());
     match ended {
-        Ok(reason) => info!(%service, %peer, reason, "session ended"),
-        Err(error) => info!(%service, %peer, %error, "connection lost"),
+        Ok(reason) => info!(%service, %peer, reason, seconds, read, written, "session ended"),
+        Err(error) => info!(%service, %peer, %error, seconds, read, written, "connection lost"),
+    }
+}
+
+/// A session that goes on, for as long as this is there.
+struct Open {
+    host: Arc<Host>,
+    service: Service,
+}
+
+impl Open {
+    fn new(host: &Arc<Host>, service: Service) -> Self {
+        host.counts.begun.add(service);
+        host.counts.open.add(service);
+        Self { host: Arc::clone(host), service }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.host.counts.open.take(self.service);
     }
 }
 

@@ -13,6 +13,7 @@ pub mod demo;
 pub mod host;
 pub mod listener;
 pub mod logs;
+pub mod metrics;
 pub mod planted;
 pub mod preflight;
 pub mod relay;

@@ -28,6 +28,7 @@ use tracing::{debug, error, warn};
 pub(crate) use self::gate::network;
 pub use self::gate::{Full, Gate, Pass};
 use crate::config::{Config, Limits, Listen};
+use crate::metrics::Tally;
 
 /// What is spoken on a listening address.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -60,6 +61,7 @@ pub struct BindError {
 #[derive(Debug)]
 pub struct Listeners {
     sockets: Vec<(Service, TcpListener)>,
+    refused: Arc<Tally<(Service, Full)>>,
 }
 
 /// Asks everything to stop.
@@ -188,7 +190,7 @@ impl Listeners {
             let listener = bind(listen.address).map_err(|error| BindError::new(config, listen, &error))?;
             sockets.push((listen.service, listener));
         }
-        Ok(Self { sockets })
+        Ok(Self { sockets, refused: Arc::default() })
     }
 
     /// Binds each address for a moment, to see whether it can be had. Wants a tokio runtime.
@@ -207,6 +209,11 @@ impl Listeners {
         self.sockets.iter().filter_map(address).collect()
     }
 
+    /// Connections that are over a limit are counted there.
+    pub fn refused(&self) -> Arc<Tally<(Service, Full)>> {
+        Arc::clone(&self.refused)
+    }
+
     /// Accepts connections and runs `handler` for each, until it is asked to stop. Then the sockets are closed at once,
     /// and sessions, which know through their own [`Stopping`], get `stop_timeout` to end.
     pub async fn serve<H, F>(self, limits: &Limits, stopping: Stopping, handler: H) -> Stopped
@@ -217,8 +224,9 @@ impl Listeners {
         let gate = Arc::new(Gate::new(limits.connections, limits.connections_per_address));
         let mut loops = JoinSet::new();
         for (service, listener) in self.sockets {
-            let (gate, stopping, handler) = (Arc::clone(&gate), stopping.clone(), handler.clone());
-            loops.spawn(accept(service, listener, gate, stopping, handler, limits.stop_timeout));
+            let (gate, refused) = (Arc::clone(&gate), Arc::clone(&self.refused));
+            let (stopping, handler) = (stopping.clone(), handler.clone());
+            loops.spawn(accept(service, listener, gate, refused, stopping, handler, limits.stop_timeout));
         }
         let cut_off = loops.join_all().await.into_iter().sum();
         Stopped { cut_off }
@@ -285,6 +293,7 @@ async fn accept<H, F>(
     service: Service,
     listener: TcpListener,
     gate: Arc<Gate>,
+    refused: Arc<Tally<(Service, Full)>>,
     mut stopping: Stopping,
     handler: H,
     stop_timeout: Duration,
@@ -318,6 +327,7 @@ where
                     }
                     Err(full) => {
                         debug!(%service, %peer, ?full, "connection refused");
+                        refused.add((service, full));
                         refuse(service, stream, full);
                     }
                 }

@@ -9,6 +9,7 @@ use sasl_codec::{Mechanism, Nonce, ServerConfig, ServerSession};
 use super::{Attempt, Login, Password, password};
 use crate::accounts::login_key;
 use crate::host::Host;
+use crate::metrics::Outcome;
 use crate::wire::Wire;
 
 /// The mechanisms for one connection.
@@ -68,6 +69,17 @@ impl Offer {
         host.store.system().fill_random(&mut random).ok()?;
         let session = ServerSession::new(mechanism, self.0.clone(), Nonce::new(random));
         Some(Exchange { host, peer, session, begun: false, attempt: None, account: None, unavailable: false })
+    }
+}
+
+impl Step {
+    /// What it counts as, once the login has ended.
+    pub const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Accepted(..) => Outcome::Good,
+            Self::Rejected(_) => Outcome::Bad,
+            Self::Challenge(_) | Self::Unavailable => Outcome::Unavailable,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::ConfigError;
 use super::table::{Entry, Table};
 
 /// The sections and their keys; the first one is the top of the file.
-const KEYS: [(&str, &[&str]); 8] = [
+const KEYS: [(&str, &[&str]); 9] = [
     ("", &["hostname", "data_dir", "domains"]),
     ("listen", &["smtp", "submission", "submissions", "pop3", "pop3s", "imap", "imaps"]),
     ("tls", &["certificate", "key"]),
@@ -15,6 +15,7 @@ const KEYS: [(&str, &[&str]); 8] = [
         &["networks", "port", "allow_private_addresses", "smarthost", "user", "password_file", "routes"],
     ),
     ("queue", &["retry", "expire", "warn", "resident_messages", "resident_size"]),
+    ("log", &["format", "level"]),
     (
         "limits",
         &[
