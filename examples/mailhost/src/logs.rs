@@ -466,7 +466,8 @@ mod tests {
         };
         (0..count).map(move |number| {
             if number % 20_000 == 19_999 {
-                return PIECES[next(PIECES.len())].repeat(1 << 20);
+                let piece = PIECES[next(PIECES.len())];
+                return piece.repeat((1 << 20) / piece.len());
             }
             let mut value = String::new();
             for _ in 0..1 + next(6) {
@@ -557,7 +558,12 @@ mod tests {
                         if event && !object.contains_key("cut") {
                             whole += 1;
                             for name in ["a", "b", "c", "e", "session", "user", "tls"] {
-                                assert_eq!(object[name], **value, "{name}");
+                                // What is shown in quotes cannot be told from a string that Debug has quoted.
+                                let bare = unquoted(value);
+                                assert!(
+                                    object[name] == **value || bare.is_some_and(|bare| object[name] == *bare),
+                                    "{name}"
+                                );
                             }
                             assert_eq!(object.len(), 4 + NAMES.len(), "{line}");
                         }

@@ -16,4 +16,5 @@ mod second_process;
 mod strace;
 mod support;
 mod torture;
+mod watch;
 mod wrong_configuration;

@@ -2,6 +2,7 @@
 
 mod expiry;
 mod failures;
+mod hostile;
 mod knot;
 mod loops;
 mod mx;
@@ -9,6 +10,7 @@ mod operator;
 mod outage;
 mod policy;
 mod sink;
+mod story;
 mod tls;
 mod window;
 

@@ -1,0 +1,93 @@
+//! Two hundred addresses guess passwords, and the owner of an account does not notice.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mailhost::listener::Service;
+
+use crate::support::{PASSWORD, Site, Wire, base64};
+
+const ANNA: &str = "anna@example.test";
+const OWNER: Ipv4Addr = Ipv4Addr::new(127, 0, 3, 1);
+
+/// Logs in, in one of three protocols.
+fn log_in(host: &Targets, number: u32, from: Ipv4Addr, name: &str, password: &str) -> Option<bool> {
+    let (service, line) = match number % 3 {
+        0 => (
+            Service::Submission,
+            format!("AUTH PLAIN {}", base64(format!("\0{name}\0{password}").as_bytes())),
+        ),
+        1 => (Service::Pop3, format!("USER {name}")),
+        _ => (Service::Imap, format!("a LOGIN {name} \"{password}\"")),
+    };
+    let mut wire = Wire::connect_from(from, host.0[number as usize % 3]).ok()?;
+    let mut reply = || wire.try_line().ok().map(|line| String::from_utf8_lossy(&line).into_owned());
+    reply()?;
+    wire.try_send(format!("{line}\r\n")).ok()?;
+    let mut reply = || wire.try_line().ok().map(|line| String::from_utf8_lossy(&line).into_owned());
+    let mut said = reply()?;
+    if service == Service::Pop3 {
+        wire.try_send(format!("PASS {password}\r\n")).ok()?;
+        said = String::from_utf8_lossy(&wire.try_line().ok()?).into_owned();
+    }
+    Some(said.starts_with("235 ") || said.starts_with("+OK") || said.starts_with("a OK"))
+}
+
+/// The addresses of the three.
+#[derive(Clone, Copy)]
+struct Targets([std::net::SocketAddr; 3]);
+
+#[test]
+fn two_hundred_addresses_guess_and_the_owner_still_gets_in_at_once() {
+    let site = Site::with_accounts("[auth]\nallow_plaintext = true\n", &["anna"]);
+    let host = site.start();
+    let targets =
+        Targets([Service::Submission, Service::Pop3, Service::Imap].map(|service| host.address(service)));
+    for number in 0..3 {
+        assert_eq!(log_in(&targets, number, OWNER, ANNA, PASSWORD), Some(true), "from now on known");
+    }
+    let over = Arc::new(AtomicBool::new(false));
+    let guesses = Arc::new(AtomicU32::new(0));
+    let attackers: Vec<_> = (0..ADDRESSES)
+        .map(|number| {
+            let (over, guesses) = (Arc::clone(&over), Arc::clone(&guesses));
+            thread::Builder::new()
+                .stack_size(256 << 10)
+                .spawn(move || {
+                    let from = Ipv4Addr::new(127, 0, 1, number);
+                    let mut round = u32::from(number);
+                    while !over.load(Ordering::Relaxed) {
+                        let unknown = format!("user{number}@example.test");
+                        let name = if round % 2 == 0 { ANNA } else { &unknown };
+                        assert_ne!(log_in(&targets, round / 2, from, name, "a guess"), Some(true));
+                        guesses.fetch_add(1, Ordering::Relaxed);
+                        round += 1;
+                    }
+                })
+                .unwrap()
+        })
+        .collect();
+    let begun = Instant::now();
+    let (mut logins, mut longest) = (0, Duration::ZERO);
+    while begun.elapsed() < ATTACK {
+        let asked = Instant::now();
+        assert_eq!(log_in(&targets, logins, OWNER, ANNA, PASSWORD), Some(true), "the owner is kept out");
+        longest = longest.max(asked.elapsed());
+        logins += 1;
+    }
+    over.store(true, Ordering::Relaxed);
+    println!(
+        "{} guesses, {logins} logins of the owner, the longest {longest:?}",
+        guesses.load(Ordering::Relaxed)
+    );
+    assert!(longest < Duration::from_secs(5), "{longest:?}");
+    // Those who wait for their turn see the end of the host.
+    host.kill();
+    attackers.into_iter().for_each(|attacker| attacker.join().unwrap());
+}
+
+const ADDRESSES: u8 = 200;
+const ATTACK: Duration = Duration::from_secs(10);
