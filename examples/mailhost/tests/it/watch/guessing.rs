@@ -24,14 +24,22 @@ fn log_in(host: &Targets, number: u32, from: Ipv4Addr, name: &str, password: &st
         _ => (Service::Imap, format!("a LOGIN {name} \"{password}\"")),
     };
     let mut wire = Wire::connect_from(from, host.0[number as usize % 3]).ok()?;
-    let mut reply = || wire.try_line().ok().map(|line| String::from_utf8_lossy(&line).into_owned());
-    reply()?;
-    wire.try_send(format!("{line}\r\n")).ok()?;
-    let mut reply = || wire.try_line().ok().map(|line| String::from_utf8_lossy(&line).into_owned());
-    let mut said = reply()?;
+    let mut say = |line: &str| {
+        wire.try_send(line).ok()?;
+        loop {
+            let reply = String::from_utf8(wire.try_line().ok()?).ok()?;
+            if !reply.starts_with("250-") && !reply.starts_with("* CAPABILITY") {
+                return (!reply.is_empty()).then_some(reply);
+            }
+        }
+    };
+    say("")?;
+    if service == Service::Submission {
+        say("EHLO client.test\r\n")?;
+    }
+    let mut said = say(&format!("{line}\r\n"))?;
     if service == Service::Pop3 {
-        wire.try_send(format!("PASS {password}\r\n")).ok()?;
-        said = String::from_utf8_lossy(&wire.try_line().ok()?).into_owned();
+        said = say(&format!("PASS {password}\r\n"))?;
     }
     Some(said.starts_with("235 ") || said.starts_with("+OK") || said.starts_with("a OK"))
 }

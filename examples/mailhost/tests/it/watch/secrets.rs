@@ -1,10 +1,12 @@
 //! No password ever stands in a log, in whatever form it came.
 
+use std::net::Ipv4Addr;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use mailhost::listener::Service;
 
-use crate::support::{PASSWORD, Site, Wire, base64};
+use crate::support::{Host, PASSWORD, Site, Wire, base64};
 
 const ANNA: &str = "anna@example.test";
 const WRONG: &str = "wrong-s3cret-word";
@@ -19,9 +21,7 @@ fn no_password_no_subject_and_no_body_is_ever_logged() {
         // The second half runs with a password that was set while it runs.
         let host = site.start();
         site.does(&format!("account password {ANNA} --password-stdin"));
-        for password in [PASSWORD, WRONG] {
-            log_in_everywhere(&host, password);
-        }
+        log_in_everywhere(&host);
         let mut smtp = Wire::smtp(host.address(Service::Submission));
         smtp.log_in_smtp(ANNA);
         let reply = smtp.offer(ANNA, &[ANNA], MESSAGE);
@@ -42,45 +42,49 @@ fn no_password_no_subject_and_no_body_is_ever_logged() {
     }
 }
 
-/// Also what is no login, or half of one.
-fn log_in_everywhere(host: &crate::support::Host, password: &str) {
-    let plain = base64(format!("\0{ANNA}\0{password}").as_bytes());
-    for line in [
-        format!("AUTH PLAIN {plain}"),
-        format!("AUTH PLAIN {plain} trailing"),
-        format!("AUTH NOSUCH {plain}"),
-        format!("AUTH PLAIN\r\n{plain}"),
-        format!("AUTH LOGIN\r\n{}\r\n{}", base64(ANNA.as_bytes()), base64(password.as_bytes())),
-        format!("auth {password}"),
-        format!("PASS {password}"),
-    ] {
-        let mut smtp = Wire::smtp(host.address(Service::Submission));
-        smtp.send(format!("{line}\r\nQUIT\r\n"));
-        while smtp.try_line().is_ok_and(|line| !line.is_empty()) {}
-    }
-    for line in [
-        format!("USER {ANNA}\r\nPASS {password}"),
-        format!("PASS {password}"),
-        format!("USER {ANNA} {password}"),
-        format!("AUTH PLAIN {plain}"),
-        format!("APOP {ANNA} {password}"),
-    ] {
-        let mut pop3 = Wire::connect(host.address(Service::Pop3));
-        pop3.send(format!("{line}\r\nQUIT\r\n"));
-        while pop3.try_line().is_ok_and(|line| !line.is_empty()) {}
-    }
-    for line in [
-        format!("a LOGIN {ANNA} \"{password}\""),
-        format!("a LOGIN {ANNA} {{{}+}}\r\n{password}", password.len()),
-        format!("a LOGIN {ANNA} \"{password}"),
-        format!("a AUTHENTICATE PLAIN {plain}"),
-        format!("a AUTHENTICATE PLAIN\r\n{plain}"),
-        format!("{password} NOOP"),
-    ] {
-        let mut imap = Wire::connect(host.address(Service::Imap));
-        imap.send("i ID (\"name\" \"a client that has to be found here\")\r\n");
-        imap.send(format!("{line}\r\nz LOGOUT\r\n"));
-        while imap.try_line().is_ok_and(|line| !line.is_empty()) {}
+/// In all ways, with the wrong password and then with the right one; also what is no login, or half of one.
+fn log_in_everywhere(host: &Host) {
+    let lines = |password: &str| {
+        let plain = base64(format!("\0{ANNA}\0{password}").as_bytes());
+        let (name, word, length) = (base64(ANNA.as_bytes()), base64(password.as_bytes()), password.len());
+        let smtp = [
+            format!("AUTH PLAIN {plain}"),
+            format!("AUTH PLAIN {plain} trailing"),
+            format!("AUTH NOSUCH {plain}"),
+            format!("AUTH PLAIN\r\n{plain}"),
+            format!("AUTH LOGIN\r\n{name}\r\n{word}"),
+            format!("auth {password}"),
+            format!("PASS {password}"),
+        ];
+        let pop3 = [
+            format!("USER {ANNA}\r\nPASS {password}"),
+            format!("PASS {password}"),
+            format!("USER {ANNA} {password}"),
+            format!("AUTH PLAIN {plain}"),
+            format!("APOP {ANNA} {password}"),
+        ];
+        let client = "i ID (\"name\" \"a client that has to be found here\")\r\n";
+        let imap = [
+            format!("a LOGIN {ANNA} \"{password}\""),
+            format!("a LOGIN {ANNA} {{{length}+}}\r\n{password}"),
+            format!("a LOGIN {ANNA} \"{password}"),
+            format!("a AUTHENTICATE PLAIN {plain}"),
+            format!("a AUTHENTICATE PLAIN\r\n{plain}"),
+            format!("{password} NOOP"),
+        ];
+        let smtp = smtp.map(|line| (Service::Submission, format!("EHLO client.test\r\n{line}\r\nQUIT\r\n")));
+        let pop3 = pop3.map(|line| (Service::Pop3, format!("{line}\r\nQUIT\r\n")));
+        let imap = imap.map(|line| (Service::Imap, format!("{client}{line}\r\nz LOGOUT\r\n")));
+        smtp.into_iter().chain(pop3).chain(imap).collect::<Vec<_>>()
+    };
+    for (number, (wrong, right)) in lines(WRONG).into_iter().zip(lines(PASSWORD)).enumerate() {
+        // A login from where Anna is known makes up for a failure from elsewhere.
+        let elsewhere = Ipv4Addr::new(127, 0, 6, number as u8 + 1);
+        for (from, (service, text)) in [(elsewhere, wrong), (Ipv4Addr::LOCALHOST, right)] {
+            let mut wire = Wire::connect_from(from, host.address(service)).unwrap();
+            wire.send(text);
+            while wire.try_line().is_ok_and(|line| !line.is_empty()) {}
+        }
     }
 }
 
