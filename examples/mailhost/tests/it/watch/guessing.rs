@@ -41,6 +41,9 @@ fn log_in(host: &Targets, number: u32, from: Ipv4Addr, name: &str, password: &st
     if service == Service::Pop3 {
         said = say(&format!("PASS {password}\r\n"))?;
     }
+    // The maildrop is free again before anybody else wants it.
+    wire.try_send(if service == Service::Imap { "z LOGOUT\r\n" } else { "QUIT\r\n" }).ok()?;
+    while wire.try_line().is_ok_and(|line| !line.is_empty()) {}
     Some(said.starts_with("235 ") || said.starts_with("+OK") || said.starts_with("a OK"))
 }
 

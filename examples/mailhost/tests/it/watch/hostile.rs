@@ -99,11 +99,12 @@ fn whatever_clients_and_operators_say_no_line_of_the_log_is_forged() {
         values.push([b"\xff\xfe\xc3\x28 ", HOSTILE[1].as_bytes()].concat());
         values.push(HOSTILE[6].repeat((1 << 20) / 12).into_bytes());
         for (number, value) in values.iter().enumerate() {
-            // Nobody waits for the failures of another protocol.
+            // Nobody waits for the failures of another protocol: neither the address nor the name is the same.
             let from = |net| Ipv4Addr::new(127, 0, net, number as u8 + 1);
             smtp(&host, from(20), value);
             pop3(&host, from(21), value);
             imap(&host, from(22), value);
+            filed(&host, from(23), value);
             admin(&site, value);
         }
         host.ask_to_stop();
@@ -174,39 +175,39 @@ fn smtp(host: &Host, from: Ipv4Addr, value: &[u8]) {
 
 fn pop3(host: &Host, from: Ipv4Addr, value: &[u8]) {
     let wire = Wire::connect_from(from, host.address(Service::Pop3)).unwrap();
-    speak(wire, &[line(&[b"USER ", value]), line(&[b"PASS x"]), line(&[b"QUIT"])].concat());
+    speak(wire, &[line(&[b"USER p", value]), line(&[b"PASS x"]), line(&[b"QUIT"])].concat());
+}
+
+fn literal(value: &[u8]) -> Vec<u8> {
+    [format!("{{{}+}}\r\n", value.len()).as_bytes(), value].concat()
 }
 
 fn imap(host: &Host, from: Ipv4Addr, value: &[u8]) {
-    let literal = |value: &[u8]| [format!("{{{}+}}\r\n", value.len()).as_bytes(), value].concat();
-    let wire = || Wire::connect_from(from, host.address(Service::Imap)).unwrap();
-    let short = &value[..value.len().min(4_000)];
-    speak(
-        wire(),
-        &[
-            line(&[b"a ID (\"name\" ", &literal(&short[..short.len().min(900)]), b")"]),
-            line(&[b"b LOGIN ", &literal(short), b" x"]),
-            line(&[b"c LOGOUT"]),
-        ]
-        .concat(),
-    );
-    speak(
-        wire(),
-        &[
-            line(&[b"a LOGIN anna@example.test \"", PASSWORD.as_bytes(), b"\""]),
-            line(&[b"b CREATE ", &literal(short)]),
-            line(&[
-                b"b CREATE ",
-                &literal(
-                    &value.iter().filter(|octet| **octet >= b' ').copied().take(200).collect::<Vec<_>>(),
-                ),
-            ]),
-            line(&[b"d RENAME ", &literal(short), b" ", &literal(short)]),
-            line(&[b"e DELETE ", &literal(short)]),
-            line(&[b"f LOGOUT"]),
-        ]
-        .concat(),
-    );
+    let wire = Wire::connect_from(from, host.address(Service::Imap)).unwrap();
+    let name = literal(&[b"i", &value[..value.len().min(4_000)]].concat());
+    let id = literal(&value[..value.len().min(900)]);
+    let octets = [
+        line(&[b"a ID (\"name\" ", &id, b")"]),
+        line(&[b"b LOGIN ", &name, b" x"]),
+        line(&[b"c LOGOUT"]),
+    ];
+    speak(wire, &octets.concat());
+}
+
+fn filed(host: &Host, from: Ipv4Addr, value: &[u8]) {
+    let wire = Wire::connect_from(from, host.address(Service::Imap)).unwrap();
+    let name = literal(&value[..value.len().min(4_000)]);
+    // What can be the name of a mailbox.
+    let allowed: Vec<u8> = value.iter().filter(|octet| **octet >= b' ').copied().take(200).collect();
+    let octets = [
+        line(&[b"a LOGIN anna@example.test \"", PASSWORD.as_bytes(), b"\""]),
+        line(&[b"b CREATE ", &name]),
+        line(&[b"c CREATE ", &literal(&allowed)]),
+        line(&[b"d RENAME ", &name, b" ", &name]),
+        line(&[b"e DELETE ", &name]),
+        line(&[b"f LOGOUT"]),
+    ];
+    speak(wire, &octets.concat());
 }
 
 fn admin(site: &Site, value: &[u8]) {
