@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::fs;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -58,8 +58,8 @@ pub struct Counts {
     pub queued: AtomicU64,
     /// What was refused, and with which of our replies.
     pub refusals: Tally<Refusal>,
-    /// When the certificate ends, in seconds since the UNIX epoch; zero if there is none.
-    pub certificate_ends: AtomicI64,
+    /// Sessions that have been given a name.
+    named: AtomicU64,
 }
 
 /// What has come of a login.
@@ -168,6 +168,11 @@ impl Histogram {
 }
 
 impl Counts {
+    /// A number for a session: each is given once.
+    pub fn next_session(&self) -> u64 {
+        self.named.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Something was refused with this reply.
     pub fn refuse(&self, stage: &'static str, reply: &Reply) {
         let enhanced = reply.enhanced().map(|Enhanced { subject, detail }| (subject, detail));
@@ -266,10 +271,10 @@ fn process(page: &mut Page, host: &Host) {
             files.saturating_sub(1) as f64,
         );
     }
-    let ends = host.counts.certificate_ends.load(Ordering::Relaxed);
-    if ends != 0 {
+    if let Some(validity) = host.identity.as_ref().and_then(|identity| identity.validity()) {
         let help = "When the certificate of the host ends, in seconds since the UNIX epoch.";
-        page.one("mailhost_certificate_expiry_time_seconds", Kind::Gauge, help, ends as f64);
+        let ends = validity.until.unix_timestamp() as f64;
+        page.one("mailhost_certificate_expiry_time_seconds", Kind::Gauge, help, ends);
     }
 }
 

@@ -186,11 +186,8 @@ fn imap(host: &Host, from: Ipv4Addr, value: &[u8]) {
     let wire = Wire::connect_from(from, host.address(Service::Imap)).unwrap();
     let name = literal(&[b"i", &value[..value.len().min(4_000)]].concat());
     let id = literal(&value[..value.len().min(900)]);
-    let octets = [
-        line(&[b"a ID (\"name\" ", &id, b")"]),
-        line(&[b"b LOGIN ", &name, b" x"]),
-        line(&[b"c LOGOUT"]),
-    ];
+    let octets =
+        [line(&[b"a ID (\"name\" ", &id, b")"]), line(&[b"b LOGIN ", &name, b" x"]), line(&[b"c LOGOUT"])];
     speak(wire, &octets.concat());
 }
 
