@@ -28,6 +28,7 @@ use tracing::{debug, error, warn};
 pub(crate) use self::gate::network;
 pub use self::gate::{Full, Gate, Pass};
 use crate::config::{Config, Limits, Listen};
+use crate::metrics::Tally;
 
 /// What is spoken on a listening address.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -84,6 +85,7 @@ struct Shared {
     /// In milliseconds.
     stop_timeout: Arc<AtomicU64>,
     stopping: Stopping,
+    refused: Arc<Tally<(Service, Full)>>,
 }
 
 /// Asks everything to stop.
@@ -266,7 +268,7 @@ impl Listeners {
         F: Future<Output = ()> + Send + 'static,
     {
         let gate = Arc::new(Gate::new(limits.connections, limits.connections_per_address));
-        let shared = Shared { gate, stop_timeout: Arc::default(), stopping };
+        let shared = Shared { gate, stop_timeout: Arc::default(), stopping, refused: Arc::default() };
         let mut serving = Serving { open: Vec::new(), loops: JoinSet::new(), shared, handler };
         serving.set_limits(limits);
         serving.add(self);
@@ -279,6 +281,11 @@ where
     H: Fn(Service, TcpStream, SocketAddr, Stopping) -> F + Clone + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
+    /// Connections that are over a limit are counted there.
+    pub fn refused(&self) -> Arc<Tally<(Service, Full)>> {
+        Arc::clone(&self.shared.refused)
+    }
+
     /// Binds every address of a configuration that is not open yet, or none. Nothing is accepted there before
     /// [`Self::change`].
     pub fn bind(&self, config: &Config) -> Result<Listeners, BindError> {
@@ -415,7 +422,7 @@ where
     H: Fn(Service, TcpStream, SocketAddr, Stopping) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
-    let Shared { gate, stop_timeout, mut stopping } = shared;
+    let Shared { gate, stop_timeout, mut stopping, refused } = shared;
     let mut sessions = JoinSet::new();
     let mut pause = PAUSE;
     loop {
@@ -442,6 +449,7 @@ where
                     }
                     Err(full) => {
                         debug!(%service, %peer, ?full, "connection refused");
+                        refused.add((service, full));
                         refuse(service, stream, full);
                     }
                 }

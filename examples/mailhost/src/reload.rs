@@ -170,13 +170,15 @@ where
     let host = current.get();
     if !changed.is_empty() {
         info!(changed = changed.join(" "), "configuration reloaded");
-        raise_open_files(&host.config.limits).into_iter().for_each(|warning| warn!("{warning}"));
+        if let Some(warning) = raise_open_files(&host.config.limits) {
+            warn!(%warning, "the configuration can be better");
+        }
     }
     if let Some((identity, _)) = &identity {
         info!(file = %identity.file().display(), "certificate reloaded");
         let findings = preflight::of_certificate(&host.config, identity);
         for finding in findings.into_iter().filter(|finding| finding.severity != Severity::Ok) {
-            warn!("{}", finding.text);
+            warn!(warning = %finding.text, "the configuration can be better");
         }
     } else if asked && good && changed.is_empty() {
         info!("configuration and certificate looked at, nothing has changed");
@@ -226,7 +228,7 @@ fn keep_what_is_fixed(old: &Config, mut new: Config) -> Config {
     }
     if !kept.is_empty() {
         let (file, kept) = (new.file.display(), kept.join(", "));
-        warn!("{file}: {kept} until the host is restarted");
+        warn!(%file, kept, "some settings stay until the host is restarted");
     }
     new
 }
