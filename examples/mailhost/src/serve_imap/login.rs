@@ -10,6 +10,7 @@ use mailstore::mailbox::AccountId;
 use tracing::info;
 
 use super::session::{Session, User};
+use crate::accounts::Presence;
 use crate::auth::{self, Password};
 use crate::metrics::Outcome;
 
@@ -39,10 +40,10 @@ impl Session<'_> {
         };
         let login = user.as_str().unwrap_or_default();
         match result {
-            Ok(account) => {
+            Ok(presence) => {
                 self.host.logged_in(self.service, Outcome::Good, login);
                 info!(service = %self.service, peer = %self.peer, ?login, "logged in");
-                answer.restrict(self.enter(account));
+                answer.restrict(self.enter(presence));
                 answer.ok("logged in", out);
             }
             Err(outcome) => {
@@ -91,17 +92,20 @@ impl Session<'_> {
         self.host.logged_in(self.service, step.outcome(), login);
         self.exchange = None;
         match step {
-            auth::Step::Accepted(account, _) => Ok(Step::In(self.enter(account))),
+            auth::Step::Accepted(presence, _) => Ok(Step::In(self.enter(presence))),
+            auth::Step::Suspended => Err(refusal(&auth::Login::Suspended)),
             auth::Step::Unavailable => Err(unavailable()),
             _ => Err(refusal(&auth::Login::Rejected)),
         }
     }
 
     /// Somebody is here now. Gives what there is for them.
-    fn enter(&mut self, account: u64) -> Extensions {
+    fn enter(&mut self, presence: Presence) -> Extensions {
+        let account = presence.account();
         let off = self.host.accounts.imap_without(account);
         let extensions = off.into_iter().fold(super::extensions(), Extensions::switched_off);
         self.user = Some(User { account: AccountId(account), extensions });
+        self.presence = Some(presence);
         extensions
     }
 }
@@ -109,6 +113,10 @@ impl Session<'_> {
 fn refusal(outcome: &auth::Login) -> Reply<'static> {
     match outcome {
         auth::Login::TooMany | auth::Login::Unavailable => unavailable(),
+        // RFC 5530 §3: said to nobody who has not given the right password.
+        auth::Login::Suspended => {
+            (Code::ContactAdmin, "this account is suspended; ask whoever runs this host").into()
+        }
         auth::Login::Accepted | auth::Login::Rejected => {
             (Code::AuthenticationFailed, "wrong name or password").into()
         }
