@@ -64,7 +64,8 @@ impl Login {
         match self {
             Self::Accepted => Outcome::Good,
             Self::Rejected => Outcome::Bad,
-            Self::Suspended | Self::TooMany | Self::Unavailable => Outcome::Unavailable,
+            Self::Suspended => Outcome::Suspended,
+            Self::TooMany | Self::Unavailable => Outcome::Unavailable,
         }
     }
 }

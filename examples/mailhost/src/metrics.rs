@@ -69,7 +69,9 @@ pub enum Outcome {
     Good,
     /// The name or the password was wrong.
     Bad,
-    /// The password was not looked at, since too many logins had failed or it could not be; or the account is suspended.
+    /// The password was right, but the account is suspended.
+    Suspended,
+    /// The password was not looked at: too many logins had failed, or it could not be.
     Unavailable,
 }
 
@@ -181,12 +183,13 @@ impl Counts {
 }
 
 impl Outcome {
-    const ALL: [Self; 3] = [Self::Good, Self::Bad, Self::Unavailable];
+    const ALL: [Self; 4] = [Self::Good, Self::Bad, Self::Suspended, Self::Unavailable];
 
     const fn label(self) -> &'static str {
         match self {
             Self::Good => "good",
             Self::Bad => "bad",
+            Self::Suspended => "suspended",
             Self::Unavailable => "unavailable",
         }
     }
@@ -271,10 +274,10 @@ fn process(page: &mut Page, host: &Host) {
             files.saturating_sub(1) as f64,
         );
     }
+    let name = "mailhost_certificate_expiry_time_seconds";
+    page.family(name, Kind::Gauge, "When the certificate of the host ends, in seconds since the UNIX epoch.");
     if let Some(validity) = host.identity.as_ref().and_then(|identity| identity.validity()) {
-        let help = "When the certificate of the host ends, in seconds since the UNIX epoch.";
-        let ends = validity.until.unix_timestamp() as f64;
-        page.one("mailhost_certificate_expiry_time_seconds", Kind::Gauge, help, ends);
+        page.sample(name, &[], validity.until.unix_timestamp() as f64);
     }
 }
 

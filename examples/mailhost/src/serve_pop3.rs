@@ -161,11 +161,12 @@ async fn log_in(host: &Host, service: Service, peer: SocketAddr, login: Login<'_
             login.accept(drop, out);
         }
         Err(reply) => {
-            host.logged_in(
-                service,
-                if reply == Reply::AUTH_FAILED { Outcome::Bad } else { Outcome::Unavailable },
-                &name,
-            );
+            let outcome = match &reply {
+                reply if *reply == Reply::AUTH_FAILED => Outcome::Bad,
+                reply if *reply == suspended() => Outcome::Suspended,
+                _ => Outcome::Unavailable,
+            };
+            host.logged_in(service, outcome, &name);
             info!(%service, %peer, login = ?name, why = reply.text(), "login refused");
             login.reject(reply, out);
         }

@@ -94,7 +94,8 @@ impl Step {
         match self {
             Self::Accepted(..) => Outcome::Good,
             Self::Rejected(_) => Outcome::Bad,
-            Self::Challenge(_) | Self::Suspended | Self::Unavailable => Outcome::Unavailable,
+            Self::Suspended => Outcome::Suspended,
+            Self::Challenge(_) | Self::Unavailable => Outcome::Unavailable,
         }
     }
 }

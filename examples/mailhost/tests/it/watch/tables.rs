@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::{env, fs};
 
+use mailhost::listener::Service;
 use mailhost::metrics;
 use tokio::runtime;
 
 use super::inside::host;
-use crate::support::Folder;
+use crate::support::{Folder, Host, Site, Wire};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");
 
@@ -226,7 +227,6 @@ fn the_table_of_metrics_has_all_of_them() {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let page = runtime.block_on(async {
         let host = host(&folder, &["anna"]).await;
-        host.counts.certificate_ends.store(1, std::sync::atomic::Ordering::Relaxed);
         host.counts.refuse("recipient", &smtp_codec::Reply::NO_SUCH_MAILBOX);
         let page = metrics::render(&host).await;
         host.store.close().await;
@@ -241,4 +241,65 @@ fn the_table_of_metrics_has_all_of_them() {
         .collect();
     assert!(rows.len() > 40, "{page}");
     compare("metrics.md", "| metric | type | labels | what | |", &rows);
+}
+
+/// The status and the body of an answer.
+fn get(host: &Host, service: Service, path: &str) -> (String, String) {
+    let mut wire = Wire::connect(host.address(service));
+    wire.send(format!("GET {path} HTTP/1.1\r\nHost: mail.example.test\r\nConnection: close\r\n\r\n"));
+    let mut answer = Vec::new();
+    while let Some(line) = wire.try_line().ok().filter(|line| !line.is_empty()) {
+        answer.extend(line);
+    }
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().to_owned(), body.to_owned())
+}
+
+#[test]
+fn what_is_counted_can_be_read_by_the_operator_and_by_nobody_else() {
+    let site = Site::with_accounts("[auth]\nallow_plaintext = true\n", &["anna"]);
+    let host = site.start();
+    let mut smtp = Wire::smtp(host.address(Service::Smtp));
+    smtp.deliver(&["anna@example.test"], "Subject: x\r\n\r\n");
+    smtp.say("MAIL FROM:<>", "250");
+    smtp.say("RCPT TO:<\"{status=1}\\\"\"@example.test>", "550 5.1.1");
+    let pop3 = Wire::pop3(host.address(Service::Pop3), "anna@example.test");
+    let mut wrong = Wire::connect(host.address(Service::Imap));
+    wrong.expect("* OK");
+    wrong.say("a LOGIN anna@example.test nonsense", "a NO");
+    let mut tls = Wire::connect(host.address(Service::Submission));
+    tls.expect("220");
+    tls.say("EHLO client.test", "250");
+    tls.say("STARTTLS", "220");
+    let tls = tls.start_tls(&site.tls());
+
+    let (status, page) = get(&host, Service::WebAdmin, "/metrics");
+    assert_eq!(status, "200");
+    assert!(read(&page).len() > 40);
+    for line in [
+        "mailhost_messages_accepted_total{service=\"smtp\"} 1",
+        "mailhost_deliveries_total 1",
+        "mailhost_refusals_total{what=\"recipient\",status=\"5.1.1\"} 1",
+        "mailhost_logins_total{service=\"pop3\",outcome=\"good\"} 1",
+        "mailhost_logins_total{service=\"imap\",outcome=\"bad\"} 1",
+        "mailhost_password_checks_total 2",
+        "mailhost_tls_handshakes_total{version=\"1.3\"} 1",
+        "mailhost_sessions{service=\"pop3\"} 1",
+        "mailhost_sessions{service=\"web_admin\"} 1",
+        "mailhost_mailbox_messages 1",
+        "mailhost_accounts 1",
+        "mailhost_queue_messages 0",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line} in {page}");
+    }
+    let value = |name: &str| {
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name}")).parse::<f64>().unwrap()
+    };
+    assert!(value("mailhost_certificate_expiry_time_seconds") > value("process_start_time_seconds"));
+    assert!(value("process_resident_memory_bytes") > 1e6 && value("mailhost_disk_size_bytes") > 1e6);
+    assert!(value("mailhost_store_commit_seconds_count") >= 1.0);
+    drop((pop3, tls));
+    assert_eq!(get(&host, Service::Web, "/metrics").0, "404");
 }
