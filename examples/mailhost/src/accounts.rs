@@ -49,7 +49,7 @@ pub struct Accounts {
     store: Store,
     /// The host's own name and the domains; all are one and the same where addresses are looked up.
     hostname: Domain<'static>,
-    domains: Vec<Domain<'static>>,
+    domains: RwLock<Vec<Domain<'static>>>,
     directory: RwLock<Directory>,
     secret: ServerSecret,
     srs: Srs,
@@ -167,6 +167,7 @@ impl Accounts {
         let aliases = store.table(ALIASES).await?;
         let secret = ServerSecret::new(load_secret(&store, SCRAM_KEY).await?);
         let srs = Srs::new(load_secret(&store, SRS_KEY).await?);
+        let domains = RwLock::new(domains);
         let (directory, changing) = (RwLock::default(), Mutex::new(()));
         let mut this = Self { store, hostname, domains, directory, secret, srs, changing };
         let mut directory = Directory { separator: Some(SEPARATOR), ..Directory::default() };
@@ -194,6 +195,28 @@ impl Accounts {
     pub fn separated_by(self, separator: Option<char>) -> Self {
         self.write().separator = separator;
         self
+    }
+
+    /// Another configuration is in force from now on: other domains may be ours, and addresses be parted otherwise.
+    pub fn reconfigure(&self, config: &Config) {
+        self.domains.write().expect("nobody panics under this lock").clone_from(&config.domains);
+        let mut directory = self.write();
+        let directory = &mut *directory;
+        directory.separator = config.subaddress_separator;
+        let accounts = directory.accounts.values().filter(|account| !account.removed);
+        (directory.addresses, directory.forwards) = accounts
+            .map(|account| {
+                let ways = self.ways(&account.forward.targets);
+                ((self.address_key(&account.address), account.id), (account.id, ways))
+            })
+            .unzip();
+        let aliases = std::mem::take(&mut directory.aliases).into_values();
+        directory.aliases = aliases
+            .map(|(alias, _)| {
+                let ways = self.ways(&alias.targets);
+                (self.address_key(&alias.alias), (alias, ways))
+            })
+            .collect();
     }
 
     /// What a login under this name is checked against: the login name of an account, or one with the name of one of its app
@@ -280,7 +303,8 @@ impl Accounts {
     fn local(&self, address: &str) -> Result<String, ChangeError> {
         let mailbox = Mailbox::parse(address).map_err(|_| ChangeError::BadAddress(address.to_owned()))?;
         self.key(&mailbox).ok_or_else(|| {
-            let domains: Vec<_> = self.domains.iter().map(Domain::as_str).collect();
+            let domains = self.domains();
+            let domains: Vec<_> = domains.iter().map(Domain::as_str).collect();
             ChangeError::NotLocal(address.to_owned(), domains.join(", "))
         })
     }
@@ -310,7 +334,7 @@ impl Accounts {
         let domain = mailbox.domain();
         // RFC 5321 §2.4: the local part may tell upper from lower case; here it does not.
         let local = mailbox.local_part_unquoted();
-        if self.domains.iter().any(|ours| ours.eq_ignore_ascii_case(domain.as_str())) {
+        if self.domains().iter().any(|ours| ours.eq_ignore_ascii_case(domain.as_str())) {
             Some(fold(&format!("{local}@{domain}")))
         } else if self.hostname.eq_ignore_ascii_case(domain.as_str()) {
             Some(self.in_first_domain(&local))
@@ -323,8 +347,12 @@ impl Accounts {
         fold(&format!("{local}@{}", self.first_domain()))
     }
 
-    fn first_domain(&self) -> &Domain<'static> {
-        self.domains.first().unwrap_or(&self.hostname)
+    fn first_domain(&self) -> Domain<'static> {
+        self.domains().first().unwrap_or(&self.hostname).clone()
+    }
+
+    fn domains(&self) -> std::sync::RwLockReadGuard<'_, Vec<Domain<'static>>> {
+        self.domains.read().expect("nobody panics under this lock")
     }
 }
 

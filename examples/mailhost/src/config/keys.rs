@@ -4,10 +4,11 @@ use super::ConfigError;
 use super::table::{Entry, Table};
 
 /// The sections and their keys; the first one is the top of the file.
-const KEYS: [(&str, &[&str]); 9] = [
+pub(super) const KEYS: [(&str, &[&str]); 10] = [
     ("", &["hostname", "data_dir", "domains"]),
     ("listen", &["smtp", "submission", "submissions", "pop3", "pop3s", "imap", "imaps"]),
     ("tls", &["certificate", "key"]),
+    ("run", &["user"]),
     ("auth", &["allow_plaintext"]),
     ("accounts", &["subaddress_separator"]),
     ("dns", &["servers"]),

@@ -133,7 +133,7 @@ fn an_app_password_logs_in_with_scram_under_a_name_that_names_it() {
     let word = said.strip_prefix("password ").and_then(|rest| rest.strip_suffix('\n')).expect("a password");
     let host = site.start();
     let named = format!("{ANNA}/Phone");
-    let mut try_as = |name: &str, word: &str| {
+    let try_as = |name: &str, word: &str| {
         let mut wire = Wire::smtp(host.address(Service::Submission));
         log_in(&mut wire, "SCRAM-SHA-256", name, word, None)
     };
