@@ -167,8 +167,8 @@ impl Accounts {
         let aliases = store.table(ALIASES).await?;
         let secret = ServerSecret::new(load_secret(&store, SCRAM_KEY).await?);
         let srs = Srs::new(load_secret(&store, SRS_KEY).await?);
-        let domains = RwLock::new(domains);
         let (directory, changing) = (RwLock::default(), Mutex::new(()));
+        let domains = RwLock::new(domains);
         let mut this = Self { store, hostname, domains, directory, secret, srs, changing };
         let mut directory = Directory { separator: Some(SEPARATOR), ..Directory::default() };
         for (_, value) in accounts {
@@ -197,35 +197,13 @@ impl Accounts {
         self
     }
 
-    /// Another configuration is in force from now on: other domains may be ours, and addresses be parted otherwise.
-    pub fn reconfigure(&self, config: &Config) {
-        self.domains.write().expect("nobody panics under this lock").clone_from(&config.domains);
-        let mut directory = self.write();
-        let directory = &mut *directory;
-        directory.separator = config.subaddress_separator;
-        let accounts = directory.accounts.values().filter(|account| !account.removed);
-        (directory.addresses, directory.forwards) = accounts
-            .map(|account| {
-                let ways = self.ways(&account.forward.targets);
-                ((self.address_key(&account.address), account.id), (account.id, ways))
-            })
-            .unzip();
-        let aliases = std::mem::take(&mut directory.aliases).into_values();
-        directory.aliases = aliases
-            .map(|(alias, _)| {
-                let ways = self.ways(&alias.targets);
-                (self.address_key(&alias.alias), (alias, ways))
-            })
-            .collect();
-    }
-
-    /// What a login under this name is checked against: the login name of an account, or one with the name of one of its app
-    /// passwords behind a slash.
+    /// What a login under this name is checked against: the login name of an account, or else its address, for a mail program that
+    /// sets itself up knows that alone; or the login name with the name of one of its app passwords behind a slash.
     pub fn login(&self, name: &str) -> Option<Found> {
         let directory = self.read();
         let key = login_key(name);
         let enter = |id: u64| directory.doors.get(&id).map(|door| door.enter(id));
-        if let Some(id) = directory.logins.get(&key) {
+        if let Some(id) = directory.logins.get(&key).or_else(|| directory.addresses.get(&key)) {
             let Secrets { hash, scram } = directory.secrets.get(id)?.clone();
             let apps = directory.app_passwords.get(id).cloned().unwrap_or_default();
             return Some(Found { presence: enter(*id)?, hash: Some(hash), scram, apps, named: None });
@@ -285,6 +263,27 @@ impl Accounts {
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Directory> {
         self.directory.read().expect("nobody panics under this lock")
+    }
+
+    /// Goes by another configuration: other domains may be ours, and then addresses are looked up by other keys.
+    pub fn change(&self, config: &Config) {
+        self.domains.write().expect("nobody panics under this lock").clone_from(&config.domains);
+        let mut directory = self.write();
+        directory.separator = config.subaddress_separator;
+        let there = directory.accounts.values().filter(|account| !account.removed);
+        let addresses =
+            there.clone().map(|account| (self.address_key(&account.address), account.id)).collect();
+        let forwards = there.map(|account| (account.id, self.ways(&account.forward.targets))).collect();
+        let aliases = directory
+            .aliases
+            .values()
+            .map(|(alias, _)| (self.address_key(&alias.alias), (alias.clone(), self.ways(&alias.targets))));
+        let aliases = aliases.collect();
+        (directory.addresses, directory.forwards, directory.aliases) = (addresses, forwards, aliases);
+    }
+
+    fn domains(&self) -> std::sync::RwLockReadGuard<'_, Vec<Domain<'static>>> {
+        self.domains.read().expect("nobody panics under this lock")
     }
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, Directory> {
@@ -349,10 +348,6 @@ impl Accounts {
 
     fn first_domain(&self) -> Domain<'static> {
         self.domains().first().unwrap_or(&self.hostname).clone()
-    }
-
-    fn domains(&self) -> std::sync::RwLockReadGuard<'_, Vec<Domain<'static>>> {
-        self.domains.read().expect("nobody panics under this lock")
     }
 }
 

@@ -1,6 +1,8 @@
 //! The command line.
 
 mod accounts;
+pub mod archive;
+pub mod client;
 mod quickstart;
 
 use std::path::PathBuf;
@@ -43,6 +45,19 @@ pub enum Command {
     Queue(Queue),
     /// Read everything that is stored and see whether it is sound.
     Verify(Verify),
+    /// Send and read mail from the command line, with any server.
+    #[command(subcommand)]
+    Client(client::Client),
+    /// Take mail over from files of other programs.
+    #[command(subcommand)]
+    Import(archive::Import),
+    /// Write mail to files that other programs read.
+    #[command(subcommand)]
+    Export(archive::Export),
+    /// Copy all mail, accounts and the queue to a folder, while the host runs or not.
+    Backup(archive::Backup),
+    /// Set up a host from a backup.
+    Restore(archive::Restore),
 }
 
 /// Which configuration.

@@ -1,7 +1,9 @@
 //! What each command does.
 
 mod accounts;
+mod archive;
 mod check;
+mod client;
 mod quickstart;
 
 use std::fmt;
@@ -23,6 +25,7 @@ use crate::demo;
 use crate::host::Host;
 use crate::listener::{Listeners, Stop};
 use crate::logs::{self, Safe};
+use crate::offers::offers;
 use crate::preflight::{self, DataDir, Severity};
 use crate::privileges::{self, Other};
 use crate::relay::{Ordered, Relay, Shown};
@@ -67,6 +70,11 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Alias(command) => accounts::alias(&command),
         Command::Queue(command) => queue(&command),
         Command::Verify(command) => verify(&command),
+        Command::Client(command) => client::run(&command),
+        Command::Import(command) => archive::import(&command),
+        Command::Export(command) => archive::export(&command),
+        Command::Backup(command) => archive::backup(&command),
+        Command::Restore(command) => archive::restore(&command),
     }
 }
 
@@ -172,7 +180,8 @@ async fn run_host(started: Started) -> Result<ExitCode, Failure> {
     let relay = Relay::open(store.clone(), &config).await?;
     let authenticator = Authenticator::new(store.shared_system())?;
     let host = Host::new(config, None, store, Arc::new(accounts), Arc::new(relay), authenticator);
-    let host = Arc::new(host.with_identity(Arc::new(identity), tls));
+    let offers = offers(&host.config, listeners.addresses());
+    let host = Arc::new(Host { offers, ..host.with_identity(Arc::new(identity), tls) });
     let (stop, stopping) = Stop::new();
     host.run(listeners, &stop, stopping).await;
     Ok(ExitCode::SUCCESS)

@@ -41,6 +41,9 @@ pub struct Config {
     pub domains: Vec<Domain<'static>>,
     /// Where to listen, in the order of [`Service::ALL`].
     pub listen: Vec<Listen>,
+    /// The ports at which mail programs reach a service, where they differ from those listened on; 0 for a service that is
+    /// not theirs to know.
+    pub public: Vec<(Service, u16)>,
     /// The certificate; `None` for a self-signed one.
     pub tls: Option<TlsFiles>,
     /// Whom a host that is started as root becomes, and the line that says so; `None` for the owner of `data_dir`.
@@ -173,6 +176,7 @@ impl Config {
             data_dir_line,
             domains,
             listen: listen(&top)?,
+            public: public(&top)?,
             tls: tls(&top)?,
             run_as: match top.section("run")?.and_then(|run| run.get("user")) {
                 Some(entry) => Some((value::text(&entry, "the name of a user")?.to_owned(), entry.line())),
@@ -288,6 +292,14 @@ fn listen(top: &Table<'_>) -> Result<Vec<Listen>, ConfigError> {
         }
     }
     Ok(all)
+}
+
+fn public(top: &Table<'_>) -> Result<Vec<(Service, u16)>, ConfigError> {
+    let Some(section) = top.section("public")? else {
+        return Ok(Vec::new());
+    };
+    let entries = Service::ALL.into_iter().filter_map(|service| Some((service, section.get(service.key())?)));
+    entries.map(|(service, entry)| Ok((service, value::number(&entry, 0, u16::MAX.into())? as u16))).collect()
 }
 
 /// Whether the system would refuse the second of two addresses.

@@ -15,13 +15,15 @@ use crate::accounts::{Accounts, Found, Presence, app_password, throttle_key};
 use crate::auth::{Authenticator, Login, Password, PasswordHash};
 use crate::config::Config;
 use crate::listener::{Listeners, Service, Stop, Stopping};
+use crate::offers::Offer;
 use crate::relay::Relay;
 use crate::reload::Reload;
 use crate::store::Store;
 use crate::system::Stream;
 use crate::tls::Identity;
+use crate::web::Seal;
 use crate::wire::Wire;
-use crate::{admin, serve_imap, serve_pop3, serve_smtp};
+use crate::{admin, offers, serve_imap, serve_pop3, serve_smtp, tls, web};
 
 /// What sessions share that have begun under the same configuration. Another configuration makes another one of these, with
 /// the same mail, accounts and queue; a session keeps the one that it has begun with.
@@ -45,6 +47,10 @@ pub struct Host {
     pub authenticator: Arc<Authenticator>,
     /// Mailboxes that a POP3 session holds.
     pub locks: Locks,
+    /// What mail programs are told of.
+    pub offers: Vec<Offer>,
+    /// What forms on the web are sealed with.
+    pub seal: Arc<Seal>,
 }
 
 /// The host as new sessions find it.
@@ -72,9 +78,20 @@ impl Host {
         relay: Arc<Relay>,
         authenticator: Authenticator,
     ) -> Self {
-        let (identity, end_point, locks) = (None, None, Locks::default());
-        let authenticator = Arc::new(authenticator);
-        Self { config, tls: tls.into(), identity, end_point, store, accounts, relay, authenticator, locks }
+        let offers = offers::configured(&config);
+        Self {
+            config,
+            tls: tls.into(),
+            identity: None,
+            end_point: None,
+            store,
+            accounts,
+            relay,
+            authenticator: Arc::new(authenticator),
+            locks: Locks::default(),
+            offers,
+            seal: Arc::default(),
+        }
     }
 
     /// The same with a certificate, or with another one, and what TLS is made of with it.
@@ -85,31 +102,53 @@ impl Host {
     /// Checks a login: a stay in the account, or what came of it instead. An unknown name takes the same work as a known one,
     /// and an account the same however many app passwords it has.
     pub async fn log_in(&self, peer: IpAddr, name: &str, password: Password) -> Result<Presence, Login> {
+        let digest = app_password::digest(&password);
+        let found = self.accounts.login(name);
+        let Some(known) = &found else {
+            Found::no_app_password(&digest);
+            return self.log_in_with_main(peer, name, found, password).await;
+        };
+        match known.app_password(&digest) {
+            Some(app) => match self.authenticator.login_known(peer, &throttle_key(name)).await {
+                Login::Accepted => self.enter(known.presence.clone(), Some(app)).await,
+                other => Err(other),
+            },
+            None => self.log_in_with_main(peer, name, found, password).await,
+        }
+    }
+
+    /// The same for what app passwords are not for.
+    pub async fn log_in_as_owner(
+        &self,
+        peer: IpAddr,
+        name: &str,
+        password: Password,
+    ) -> Result<Presence, Login> {
+        self.log_in_with_main(peer, name, self.accounts.login(name), password).await
+    }
+
+    async fn log_in_with_main(
+        &self,
+        peer: IpAddr,
+        name: &str,
+        found: Option<Found>,
+        password: Password,
+    ) -> Result<Presence, Login> {
         // All spellings of one name wait for one another.
         let key = throttle_key(name);
-        let digest = app_password::digest(&password);
-        let Some(found) = self.accounts.login(name) else {
-            Found::no_app_password(&digest);
-            let outcome = self.authenticator.login(peer, &key, None, password).await;
-            return Err(if outcome == Login::Accepted { Login::Rejected } else { outcome });
-        };
-        if let Some(app) = found.app_password(&digest) {
-            return match self.authenticator.login_known(peer, &key).await {
-                Login::Accepted => self.enter(found.presence.clone(), Some(app)).await,
-                other => Err(other),
-            };
-        }
+        let hash = found.as_ref().and_then(|found| found.hash.clone());
         // Of a record that was made before there were such keys.
-        let kept = (found.hash.is_some() && found.scram.is_empty()).then(|| password.clone());
-        match (self.authenticator.login(peer, &key, found.hash.clone(), password).await, &found.hash) {
-            (Login::Accepted, Some(hash)) => {
+        let without_keys = found.as_ref().is_some_and(|found| found.hash.is_some() && found.scram.is_empty());
+        let kept = without_keys.then(|| password.clone());
+        match (self.authenticator.login(peer, &key, hash.clone(), password).await, found, hash) {
+            (Login::Accepted, Some(found), Some(hash)) => {
                 if let Some(password) = kept {
-                    self.make_keys(found.presence.account(), hash, password).await;
+                    self.make_keys(found.presence.account(), &hash, password).await;
                 }
                 self.enter(found.presence, None).await
             }
-            (Login::Accepted, None) => Err(Login::Rejected),
-            (other, _) => Err(other),
+            (Login::Accepted, _, _) => Err(Login::Rejected),
+            (other, _, _) => Err(other),
         }
     }
 
@@ -221,16 +260,19 @@ pub async fn session(
     stopping: Stopping,
 ) {
     let mut wire = Wire::Plain(stream);
-    if service.implicit_tls()
-        && let Err(error) = wire.start_tls(host.tls.as_ref()).await
-    {
-        info!(%service, %peer, %error, "no TLS");
-        return;
+    if service.implicit_tls() {
+        let for_web = host.tls.as_ref().filter(|_| service.is_web()).map(tls::for_web);
+        if let Err(error) = wire.start_tls(for_web.as_ref().or(host.tls.as_ref())).await {
+            info!(%service, %peer, %error, "no TLS");
+            return;
+        }
     }
     let ended = if service.is_pop3() {
         serve_pop3::serve(host, service, wire, peer, stopping).await.map(|reason| format!("{reason:?}"))
     } else if service.is_imap() {
         serve_imap::serve(host, service, wire, peer, stopping).await.map(|reason| format!("{reason:?}"))
+    } else if service.is_web() {
+        web::serve(host, service, wire, peer, stopping).await.map(|reason| format!("{reason:?}"))
     } else {
         serve_smtp::serve(host, service, wire, peer, stopping).await.map(|reason| format!("{reason:?}"))
     };

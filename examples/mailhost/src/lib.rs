@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod admin;
+pub mod archive;
 pub mod auth;
 pub mod cli;
 pub mod client;
@@ -14,6 +15,7 @@ pub mod host;
 pub mod listener;
 pub mod logs;
 pub mod lookup;
+pub mod offers;
 pub mod planted;
 pub mod preflight;
 pub mod privileges;
@@ -25,8 +27,10 @@ pub mod serve_imap;
 pub mod serve_pop3;
 pub mod serve_smtp;
 pub mod store;
+pub mod surrogate;
 pub mod survey;
 pub mod system;
 pub mod tls;
 pub mod trace;
+pub mod web;
 pub mod wire;

@@ -46,6 +46,12 @@ pub enum Service {
     Imap,
     /// IMAP under TLS from the first octet.
     Imaps,
+    /// HTTP: how to set up a mail program, and one's own password. Without TLS, for loopback and a proxy.
+    Web,
+    /// The same under TLS from the first octet.
+    Webs,
+    /// HTTP for whoever runs the host.
+    WebAdmin,
 }
 
 /// Why the host cannot listen.
@@ -104,8 +110,18 @@ pub struct Stopped {
 
 impl Service {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Smtp, Self::Submission, Self::Submissions, Self::Pop3, Self::Pop3s, Self::Imap, Self::Imaps];
+    pub const ALL: [Self; 10] = [
+        Self::Smtp,
+        Self::Submission,
+        Self::Submissions,
+        Self::Pop3,
+        Self::Pop3s,
+        Self::Imap,
+        Self::Imaps,
+        Self::Web,
+        Self::Webs,
+        Self::WebAdmin,
+    ];
 
     /// Its key in `[listen]`.
     pub const fn key(self) -> &'static str {
@@ -117,17 +133,20 @@ impl Service {
             Self::Pop3s => "pop3s",
             Self::Imap => "imap",
             Self::Imaps => "imaps",
+            Self::Web => "web",
+            Self::Webs => "webs",
+            Self::WebAdmin => "web_admin",
         }
     }
 
     /// Whether TLS begins with the first octet.
     pub const fn implicit_tls(self) -> bool {
-        matches!(self, Self::Submissions | Self::Pop3s | Self::Imaps)
+        matches!(self, Self::Submissions | Self::Pop3s | Self::Imaps | Self::Webs)
     }
 
     /// Whether a login can come before TLS, if the configuration lets it.
     pub const fn has_plain_logins(self) -> bool {
-        matches!(self, Self::Submission | Self::Pop3 | Self::Imap)
+        matches!(self, Self::Submission | Self::Pop3 | Self::Imap | Self::Web)
     }
 
     /// Whether it takes mail from users who log in.
@@ -143,6 +162,11 @@ impl Service {
     /// Whether it speaks IMAP.
     pub const fn is_imap(self) -> bool {
         matches!(self, Self::Imap | Self::Imaps)
+    }
+
+    /// Whether it speaks HTTP.
+    pub const fn is_web(self) -> bool {
+        matches!(self, Self::Web | Self::Webs | Self::WebAdmin)
     }
 }
 
@@ -479,6 +503,10 @@ fn refuse(service: Service, stream: TcpStream, full: Full) {
         out.extend_from_slice(b"-ERR too many connections, come back later\r\n");
     } else if service.is_imap() {
         out.extend_from_slice(b"* BYE [LIMIT] too many connections, come back later\r\n");
+    } else if service.is_web() {
+        out.extend_from_slice(
+            b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+        );
     } else {
         match full {
             Full::Address => Reply::TOO_MANY_CONNECTIONS.encode(&mut out),

@@ -14,7 +14,7 @@ use thiserror::Error;
 use time::{Duration, OffsetDateTime};
 
 use crate::config::{Config, ConfigError};
-use crate::listener::{Listeners, raise_open_files};
+use crate::listener::{Listeners, Service, raise_open_files};
 use crate::privileges::{self, Other};
 use crate::tls::{Identity, Plan};
 
@@ -97,6 +97,7 @@ pub fn clear_with(config: &Config, tls: Option<Plan>) -> Result<Cleared, ConfigE
     let tls = tls.map_or_else(|| Plan::make(config), Ok).map_err(|error| error.located(config))?;
     let mut findings = vec![hostname(config), disk(config)];
     findings.extend(plaintext(config));
+    findings.extend(exposed_administration(config));
     findings.extend(raise_open_files(&config.limits).map(warning));
     findings.extend(tls.identity().map(|identity| certificate(config, identity)));
     findings.extend(exposed(&config.data_dir, tls.identity()));
@@ -126,6 +127,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
     findings.extend(root(config));
     findings.push(disk(config));
     findings.extend(plaintext(config));
+    findings.extend(exposed_administration(config));
     findings.extend(raise_open_files(&config.limits).map(warning));
     match Plan::make(config) {
         Ok(plan) => {
@@ -330,6 +332,17 @@ fn plaintext(config: &Config) -> Option<Finding> {
     })?;
     Some(warning(format!(
         "passwords may cross the network in the clear to {}; set allow_plaintext to false in [auth]",
+        exposed.address
+    )))
+}
+
+fn exposed_administration(config: &Config) -> Option<Finding> {
+    let exposed = config
+        .listen
+        .iter()
+        .find(|listen| listen.service == Service::WebAdmin && !listen.address.ip().is_loopback())?;
+    Some(warning(format!(
+        "web_admin at {} asks nobody who they are; let it listen on loopback, or see that a firewall guards it",
         exposed.address
     )))
 }

@@ -23,6 +23,7 @@ use tracing::{error, info, warn};
 use crate::config::{Config, RESOLV_CONF};
 use crate::host::{Current, Host};
 use crate::listener::{Listeners, Service, Serving, Stopping, raise_open_files};
+use crate::offers;
 use crate::preflight::{self, Severity};
 use crate::privileges;
 use crate::relay::Prepared;
@@ -134,7 +135,7 @@ where
     let (mut config, mut good) = (old.config.clone(), true);
     match wanted(&old, serving).await {
         Ok((new, prepared, added)) => {
-            old.accounts.reconfigure(&new);
+            old.accounts.change(&new);
             old.relay.change(prepared);
             serving.change(&new, added);
             config = new;
@@ -156,7 +157,11 @@ where
         }
     }
     let changed = changed(&old.config, &config);
-    let mut host = Host { config, ..Host::clone(&old) };
+    let mut host = Host::clone(&old);
+    if config.listen != old.config.listen || config.public != old.config.public {
+        host.offers = offers::configured(&config);
+    }
+    host.config = config;
     if let Some((identity, tls)) = &identity {
         host = host.with_identity(Arc::clone(identity), Arc::clone(tls));
     }

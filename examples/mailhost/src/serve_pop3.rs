@@ -8,10 +8,12 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use mailstore::mailbox::AccountId;
 use mailstore::message::Message;
 use mailstore::{Actor, Commit, Failure, Intent};
+use pop3_codec::capability::Expire;
 use pop3_codec::command::Mechanism;
 use pop3_codec::reply::Status;
 use pop3_codec::server::{Login, Reason, Retrieve, Update};
 use pop3_codec::{Event, Maildrop, Reply, ServerConfig, ServerSession, UniqueId};
+use sasl_codec::prepare::{Unassigned, prepare};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -20,6 +22,7 @@ use crate::auth::{self, Exchange, Offer, Password};
 use crate::host::{Host, Lock};
 use crate::listener::{Service, Stopping};
 use crate::store::Snapshot;
+use crate::surrogate::Surrogate;
 use crate::wire::{HIGH_WATER, Wire, until};
 
 /// Runs a session to its end.
@@ -134,7 +137,9 @@ async fn over(drop: Option<&Drop>) {
 }
 
 fn codec_config(host: &Host, service: Service) -> ServerConfig {
-    let mut config = ServerConfig::new();
+    let name = concat!("Postrider mailhost ", env!("CARGO_PKG_VERSION"));
+    // Only its owner removes a message.
+    let mut config = ServerConfig::new().utf8_logins().expire(Expire::Never).implementation(name);
     config = match &host.tls {
         _ if service.implicit_tls() => config.implicit_tls(),
         Some(_) => config.stls(),
@@ -161,6 +166,10 @@ async fn log_in(host: &Host, service: Service, peer: SocketAddr, login: Login<'_
 }
 
 async fn open(host: &Host, peer: SocketAddr, name: &str, password: &str) -> Result<Drop, Reply> {
+    // RFC 6856 §2.2: what SASLprep prohibits is refused. It tells nothing of who exists.
+    if [name, password].into_iter().any(|text| prepare(text, Unassigned::Allowed).is_err()) {
+        return Err(Reply::AUTH_FAILED);
+    }
     let password = Password::new(password.to_owned()).map_err(|_| Reply::AUTH_FAILED)?;
     match host.log_in(peer.ip(), name, password).await {
         Ok(presence) => lock(host, presence).await,
@@ -228,7 +237,7 @@ impl<'h> Sasl<'h> {
     }
 }
 
-/// Streams a message; the client sets the pace.
+/// Streams a message; the client sets the pace. RFC 6856 §2.1: without UTF-8 mode, its surrogate.
 async fn send_message(retrieve: Retrieve<'_, Drop>, wire: &mut Wire, out: &mut BytesMut) -> io::Result<()> {
     let drop = retrieve.maildrop();
     let message = drop.message(retrieve.index());
@@ -237,9 +246,15 @@ async fn send_message(retrieve: Retrieve<'_, Drop>, wire: &mut Wire, out: &mut B
     let begun = async {
         let slice = reader.read(&message, 0).await?;
         let next = reader.read(&message, slice.len() as u64).await?;
-        Ok::<_, io::Error>((slice, next))
+        // Where the headers are matters only to a client for which they may have to be said in other words.
+        let mut surrogate = None;
+        if !retrieve.is_utf8() && !(next.is_empty() && slice.is_ascii()) {
+            let structure = reader.structures(&[&message]).await.pop().ok_or(io::ErrorKind::Other)??;
+            surrogate = Some(Surrogate::new(&structure, message.prefix_size()));
+        }
+        Ok::<_, io::Error>((slice, next, surrogate))
     };
-    let (mut slice, mut next) = match begun.await {
+    let (mut slice, mut next, mut surrogate) = match begun.await {
         Ok(begun) => begun,
         Err(error) => {
             warn!(uid = message.uid().get(), %error, "a message cannot be read");
@@ -249,7 +264,10 @@ async fn send_message(retrieve: Retrieve<'_, Drop>, wire: &mut Wire, out: &mut B
     };
     let (mut writer, mut at) = (retrieve.accept(out), (slice.len() + next.len()) as u64);
     while !slice.is_empty() && writer.wants_more() {
-        writer.write(&slice, out);
+        match &mut surrogate {
+            Some(surrogate) => surrogate.push(&slice, |octets| writer.write(octets, out)),
+            None => writer.write(&slice, out),
+        }
         if out.len() > HIGH_WATER {
             wire.send(out).await?;
         }
@@ -257,6 +275,9 @@ async fn send_message(retrieve: Retrieve<'_, Drop>, wire: &mut Wire, out: &mut B
         // On an error the message is left unfinished, and the session ends: the client must not take it for whole.
         next = if slice.is_empty() { Bytes::new() } else { reader.read(&message, at).await? };
         at += next.len() as u64;
+    }
+    if let Some(surrogate) = surrogate {
+        surrogate.finish(|octets| writer.write(octets, out));
     }
     writer.finish(out);
     Ok(())

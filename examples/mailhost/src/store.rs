@@ -2,6 +2,8 @@
 //!
 //! Nothing above this file knows of files, segments or a single process.
 
+mod archive;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::{Deref, Range};
@@ -11,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use mailstore::backup::Backup;
 use mailstore::commit::{Actor, Receipt};
 use mailstore::error::{Dead, Refusal};
 use mailstore::mailbox::{
@@ -25,6 +28,7 @@ use mailstore::{Commit, Damage, Event, Failure, Limits, Report};
 use thiserror::Error;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+pub use self::archive::{Copying, Submitted};
 use crate::system::{Disk, System};
 
 /// Bodies up to this size go into the journal; larger ones get a file of their own.
@@ -165,6 +169,7 @@ enum Request {
     DiscardBody(Body),
     Verify(oneshot::Sender<Option<Verification>>),
     Verified(Verification, oneshot::Sender<Vec<Damage>>),
+    Backup(oneshot::Sender<Option<Backup>>),
     Counters(oneshot::Sender<Counters>),
     Close(oneshot::Sender<()>),
 }
@@ -814,6 +819,11 @@ impl Writer {
             }
             Request::Verified(verification, reply) => {
                 let _ = reply.send(self.store.verified(verification));
+            }
+            Request::Backup(reply) => {
+                if let Err(Some(backup)) = reply.send(self.store.backup()) {
+                    self.store.release(backup);
+                }
             }
             Request::Counters(reply) => {
                 let _ = reply.send(self.store.counters());

@@ -281,6 +281,14 @@ pub fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
+/// The same for HTTP: a client that names other protocols only is turned away, so that what is meant for a mail service is not
+/// answered here ([RFC 7301 §3.2](https://www.rfc-editor.org/rfc/rfc7301#section-3.2)).
+pub fn for_web(config: &Arc<ServerConfig>) -> Arc<ServerConfig> {
+    let mut config = ServerConfig::clone(config);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(config)
+}
+
 fn self_signed_files(data_dir: &Path) -> (PathBuf, PathBuf) {
     (data_dir.join("self-signed.pem"), data_dir.join("self-signed-key.pem"))
 }

@@ -33,6 +33,13 @@ fn write(config: &Config, out: &mut String) -> std::fmt::Result {
         }
     }
 
+    if !config.public.is_empty() {
+        writeln!(out, "\n[public]")?;
+        for (service, port) in &config.public {
+            writeln!(out, "{service} = {port}")?;
+        }
+    }
+
     writeln!(out, "\n[tls]")?;
     match &config.tls {
         Some(files) => {

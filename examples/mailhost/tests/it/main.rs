@@ -1,6 +1,7 @@
 //! Drives the real program.
 
 mod accounts;
+mod archive;
 mod clients;
 mod damage;
 mod delivery;
@@ -11,6 +12,7 @@ mod imap;
 mod memory;
 mod peers;
 mod policy;
+mod pop3;
 mod privileges;
 mod python;
 mod relay;
@@ -20,4 +22,5 @@ mod second_process;
 mod strace;
 mod support;
 mod torture;
+mod web;
 mod wrong_configuration;

@@ -43,6 +43,27 @@ impl Server {
         }))
     }
 
+    /// One that was started by the test.
+    pub(super) fn of(dovecot: Dovecot) -> Self {
+        Self(Running::Dovecot(Box::new(dovecot)))
+    }
+
+    /// Ours while it does not run.
+    pub(super) fn site(&self) -> Option<&Site> {
+        match &self.0 {
+            Running::Dovecot(_) => None,
+            Running::Ours(site, _) => Some(site),
+        }
+    }
+
+    /// Where Dovecot's mailboxes are.
+    pub(super) fn maildir(&self) -> Option<PathBuf> {
+        match &self.0 {
+            Running::Dovecot(dovecot) => Some(dovecot.maildir()),
+            Running::Ours(..) => None,
+        }
+    }
+
     /// In the clear, with STARTTLS.
     pub(super) fn imap(&self) -> SocketAddr {
         match &self.0 {
@@ -67,11 +88,30 @@ impl Server {
         }
     }
 
+    /// POP3 of any of them, with STLS; then the port under TLS from the first octet.
+    pub(super) fn maildrops(&self) -> [SocketAddr; 2] {
+        match &self.0 {
+            Running::Dovecot(dovecot) => [dovecot.pop3, dovecot.pop3s],
+            Running::Ours(_, host) => [host.address(Service::Pop3), host.address(Service::Pop3s)],
+        }
+    }
+
     /// For localhost and 127.0.0.1, signed by itself.
     pub(super) fn certificate(&self) -> PathBuf {
         match &self.0 {
             Running::Dovecot(dovecot) => dovecot.certificate(),
             Running::Ours(site, _) => site.data("self-signed.pem"),
+        }
+    }
+
+    /// What [`LOGIN`] does without in IMAP from now on, where that can be chosen.
+    #[track_caller]
+    pub(super) fn goes_without(&self, capabilities: &[&str]) {
+        if let Running::Ours(site, _) = &self.0
+            && !capabilities.is_empty()
+        {
+            let words: String = capabilities.iter().map(|word| format!(" --without {word}")).collect();
+            site.does(&format!("account imap {LOGIN}{words}"));
         }
     }
 
