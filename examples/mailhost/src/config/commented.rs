@@ -110,6 +110,12 @@ const NOTES: &[(&str, &str, &str, &str)] = &[
         "\"mailhost\"",
     ),
     ("auth", "allow_plaintext", "Whether passwords may come without TLS. For tests on loopback.", ""),
+    (
+        "accounts",
+        "subaddress_separator",
+        "What parts a name from what its owner adds to it: mail for anna+lists goes to anna. Empty: nothing.",
+        "",
+    ),
     ("dns", "servers", "Whom to ask. Without this: the servers of the system.", "[\"127.0.0.1:53\"]"),
     (
         "relay",
