@@ -155,7 +155,7 @@ impl Site {
                 host.addresses.insert(service.to_owned(), address.parse().unwrap());
             }
         }
-        assert_eq!(host.addresses.len(), Service::ALL.len());
+        assert!(!host.addresses.is_empty());
         host
     }
 }
