@@ -27,7 +27,7 @@ pub struct Accounts {
     store: Store,
     /// The host's own name and the domains; all are one and the same where addresses are looked up.
     hostname: Domain<'static>,
-    domains: Vec<Domain<'static>>,
+    domains: RwLock<Vec<Domain<'static>>>,
     directory: RwLock<Directory>,
     secret: ServerSecret,
     /// One change at a time, from the check to the commit.
@@ -176,6 +176,7 @@ impl Accounts {
         }
         let aliases = store.table(ALIASES).await?;
         let secret = load_secret(&store).await?;
+        let domains = RwLock::new(domains);
         let (directory_lock, changing) = (RwLock::default(), Mutex::new(()));
         let mut this = Self { store, hostname, domains, directory: directory_lock, secret, changing };
         for (_, value) in aliases {
@@ -439,6 +440,19 @@ impl Accounts {
         Ok(())
     }
 
+    /// Other domains are ours from now on.
+    pub fn set_domains(&self, domains: Vec<Domain<'static>>) {
+        *self.domains.write().expect("nobody panics under this lock") = domains;
+        let mut directory = self.write();
+        for (alias, ways) in directory.aliases.values_mut() {
+            *ways = alias.targets.iter().filter_map(|target| self.way(target)).collect();
+        }
+    }
+
+    fn domains(&self) -> std::sync::RwLockReadGuard<'_, Vec<Domain<'static>>> {
+        self.domains.read().expect("nobody panics under this lock")
+    }
+
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, Directory> {
         self.directory.write().expect("nobody panics under this lock")
     }
@@ -454,7 +468,8 @@ impl Accounts {
     fn local(&self, address: &str) -> Result<String, ChangeError> {
         let mailbox = Mailbox::parse(address).map_err(|_| ChangeError::BadAddress(address.to_owned()))?;
         self.key(&mailbox).ok_or_else(|| {
-            let domains: Vec<_> = self.domains.iter().map(Domain::as_str).collect();
+            let domains = self.domains();
+            let domains: Vec<_> = domains.iter().map(Domain::as_str).collect();
             ChangeError::NotLocal(address.to_owned(), domains.join(", "))
         })
     }
@@ -473,7 +488,7 @@ impl Accounts {
         let domain = mailbox.domain();
         // RFC 5321 §2.4: the local part may tell upper from lower case; here it does not.
         let local = mailbox.local_part_unquoted();
-        if self.domains.iter().any(|ours| ours.eq_ignore_ascii_case(domain.as_str())) {
+        if self.domains().iter().any(|ours| ours.eq_ignore_ascii_case(domain.as_str())) {
             Some(fold(&format!("{local}@{domain}")))
         } else if self.hostname.eq_ignore_ascii_case(domain.as_str()) {
             Some(self.in_first_domain(&local))
@@ -483,7 +498,7 @@ impl Accounts {
     }
 
     fn in_first_domain(&self, local: &str) -> String {
-        fold(&format!("{local}@{}", self.domains.first().unwrap_or(&self.hostname)))
+        fold(&format!("{local}@{}", self.domains().first().unwrap_or(&self.hostname)))
     }
 }
 

@@ -10,7 +10,7 @@ use std::future::Future;
 use std::io::{self, ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -65,7 +65,26 @@ pub struct BindError {
 /// Sockets that are bound and listening; nothing has been accepted yet.
 #[derive(Debug)]
 pub struct Listeners {
-    sockets: Vec<(Service, TcpListener)>,
+    sockets: Vec<(Listen, TcpListener)>,
+}
+
+/// Sockets on which connections are accepted, and the sessions that have come of them.
+#[derive(Debug)]
+pub struct Serving<H> {
+    /// What is listened to, at which address in the end, and how to close it.
+    open: Vec<(Listen, SocketAddr, Stop)>,
+    loops: JoinSet<usize>,
+    shared: Shared,
+    handler: H,
+}
+
+/// What all loops have.
+#[derive(Clone, Debug)]
+struct Shared {
+    gate: Arc<Gate>,
+    /// In milliseconds.
+    stop_timeout: Arc<AtomicU64>,
+    stopping: Stopping,
 }
 
 /// Asks everything to stop.
@@ -210,7 +229,7 @@ impl Listeners {
         let mut sockets = Vec::new();
         for listen in &config.listen {
             let listener = bind(listen.address).map_err(|error| BindError::new(config, listen, &error))?;
-            sockets.push((listen.service, listener));
+            sockets.push((*listen, listener));
         }
         Ok(Self { sockets })
     }
@@ -227,7 +246,7 @@ impl Listeners {
     /// What is spoken where. Port 0 of the configuration is by now the port that the system chose.
     pub fn addresses(&self) -> Vec<(Service, SocketAddr)> {
         let address =
-            |(service, listener): &(Service, TcpListener)| Some((*service, listener.local_addr().ok()?));
+            |(listen, listener): &(Listen, TcpListener)| Some((listen.service, listener.local_addr().ok()?));
         self.sockets.iter().filter_map(address).collect()
     }
 
@@ -238,14 +257,89 @@ impl Listeners {
         H: Fn(Service, TcpStream, SocketAddr, Stopping) -> F + Clone + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
+        self.start(limits, stopping, handler).finish().await
+    }
+
+    /// The same, as something that can be changed while it goes on.
+    pub fn start<H, F>(self, limits: &Limits, stopping: Stopping, handler: H) -> Serving<H>
+    where
+        H: Fn(Service, TcpStream, SocketAddr, Stopping) -> F + Clone + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
         let gate = Arc::new(Gate::new(limits.connections, limits.connections_per_address));
-        let mut loops = JoinSet::new();
-        for (service, listener) in self.sockets {
-            let (gate, stopping, handler) = (Arc::clone(&gate), stopping.clone(), handler.clone());
-            loops.spawn(accept(service, listener, gate, stopping, handler, limits.stop_timeout));
+        let shared = Shared { gate, stop_timeout: Arc::default(), stopping };
+        let mut serving = Serving { open: Vec::new(), loops: JoinSet::new(), shared, handler };
+        serving.set_limits(limits);
+        serving.add(self);
+        serving
+    }
+}
+
+impl<H, F> Serving<H>
+where
+    H: Fn(Service, TcpStream, SocketAddr, Stopping) -> F + Clone + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    /// Binds every address of a configuration that is not open yet, or none. Nothing is accepted there before
+    /// [`Self::change`].
+    pub fn bind(&self, config: &Config) -> Result<Listeners, BindError> {
+        let mut sockets = Vec::new();
+        for listen in &config.listen {
+            if self.open.iter().any(|(open, ..)| open.is_same(listen)) {
+                continue;
+            }
+            let listener = bind(listen.address).map_err(|error| {
+                let ours = self.open.iter().find(|(open, ..)| open.address.port() == listen.address.port());
+                match ours {
+                    Some((open, ..)) if error.kind() == ErrorKind::AddrInUse => {
+                        BindError::ours(config, listen, open)
+                    }
+                    _ => BindError::new(config, listen, &error),
+                }
+            })?;
+            sockets.push((*listen, listener));
         }
-        let cut_off = loops.join_all().await.into_iter().sum();
-        Stopped { cut_off }
+        Ok(Listeners { sockets })
+    }
+
+    /// Goes by another configuration: `added` is what [`Self::bind`] has bound for it. Sockets that it does not name are
+    /// closed; the sessions there go on.
+    pub fn change(&mut self, config: &Config, added: Listeners) {
+        self.open.retain(|(open, _, stop)| {
+            let stays = config.listen.iter().any(|listen| open.is_same(listen));
+            if !stays {
+                stop.request();
+            }
+            stays
+        });
+        self.set_limits(&config.limits);
+        self.add(added);
+    }
+
+    /// What is spoken where by now.
+    pub fn addresses(&self) -> Vec<(Service, SocketAddr)> {
+        self.open.iter().map(|(open, address, _)| (open.service, *address)).collect()
+    }
+
+    /// Waits until it has been asked to stop, and all has ended.
+    pub async fn finish(self) -> Stopped {
+        Stopped { cut_off: self.loops.join_all().await.into_iter().sum() }
+    }
+
+    fn set_limits(&self, limits: &Limits) {
+        self.shared.gate.set_limits(limits.connections, limits.connections_per_address);
+        let millis = u64::try_from(limits.stop_timeout.as_millis()).unwrap_or(u64::MAX);
+        self.shared.stop_timeout.store(millis, Ordering::Relaxed);
+    }
+
+    fn add(&mut self, listeners: Listeners) {
+        for (listen, listener) in listeners.sockets {
+            let (close, closing) = Stop::new();
+            let (shared, handler) = (self.shared.clone(), self.handler.clone());
+            let address = listener.local_addr().unwrap_or(listen.address);
+            self.loops.spawn(accept(listen.service, listener, closing, shared, handler));
+            self.open.push((listen, address, close));
+        }
     }
 }
 
@@ -269,6 +363,18 @@ impl BindError {
         Self {
             place: format!("{}:{line}", config.file.display()),
             message: format!("cannot listen on {address} for {service}: {why}"),
+        }
+    }
+
+    /// A running host is in its own way.
+    fn ours(config: &Config, listen: &Listen, open: &Listen) -> Self {
+        let Listen { service, address, line } = listen;
+        let (other, of) = (open.address, open.service);
+        Self {
+            place: format!("{}:{line}", config.file.display()),
+            message: format!(
+                "cannot listen on {address} for {service} while {other} is open for {of}; restart the host for that"
+            ),
         }
     }
 }
@@ -308,20 +414,21 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 async fn accept<H, F>(
     service: Service,
     listener: TcpListener,
-    gate: Arc<Gate>,
-    mut stopping: Stopping,
+    mut closing: Stopping,
+    shared: Shared,
     handler: H,
-    stop_timeout: Duration,
 ) -> usize
 where
     H: Fn(Service, TcpStream, SocketAddr, Stopping) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
+    let Shared { gate, stop_timeout, mut stopping } = shared;
     let mut sessions = JoinSet::new();
     let mut pause = PAUSE;
     loop {
         let accepted = tokio::select! {
             () = stopping.requested() => break,
+            () = closing.requested() => break,
             Some(ended) = sessions.join_next() => {
                 report(service, ended);
                 continue;
@@ -351,6 +458,7 @@ where
                 warn!(%service, %error, "cannot accept");
                 tokio::select! {
                     () = stopping.requested() => break,
+                    () = closing.requested() => break,
                     () = time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
                 }
             }
@@ -359,6 +467,16 @@ where
         }
     }
     drop(listener);
+    loop {
+        tokio::select! {
+            () = stopping.requested() => break,
+            ended = sessions.join_next() => match ended {
+                Some(ended) => report(service, ended),
+                None => return 0,
+            },
+        }
+    }
+    let stop_timeout = Duration::from_millis(stop_timeout.load(Ordering::Relaxed));
     let all = async {
         while let Some(ended) = sessions.join_next().await {
             report(service, ended);

@@ -4,7 +4,7 @@ use super::ConfigError;
 use super::table::{Entry, Table};
 
 /// The sections and their keys; the first one is the top of the file.
-const KEYS: [(&str, &[&str]); 9] = [
+pub(super) const KEYS: [(&str, &[&str]); 10] = [
     ("", &["hostname", "data_dir", "domains"]),
     (
         "listen",
@@ -12,6 +12,7 @@ const KEYS: [(&str, &[&str]); 9] = [
     ),
     ("public", &["submission", "submissions", "pop3", "pop3s", "imap", "imaps"]),
     ("tls", &["certificate", "key"]),
+    ("run", &["user"]),
     ("auth", &["allow_plaintext"]),
     ("dns", &["servers"]),
     (
