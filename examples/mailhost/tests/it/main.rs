@@ -1,5 +1,6 @@
 //! Drives the real program.
 
+mod accounts;
 mod clients;
 mod damage;
 mod delivery;
@@ -10,6 +11,7 @@ mod imap;
 mod memory;
 mod peers;
 mod policy;
+mod pop3;
 mod privileges;
 mod python;
 mod relay;

@@ -67,6 +67,14 @@ impl Server {
         }
     }
 
+    /// POP3 of any of them, with STLS; then the port under TLS from the first octet.
+    pub(super) fn maildrops(&self) -> [SocketAddr; 2] {
+        match &self.0 {
+            Running::Dovecot(dovecot) => [dovecot.pop3, dovecot.pop3s],
+            Running::Ours(_, host) => [host.address(Service::Pop3), host.address(Service::Pop3s)],
+        }
+    }
+
     /// For localhost and 127.0.0.1, signed by itself.
     pub(super) fn certificate(&self) -> PathBuf {
         match &self.0 {
