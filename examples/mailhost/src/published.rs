@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use crate::config::Config;
 use crate::listener::Service;
 use crate::lookup::{Lookup, LookupError, reverse};
-use crate::offers::{KINDS, Offer, configured, srv_label};
+use crate::offers::{self, KINDS, srv_label};
 use crate::preflight::{Finding, Severity};
 
 /// A record that ought to be published.
@@ -44,7 +44,8 @@ impl Record {
     pub fn all(config: &Config, addresses: &[IpAddr]) -> Vec<Self> {
         let hostname = config.hostname.as_str();
         let receives = port(config, Service::Smtp).is_some();
-        let offers = configured(config);
+        // Mail programs ask there how to set themselves up; only under TLS are they sure whom they ask.
+        let (offers, web) = (offers::configured(config), port(config, Service::Webs));
         let mut all = Vec::new();
         let mut put = |name: String, data| all.push(Self { name, data });
         for address in addresses {
@@ -67,14 +68,15 @@ impl Record {
             let policy = format!("v=DMARC1; p=none; rua=mailto:postmaster@{domain}");
             put(format!("_dmarc.{domain}"), Data::Policy(policy));
             for (protocol, security) in KINDS {
-                let is = |offer: &&Offer| (offer.protocol, offer.security) == (protocol, security);
-                let offered = offers.iter().find(is).map(|offer| (offer.port, hostname.to_owned()));
+                let offer =
+                    offers.iter().find(|offer| (offer.protocol, offer.security) == (protocol, security));
+                let offered = offer.map(|offer| (offer.port, hostname.to_owned()));
                 put(format!("{}.{domain}", srv_label(protocol, security)), Data::Service(offered));
             }
-            if serves_web(config) {
+            if let Some(port) = web {
                 put(format!("autoconfig.{domain}"), Data::Alias(hostname.to_owned()));
                 put(format!("autodiscover.{domain}"), Data::Alias(hostname.to_owned()));
-                let service = Data::Service(Some((443, hostname.to_owned())));
+                let service = Data::Service(Some((port, hostname.to_owned())));
                 put(format!("_autodiscover._tcp.{domain}"), service);
             }
         }
@@ -309,11 +311,6 @@ fn write_zone(config: &Config, addresses: &[IpAddr], out: &mut String) -> std::f
 fn port(config: &Config, service: Service) -> Option<u16> {
     let listen = config.listen.iter().find(|listen| listen.service == service)?;
     Some(listen.address.port())
-}
-
-/// Whether mail programs can ask this host over HTTP how to set themselves up.
-fn serves_web(config: &Config) -> bool {
-    config.listen.iter().any(|listen| matches!(listen.service, Service::Web | Service::Webs))
 }
 
 fn is_spf(text: &str) -> bool {

@@ -24,7 +24,11 @@ pub(super) fn text(title: &str, set: &[(&str, &str, String)]) -> String {
         }
         for key in keys {
             let (note, example) = note(section, key);
-            let _ = writeln!(out, "{}# {note}", if section.is_empty() { "\n" } else { "" });
+            let space = if section.is_empty() { "\n" } else { "" };
+            // Keys that go without saying share the remark of the one above.
+            if !note.is_empty() {
+                let _ = writeln!(out, "{space}# {note}");
+            }
             let default = defaults.get(&(section.to_owned(), (*key).to_owned()));
             let _ = match (said(key), default, example) {
                 (Some((.., value)), ..) => writeln!(out, "{key} = {value}"),
@@ -94,27 +98,27 @@ const NOTES: &[(&str, &str, &str, &str)] = &[
     (
         "listen",
         "web",
-        "Pages, and settings for mail programs, over HTTP. Without TLS: for loopback,\n# for a proxy, and for mail programs that cannot check your certificate.",
+        "Settings for mail programs, and a page where people change their password.",
         "[\"0.0.0.0:80\", \"[::]:80\"]",
     ),
-    ("listen", "webs", "The same under TLS: HTTPS.", "[\"0.0.0.0:443\", \"[::]:443\"]"),
+    ("listen", "webs", "The same under TLS.", "[\"0.0.0.0:443\", \"[::]:443\"]"),
     (
         "listen",
         "web_admin",
-        "For programs that watch the host. It asks nobody who they are.",
+        "For programs that watch the host; it asks nobody who they are.",
         "[\"127.0.0.1:8081\"]",
     ),
     (
         "public",
         "submission",
-        "The port from outside, where something in front of this host gives it another\n# number. Mail programs and DNS are told this one; 0: nobody is.",
+        "Ports as others see them, where a router forwards them: what mail programs\n# are told.",
         "587",
     ),
-    ("public", "submissions", "The same.", "465"),
-    ("public", "pop3", "The same.", "110"),
-    ("public", "pop3s", "The same.", "995"),
-    ("public", "imap", "The same.", "143"),
-    ("public", "imaps", "The same.", "993"),
+    ("public", "submissions", "", "465"),
+    ("public", "pop3", "", "110"),
+    ("public", "pop3s", "", "995"),
+    ("public", "imap", "", "143"),
+    ("public", "imaps", "", "993"),
     (
         "tls",
         "certificate",
