@@ -303,17 +303,20 @@ where
     }
 
     /// Goes by another configuration: `added` is what [`Self::bind`] has bound for it. Sockets that it does not name are
-    /// closed; the sessions there go on.
-    pub fn change(&mut self, config: &Config, added: Listeners) {
+    /// closed, and given back by name; the sessions there go on.
+    pub fn change(&mut self, config: &Config, added: Listeners) -> Vec<Listen> {
+        let mut closed = Vec::new();
         self.open.retain(|(open, _, stop)| {
             let stays = config.listen.iter().any(|listen| open.is_same(listen));
             if !stays {
                 stop.request();
+                closed.push(*open);
             }
             stays
         });
         self.set_limits(&config.limits);
         self.add(added);
+        closed
     }
 
     /// What is spoken where by now.

@@ -20,7 +20,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::interval;
 use tracing::{error, info, warn};
 
-use crate::config::{Config, RESOLV_CONF};
+use crate::config::{Config, Listen, RESOLV_CONF};
 use crate::host::{Current, Host};
 use crate::listener::{Listeners, Service, Serving, Stopping, raise_open_files};
 use crate::offers::offers;
@@ -137,7 +137,12 @@ where
         Ok((new, prepared, added)) => {
             old.accounts.change(&new);
             old.relay.change(prepared);
-            serving.change(&new, added);
+            for (service, address) in added.addresses() {
+                info!(%service, %address, "listening");
+            }
+            for Listen { service, address, .. } in serving.change(&new, added) {
+                info!(%service, %address, "no longer listening");
+            }
             config = new;
         }
         Err(why) => {
