@@ -1,6 +1,7 @@
 //! The command line.
 
 mod accounts;
+pub mod client;
 mod quickstart;
 
 use std::path::PathBuf;
@@ -43,6 +44,9 @@ pub enum Command {
     Queue(Queue),
     /// Read everything that is stored and see whether it is sound.
     Verify(Verify),
+    /// Send and read mail from the command line, with any server.
+    #[command(subcommand)]
+    Client(client::Client),
 }
 
 /// Which configuration.

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod check;
+mod client;
 mod quickstart;
 
 use std::fmt;
@@ -68,6 +69,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Alias(command) => accounts::alias(&command),
         Command::Queue(command) => queue(&command),
         Command::Verify(command) => verify(&command),
+        Command::Client(command) => client::run(&command),
     }
 }
 
