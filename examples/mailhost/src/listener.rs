@@ -72,7 +72,8 @@ pub struct Listeners {
 /// Sockets on which connections are accepted, and the sessions that have come of them.
 #[derive(Debug)]
 pub struct Serving<H> {
-    open: Vec<(Listen, Stop)>,
+    /// What is listened to, at which address in the end, and how to close it.
+    open: Vec<(Listen, SocketAddr, Stop)>,
     loops: JoinSet<usize>,
     shared: Shared,
     handler: H,
@@ -291,13 +292,13 @@ where
     pub fn bind(&self, config: &Config) -> Result<Listeners, BindError> {
         let mut sockets = Vec::new();
         for listen in &config.listen {
-            if self.open.iter().any(|(open, _)| open.is_same(listen)) {
+            if self.open.iter().any(|(open, ..)| open.is_same(listen)) {
                 continue;
             }
             let listener = bind(listen.address).map_err(|error| {
-                let ours = self.open.iter().find(|(open, _)| open.address.port() == listen.address.port());
+                let ours = self.open.iter().find(|(open, ..)| open.address.port() == listen.address.port());
                 match ours {
-                    Some((open, _)) if error.kind() == ErrorKind::AddrInUse => {
+                    Some((open, ..)) if error.kind() == ErrorKind::AddrInUse => {
                         BindError::ours(config, listen, open)
                     }
                     _ => BindError::new(config, listen, &error),
@@ -312,7 +313,7 @@ where
     /// closed, and given back by name; the sessions there go on.
     pub fn change(&mut self, config: &Config, added: Listeners) -> Vec<Listen> {
         let mut closed = Vec::new();
-        self.open.retain(|(open, stop)| {
+        self.open.retain(|(open, _, stop)| {
             let stays = config.listen.iter().any(|listen| open.is_same(listen));
             if !stays {
                 stop.request();
@@ -323,6 +324,11 @@ where
         self.set_limits(&config.limits);
         self.add(added);
         closed
+    }
+
+    /// What is spoken where by now.
+    pub fn addresses(&self) -> Vec<(Service, SocketAddr)> {
+        self.open.iter().map(|(open, address, _)| (open.service, *address)).collect()
     }
 
     /// Waits until it has been asked to stop, and all has ended.
@@ -340,8 +346,9 @@ where
         for (listen, listener) in listeners.sockets {
             let (close, closing) = Stop::new();
             let (shared, handler) = (self.shared.clone(), self.handler.clone());
+            let address = listener.local_addr().unwrap_or(listen.address);
             self.loops.spawn(accept(listen.service, listener, closing, shared, handler));
-            self.open.push((listen, close));
+            self.open.push((listen, address, close));
         }
     }
 }

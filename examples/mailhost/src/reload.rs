@@ -23,7 +23,7 @@ use tracing::{error, info, warn};
 use crate::config::{Config, Listen, RESOLV_CONF};
 use crate::host::{Current, Host};
 use crate::listener::{Listeners, Service, Serving, Stopping, raise_open_files};
-use crate::offers;
+use crate::offers::offers;
 use crate::preflight::{self, Severity};
 use crate::privileges;
 use crate::relay::Prepared;
@@ -162,11 +162,8 @@ where
         }
     }
     let changed = changed(&old.config, &config);
-    let mut host = Host::clone(&old);
-    if config.listen != old.config.listen || config.public != old.config.public {
-        host.offers = offers::configured(&config);
-    }
-    host.config = config;
+    let offers = offers(&config, serving.addresses());
+    let mut host = Host { config, offers, ..Host::clone(&old) };
     if let Some((identity, tls)) = &identity {
         host = host.with_identity(Arc::clone(identity), Arc::clone(tls));
     }

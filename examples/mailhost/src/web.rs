@@ -43,6 +43,15 @@ pub struct Visitor {
     pub private: bool,
 }
 
+impl Visitor {
+    /// One who comes from this address. Nobody reads along under TLS, nor on the machine itself; a configuration may say that it does
+    /// not matter.
+    fn new(service: Service, peer: IpAddr, allow_plaintext: bool) -> Self {
+        let private = service.implicit_tls() || peer.to_canonical().is_loopback() || allow_plaintext;
+        Self { peer, service, private }
+    }
+}
+
 /// What answers on a service.
 pub fn router(host: Arc<Host>, service: Service) -> Router {
     let routes = match service {
