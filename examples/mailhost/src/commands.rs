@@ -1,6 +1,9 @@
 //! What each command does.
 
+mod accounts;
+mod check;
 mod client;
+mod quickstart;
 
 use std::fmt;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
@@ -14,18 +17,20 @@ use zeroize::Zeroizing;
 
 use crate::accounts::Accounts;
 use crate::admin::{self, Request, Response};
-use crate::auth::{Authenticator, Password, Secrets};
-use crate::cli::{Account, Alias, Check, Cli, Command, Demo, PasswordSource, Queue, QueueOrder, Verify};
+use crate::auth::{Authenticator, Password};
+use crate::cli::{Check, Cli, Command, Demo, PasswordSource, Queue, QueueOrder, Verify};
 use crate::config::Config;
 use crate::demo;
 use crate::host::Host;
 use crate::listener::{Listeners, Stop};
 use crate::logs::{self, Safe};
+use crate::offers::offers;
 use crate::preflight::{self, DataDir, Severity};
+use crate::privileges::{self, Other};
 use crate::relay::{Ordered, Relay, Shown};
 use crate::store::{Opening, Store};
 use crate::system::Machine;
-use crate::tls::Identity;
+use crate::tls::{Identity, Plan};
 
 /// Why a command failed: one sentence.
 #[derive(Debug)]
@@ -57,10 +62,11 @@ pub struct NewPassword {
 pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Demo(command) => demo(&command),
+        Command::Quickstart(command) => quickstart::run(&command),
         Command::Serve(config) => serve(&config.file),
         Command::Check(command) => check(&command),
-        Command::Account(command) => account(&command),
-        Command::Alias(command) => alias(&command),
+        Command::Account(command) => accounts::account(&command),
+        Command::Alias(command) => accounts::alias(&command),
         Command::Queue(command) => queue(&command),
         Command::Verify(command) => verify(&command),
         Command::Client(command) => client::run(&command),
@@ -90,9 +96,22 @@ impl<E: std::error::Error> From<E> for Failure {
 impl Started {
     /// Takes everything that the configuration names, in an order that changes nothing on disk before all the rest is
     /// known to be right. Wants a tokio runtime.
+    ///
+    /// As root: the ports are bound and the configured key is read, then root is given up, and all else is up to the user that
+    /// the host has become.
     pub fn new(config: Config) -> Result<Self, Failure> {
-        let cleared = preflight::clear(&config)?;
-        let listeners = Listeners::bind(&config)?;
+        let in_line = |error| config.error(config.run_as.as_ref().map(|(_, line)| *line), error);
+        let (cleared, listeners) = match Other::of(&config).map_err(in_line)? {
+            None => (preflight::clear(&config)?, Listeners::bind(&config)?),
+            Some(other) => {
+                let tls = config.tls.is_some().then(|| Plan::make(&config)).transpose();
+                let tls = tls.map_err(|error| error.located(&config))?;
+                let listeners = Listeners::bind(&config)?;
+                privileges::settle(&config).map_err(in_line)?;
+                info!(user = other.name(), "root is given up");
+                (preflight::clear_with(&config, tls)?, listeners)
+            }
+        };
         for warning in &cleared.warnings {
             warn!("{warning}");
         }
@@ -145,19 +164,19 @@ async fn run_host(started: Started) -> Result<ExitCode, Failure> {
     // The lock on the data directory is held to the end.
     let Started { config, data_dir: _locked, listeners, identity } = started;
     let tls = identity.server_config()?;
-    let end_point = identity.end_point();
     let (store, report) =
         Store::open(Arc::new(Machine), &config.mail_dir(), mailstore::Limits::default(), Opening::Usual)
             .await?;
     say_report(&report);
-    let accounts = Accounts::load(store.clone(), config.hostname.clone(), config.domains.clone()).await?;
+    let accounts = Accounts::of(store.clone(), &config).await?;
     if accounts.accounts().is_empty() {
         warn!("there is no account yet: all mail is refused until `mailhost account add` makes one");
     }
     let relay = Relay::open(store.clone(), &config).await?;
     let authenticator = Authenticator::new(store.shared_system())?;
-    let host = Host::new(config, tls, store, Arc::new(accounts), Arc::new(relay), authenticator);
-    let host = Arc::new(Host { end_point, ..host });
+    let host = Host::new(config, None, store, Arc::new(accounts), Arc::new(relay), authenticator);
+    let offers = offers(&host.config, listeners.addresses());
+    let host = Arc::new(Host { offers, ..host.with_identity(Arc::new(identity), tls) });
     let (stop, stopping) = Stop::new();
     host.run(listeners, &stop, stopping).await;
     Ok(ExitCode::SUCCESS)
@@ -189,10 +208,9 @@ fn check(command: &Check) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let findings = runtime.block_on(async { preflight::check(&config) });
-    for finding in &findings {
-        writeln!(out, "{}", Safe(finding))?;
-    }
+    let mut findings = runtime.block_on(async { preflight::check(&config) });
+    findings.extend(runtime.block_on(check::outside(&config, command)));
+    check::print(&findings, &mut out)?;
     let failed = findings.iter().any(|finding| finding.severity == Severity::Error);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -201,81 +219,6 @@ fn demo(command: &Demo) -> Result<ExitCode, Failure> {
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     let good = runtime.block_on(demo::run(command.dir.as_deref(), command.once))?;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn account(command: &Account) -> Result<ExitCode, Failure> {
-    let config = Config::load(&command.config().file)?;
-    let mut made = None;
-    let mut secrets = |source| -> Result<(String, Vec<String>), Failure> {
-        let NewPassword { password, generated } = new_password(source)?;
-        let secrets = Secrets::new(&password)?;
-        made = generated.then_some(password);
-        Ok((secrets.hash.as_str().to_owned(), secrets.scram_texts()))
-    };
-    let request = match command {
-        Account::Add { address, login, password, .. } => {
-            let (password, scram) = secrets(*password)?;
-            let (address, login) = (address.as_str().to_owned(), login.clone());
-            Request::AddAccount { address, login, password, scram }
-        }
-        Account::List { .. } => Request::Accounts,
-        Account::Remove { address, purge, .. } => {
-            Request::RemoveAccount { address: address.as_str().to_owned(), purge: *purge }
-        }
-        Account::Password { address, password, .. } => {
-            let (password, scram) = secrets(*password)?;
-            Request::SetPassword { address: address.as_str().to_owned(), password, scram }
-        }
-        Account::Quota { address, size, messages, .. } => {
-            Request::SetQuota { address: address.as_str().to_owned(), octets: *size, messages: *messages }
-        }
-        Account::Imap { address, without, .. } => Request::SetImap {
-            address: address.as_str().to_owned(),
-            without: without.iter().map(|extension| extension.as_str().to_owned()).collect(),
-        },
-    };
-    let response = administer(&config, request)?;
-    let mut out = io::stdout().lock();
-    match response {
-        Response::Added(account) => writeln!(out, "{} added, login name {}", account.address, account.login)?,
-        Response::Accounts(accounts) => {
-            for account in accounts {
-                writeln!(out, "{}\tlogin {}", account.address, account.login)?;
-            }
-        }
-        Response::Removed(dangling) => {
-            for alias in dangling {
-                writeln!(
-                    out,
-                    "the alias {alias} leads nowhere now; `mailhost alias remove {alias}` removes it"
-                )?;
-            }
-        }
-        _ => {}
-    }
-    if let Some(password) = made {
-        writeln!(out, "password {}", password.expose())?;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn alias(command: &Alias) -> Result<ExitCode, Failure> {
-    let config = Config::load(&command.config().file)?;
-    let request = match command {
-        Alias::Add { alias, targets, .. } => Request::AddAlias {
-            alias: alias.as_str().to_owned(),
-            targets: targets.iter().map(|target| target.as_str().to_owned()).collect(),
-        },
-        Alias::List { .. } => Request::Aliases,
-        Alias::Remove { alias, .. } => Request::RemoveAlias { alias: alias.as_str().to_owned() },
-    };
-    if let Response::Aliases(aliases) = administer(&config, request)? {
-        let mut out = io::stdout().lock();
-        for alias in aliases {
-            writeln!(out, "{}\t{}", alias.alias, alias.targets.join(" "))?;
-        }
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn queue(command: &Queue) -> Result<ExitCode, Failure> {
@@ -351,6 +294,8 @@ fn converse(
     request: Request,
     tell: impl FnMut(Response) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    // What root would make, the host could not read.
+    privileges::settle(config)?;
     runtime::Builder::new_current_thread().enable_all().build()?.block_on(admin::ask(config, request, tell))
 }
 

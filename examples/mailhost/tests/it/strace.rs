@@ -104,7 +104,7 @@ fn reply(calls: &[Call]) -> &Call {
     find(calls, 0, WRITES, &["socket:", "\"250 2.0.0 accepted as "])
 }
 
-// Ledger: 5321-6.1-1
+// Ledger: 5321-6.1-1, 5321-6.1-8
 #[test]
 fn a_message_is_accepted_behind_the_sync_of_the_journal() {
     let name = "a_message_is_accepted_behind_the_sync_of_the_journal";
@@ -113,6 +113,29 @@ fn a_message_is_accepted_behind_the_sync_of_the_journal() {
     let file = file_of(written);
     let synced = find(&calls, written.returned, SYNCS, &[file, " = 0"]);
     let reply = reply(&calls);
+    assert!(synced.returned < reply.began, "{synced:?}, {reply:?}");
+    // Nothing else that takes time stands between the dot and the reply.
+    let go_ahead = find(&calls, 0, WRITES, &["socket:", "\"354 "]);
+    let between = |call: &&Call| call.began > go_ahead.began && call.began < reply.began;
+    let syncs: Vec<_> = calls.iter().filter(between).filter(|call| SYNCS.contains(&&*call.name)).collect();
+    assert_eq!(syncs.len(), 1, "{syncs:?}");
+}
+
+#[test]
+fn the_end_of_a_pop3_session_is_confirmed_behind_the_sync_of_what_it_removes() {
+    let name = "the_end_of_a_pop3_session_is_confirmed_behind_the_sync_of_what_it_removes";
+    let site = Site::with_accounts("[auth]\nallow_plaintext = true\n", &["anna"]);
+    let Some(host) = start(&site, name) else { return };
+    Wire::smtp(host.address(Service::Smtp)).deliver(&["anna@example.test"], "Subject: x\r\n\r\nx\r\n");
+    let mut pop3 = Wire::pop3(host.address(Service::Pop3), "anna@example.test");
+    pop3.say("DELE 1", "+OK");
+    pop3.say("QUIT", "+OK goodbye");
+    host.stop();
+    let calls = calls(&fs::read_to_string(site.folder().path("trace")).unwrap());
+    let marked = find(&calls, 0, WRITES, &["socket:", "\"+OK\\r\\n\""]);
+    let written = find(&calls, marked.began, WRITES, &["/mail/journal"]);
+    let synced = find(&calls, written.returned, SYNCS, &[file_of(written), " = 0"]);
+    let reply = find(&calls, 0, WRITES, &["socket:", "\"+OK goodbye"]);
     assert!(synced.returned < reply.began, "{synced:?}, {reply:?}");
 }
 
