@@ -66,6 +66,8 @@ const WORDS: &[&[u8]] = &[
     b"=?utf-8?q?=C3=BC?=",
 ];
 
+// The grammar of IMAP is compared with that of another implementation, in both directions.
+// Ledger: 9051-2.2.1-2, 9051-9-2, 3501-2.2.1-1, 3501-9-2
 #[test]
 fn every_target_holds_for_its_corpus_and_mutations() {
     for target in TARGETS {

@@ -153,7 +153,7 @@ async fn live(
     let faults = drive(&shared, everybody).await;
     tasks.shutdown().await;
     let (model, mut counts) = (lock(&shared.model), lock(&shared.counts).clone());
-    (counts.looks, counts.bodies, counts.renamed_back) = (model.looks, model.bodies, model.renamed_back);
+    (counts.looks, counts.bodies) = (model.looks, model.bodies);
     (model.violations().to_vec(), counts, faults, world.start.elapsed())
 }
 

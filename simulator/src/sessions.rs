@@ -103,13 +103,6 @@ impl Total {
             "looked at: {} flags of messages, {} messages octet for octet; all read and compared {} times",
             counts.looks, counts.bodies, counts.rests
         )?;
-        if counts.renamed_back > 0 {
-            writeln!(
-                out,
-                "{} times a name came by RENAME to a mailbox with a lower UIDVALIDITY",
-                counts.renamed_back
-            )?;
-        }
         Ok(())
     }
 }

@@ -305,6 +305,19 @@ impl Index {
         self.value(SUBSCRIPTIONS, &subscription(account, name)).is_some()
     }
 
+    /// The highest UIDVALIDITY of a mailbox that has had this name and has it no longer.
+    pub(crate) fn given_up(&self, account: AccountId, name: &str) -> Option<u32> {
+        let begin = given_up(account, name);
+        let (key, _) = self.values(GIVEN_UP, &begin).next()?;
+        key.octets().strip_prefix(&*begin)?.try_into().ok().map(u32::from_be_bytes)
+    }
+
+    /// How many names an account has given up.
+    pub(crate) fn count_given_up(&self, account: AccountId) -> usize {
+        let begin = account.0.to_be_bytes();
+        self.values(GIVEN_UP, &begin).take_while(|(key, _)| key.octets().starts_with(&begin)).count()
+    }
+
     pub(crate) fn usage(&self, account: AccountId) -> Usage {
         self.usage.get(&account).copied().unwrap_or_default()
     }
@@ -441,6 +454,11 @@ pub(crate) fn subscription(account: AccountId, name: &str) -> Vec<u8> {
     [&account.0.to_be_bytes(), name.as_bytes()].concat()
 }
 
+/// Where the keys of a name that was given up begin: no name holds NUL.
+pub(crate) fn given_up(account: AccountId, name: &str) -> Vec<u8> {
+    [&subscription(account, name)[..], &[0]].concat()
+}
+
 fn octets(payload: usize) -> u64 {
     crate::journal::writer::framed_length(payload) as u64
 }
@@ -470,6 +488,8 @@ fn remove_octets(key: usize) -> u64 {
 pub(crate) const OWN_TABLES: u16 = 0xff00;
 /// Names that accounts have subscribed to, as keys without a value.
 pub(crate) const SUBSCRIPTIONS: u16 = OWN_TABLES;
+/// Names that mailboxes have had: as keys without a value, which end in the UIDVALIDITY.
+pub(crate) const GIVEN_UP: u16 = OWN_TABLES + 1;
 /// Octets of the record of a delivery in front of the prefix.
 pub(crate) const DELIVER_FIXED: u16 = 44;
 /// The framed lengths of records that are always as long.

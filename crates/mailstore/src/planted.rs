@@ -47,6 +47,8 @@ mod bug {
         KeywordReused,
         /// A mailbox is renamed without the last one below it.
         ChildLeftBehind,
+        /// A mailbox keeps its UIDVALIDITY under a name that a younger one has had.
+        UidValidityBack,
         /// What is copied does not count when an account is asked whether it has room.
         CopyIsFree,
         /// Compaction drops the structures of bodies.
@@ -58,7 +60,7 @@ mod bug {
     #[cfg(feature = "simulation")]
     impl Bug {
         /// All of them.
-        pub const ALL: [Self; 21] = [
+        pub const ALL: [Self; 22] = [
             Self::NoSync,
             Self::NoDirectorySync,
             Self::SyncRetried,
@@ -77,6 +79,7 @@ mod bug {
             Self::FlagsAsDelivered,
             Self::KeywordReused,
             Self::ChildLeftBehind,
+            Self::UidValidityBack,
             Self::CopyIsFree,
             Self::StructureDropped,
             Self::FlagsUncounted,

@@ -36,7 +36,7 @@ use crate::error::RecordError;
 use crate::limits::Config;
 use crate::outcome::{Answer, Status};
 use crate::record::Change;
-use crate::schedule::{Next, Time, seconds};
+use crate::schedule::{Next, Schedule, Time, seconds};
 use crate::seed::Seed;
 
 /// What tells one commit from another. It does not outlive its queue.
@@ -180,6 +180,23 @@ impl Queue {
             facts: VecDeque::new(),
             counters: Counters::default(),
         }
+    }
+
+    /// Goes by another schedule from now on, also for what waits already. The expiry and the warning move with it at once; a
+    /// try that has its time keeps it, unless the expiry comes before.
+    pub fn set_schedule(&mut self, now: Duration, schedule: Schedule) {
+        self.observe(now);
+        self.config.schedule = schedule;
+        let ids: Vec<_> = self.messages.keys().copied().collect();
+        for id in ids {
+            let expiry = self.expiry(id);
+            let message = self.messages.get_mut(&id).expect("it was there");
+            for slot in message.slots.iter_mut().filter(|slot| slot.state == State::Waiting) {
+                slot.next = slot.next.min(expiry);
+            }
+            self.refresh(id);
+        }
+        self.wake_parked();
     }
 
     /// The next thing to do or to know; `None` until [`Self::poll_timeout`], or until something is handed in.

@@ -27,7 +27,7 @@ pub struct Accounts {
     store: Store,
     /// The host's own name and the domains; all are one and the same where addresses are looked up.
     hostname: Domain<'static>,
-    domains: Vec<Domain<'static>>,
+    domains: RwLock<Vec<Domain<'static>>>,
     directory: RwLock<Directory>,
     secret: ServerSecret,
     /// One change at a time, from the check to the commit.
@@ -176,6 +176,7 @@ impl Accounts {
         }
         let aliases = store.table(ALIASES).await?;
         let secret = load_secret(&store).await?;
+        let domains = RwLock::new(domains);
         let (directory_lock, changing) = (RwLock::default(), Mutex::new(()));
         let mut this = Self { store, hostname, domains, directory: directory_lock, secret, changing };
         for (_, value) in aliases {
@@ -200,10 +201,12 @@ impl Accounts {
         if targets.is_empty() { Err(Unroutable::NoSuchMailbox) } else { Ok(targets) }
     }
 
-    /// The account with this login name, and what is stored of its password.
+    /// The account with this login name, or else with this address, and what is stored of its password. A mail program that sets
+    /// itself up knows the address alone.
     pub fn login(&self, name: &str) -> Option<(u64, Secrets)> {
         let directory = self.directory.read().expect("nobody panics under this lock");
-        let account = *directory.logins.get(&login_key(name))?;
+        let key = login_key(name);
+        let account = *directory.logins.get(&key).or_else(|| directory.addresses.get(&key))?;
         Some((account, directory.secrets.get(&account)?.clone()))
     }
 
@@ -437,6 +440,19 @@ impl Accounts {
         Ok(())
     }
 
+    /// Other domains are ours from now on.
+    pub fn set_domains(&self, domains: Vec<Domain<'static>>) {
+        *self.domains.write().expect("nobody panics under this lock") = domains;
+        let mut directory = self.write();
+        for (alias, ways) in directory.aliases.values_mut() {
+            *ways = alias.targets.iter().filter_map(|target| self.way(target)).collect();
+        }
+    }
+
+    fn domains(&self) -> std::sync::RwLockReadGuard<'_, Vec<Domain<'static>>> {
+        self.domains.read().expect("nobody panics under this lock")
+    }
+
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, Directory> {
         self.directory.write().expect("nobody panics under this lock")
     }
@@ -452,7 +468,8 @@ impl Accounts {
     fn local(&self, address: &str) -> Result<String, ChangeError> {
         let mailbox = Mailbox::parse(address).map_err(|_| ChangeError::BadAddress(address.to_owned()))?;
         self.key(&mailbox).ok_or_else(|| {
-            let domains: Vec<_> = self.domains.iter().map(Domain::as_str).collect();
+            let domains = self.domains();
+            let domains: Vec<_> = domains.iter().map(Domain::as_str).collect();
             ChangeError::NotLocal(address.to_owned(), domains.join(", "))
         })
     }
@@ -471,7 +488,7 @@ impl Accounts {
         let domain = mailbox.domain();
         // RFC 5321 §2.4: the local part may tell upper from lower case; here it does not.
         let local = mailbox.local_part_unquoted();
-        if self.domains.iter().any(|ours| ours.eq_ignore_ascii_case(domain.as_str())) {
+        if self.domains().iter().any(|ours| ours.eq_ignore_ascii_case(domain.as_str())) {
             Some(fold(&format!("{local}@{domain}")))
         } else if self.hostname.eq_ignore_ascii_case(domain.as_str()) {
             Some(self.in_first_domain(&local))
@@ -481,7 +498,7 @@ impl Accounts {
     }
 
     fn in_first_domain(&self, local: &str) -> String {
-        fold(&format!("{local}@{}", self.domains.first().unwrap_or(&self.hostname)))
+        fold(&format!("{local}@{}", self.domains().first().unwrap_or(&self.hostname)))
     }
 }
 

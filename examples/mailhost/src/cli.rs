@@ -1,10 +1,14 @@
 //! The command line.
 
+mod quickstart;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use imap_codec::extension::Extension;
 use smtp_codec::Mailbox;
+
+pub use self::quickstart::{Ports, Quickstart};
 
 /// A complete mail host: receives mail over SMTP, keeps it, and hands it out over POP3 and IMAP.
 #[derive(Clone, Debug, Parser)]
@@ -20,9 +24,11 @@ pub struct Cli {
 pub enum Command {
     /// A guided tour with no configuration at all.
     Demo(Demo),
+    /// Set up a host for real: look around, write a configuration, make the first account, and print every DNS record.
+    Quickstart(Quickstart),
     /// Run the host until SIGTERM or SIGINT.
     Serve(ConfigFile),
-    /// Look at configuration, certificate, ports and disk, and say what to change.
+    /// Look at configuration, certificate, ports, disk and DNS, and say what to change.
     Check(Check),
     /// Add, list and remove accounts, and set their passwords.
     #[command(subcommand)]
@@ -65,6 +71,12 @@ pub struct Check {
     /// Print the configuration with every default spelled out, and do nothing else.
     #[arg(long)]
     pub print: bool,
+    /// Ask no other host anything: neither DNS nor whether mail can go out.
+    #[arg(long)]
+    pub offline: bool,
+    /// Where to try whether mail can go out: a host that takes mail from everybody.
+    #[arg(long, value_parser = probe, value_name = "HOST:PORT", hide = true)]
+    pub probe: Option<(String, u16)>,
 }
 
 /// A look at what is stored.
@@ -288,6 +300,11 @@ fn address(text: &str) -> Result<Mailbox<'static>, String> {
         Ok(mailbox) => Ok(mailbox.into_owned()),
         Err(_) => Err("not a mail address; write it as anna@example.test".to_owned()),
     }
+}
+
+fn probe(text: &str) -> Result<(String, u16), String> {
+    let parsed = text.rsplit_once(':').and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+    parsed.ok_or_else(|| "not a host and a port; write it as mx.example.org:25".to_owned())
 }
 
 fn size(text: &str) -> Result<u64, String> {

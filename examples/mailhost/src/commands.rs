@@ -1,5 +1,8 @@
 //! What each command does.
 
+mod check;
+mod quickstart;
+
 use std::fmt;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
@@ -19,11 +22,13 @@ use crate::demo;
 use crate::host::Host;
 use crate::listener::{Listeners, Stop};
 use crate::logs::{self, Safe};
+use crate::offers::offers;
 use crate::preflight::{self, DataDir, Severity};
+use crate::privileges::{self, Other};
 use crate::relay::{Ordered, Relay, Shown};
 use crate::store::{Opening, Store};
 use crate::system::Machine;
-use crate::tls::Identity;
+use crate::tls::{Identity, Plan};
 
 /// Why a command failed: one sentence.
 #[derive(Debug)]
@@ -55,6 +60,7 @@ pub struct NewPassword {
 pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Demo(command) => demo(&command),
+        Command::Quickstart(command) => quickstart::run(&command),
         Command::Serve(config) => serve(&config.file),
         Command::Check(command) => check(&command),
         Command::Account(command) => account(&command),
@@ -87,9 +93,22 @@ impl<E: std::error::Error> From<E> for Failure {
 impl Started {
     /// Takes everything that the configuration names, in an order that changes nothing on disk before all the rest is
     /// known to be right. Wants a tokio runtime.
+    ///
+    /// As root: the ports are bound and the configured key is read, then root is given up, and all else is up to the user that
+    /// the host has become.
     pub fn new(config: Config) -> Result<Self, Failure> {
-        let cleared = preflight::clear(&config)?;
-        let listeners = Listeners::bind(&config)?;
+        let in_line = |error| config.error(config.run_as.as_ref().map(|(_, line)| *line), error);
+        let (cleared, listeners) = match Other::of(&config).map_err(in_line)? {
+            None => (preflight::clear(&config)?, Listeners::bind(&config)?),
+            Some(other) => {
+                let tls = config.tls.is_some().then(|| Plan::make(&config)).transpose();
+                let tls = tls.map_err(|error| error.located(&config))?;
+                let listeners = Listeners::bind(&config)?;
+                privileges::settle(&config).map_err(in_line)?;
+                info!(user = other.name(), "root is given up");
+                (preflight::clear_with(&config, tls)?, listeners)
+            }
+        };
         for warning in &cleared.warnings {
             warn!("{warning}");
         }
@@ -142,7 +161,6 @@ async fn run_host(started: Started) -> Result<ExitCode, Failure> {
     // The lock on the data directory is held to the end.
     let Started { config, data_dir: _locked, listeners, identity } = started;
     let tls = identity.server_config()?;
-    let end_point = identity.end_point();
     let (store, report) =
         Store::open(Arc::new(Machine), &config.mail_dir(), mailstore::Limits::default(), Opening::Usual)
             .await?;
@@ -153,8 +171,9 @@ async fn run_host(started: Started) -> Result<ExitCode, Failure> {
     }
     let relay = Relay::open(store.clone(), &config).await?;
     let authenticator = Authenticator::new(store.shared_system())?;
-    let host = Host::new(config, tls, store, Arc::new(accounts), Arc::new(relay), authenticator);
-    let host = Arc::new(Host { end_point, ..host });
+    let host = Host::new(config, None, store, Arc::new(accounts), Arc::new(relay), authenticator);
+    let offers = offers(&host.config, listeners.addresses());
+    let host = Arc::new(Host { offers, ..host.with_identity(Arc::new(identity), tls) });
     let (stop, stopping) = Stop::new();
     host.run(listeners, &stop, stopping).await;
     Ok(ExitCode::SUCCESS)
@@ -186,10 +205,9 @@ fn check(command: &Check) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let findings = runtime.block_on(async { preflight::check(&config) });
-    for finding in &findings {
-        writeln!(out, "{}", Safe(finding))?;
-    }
+    let mut findings = runtime.block_on(async { preflight::check(&config) });
+    findings.extend(runtime.block_on(check::outside(&config, command)));
+    check::print(&findings, &mut out)?;
     let failed = findings.iter().any(|finding| finding.severity == Severity::Error);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -348,6 +366,8 @@ fn converse(
     request: Request,
     tell: impl FnMut(Response) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    // What root would make, the host could not read.
+    privileges::settle(config)?;
     runtime::Builder::new_current_thread().enable_all().build()?.block_on(admin::ask(config, request, tell))
 }
 

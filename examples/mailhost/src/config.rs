@@ -3,6 +3,7 @@
 //! Every error is one sentence with the file, the line where there is one, what is wrong, and what to do. Reading the
 //! configuration changes nothing on disk.
 
+mod commented;
 mod keys;
 mod print;
 mod relay;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use smtp_codec::Domain;
 use thiserror::Error;
 
+pub(crate) use self::relay::RESOLV_CONF;
 pub use self::relay::{Network, NextHop, Queue, Relay, Smarthost};
 use self::table::Table;
 pub(crate) use self::value::octets;
@@ -39,12 +41,19 @@ pub struct Config {
     pub domains: Vec<Domain<'static>>,
     /// Where to listen, in the order of [`Service::ALL`].
     pub listen: Vec<Listen>,
+    /// The ports at which mail programs reach a service, where they differ from those listened on; 0 for a service that is
+    /// not theirs to know.
+    pub public: Vec<(Service, u16)>,
     /// The certificate; `None` for a self-signed one.
     pub tls: Option<TlsFiles>,
+    /// Whom a host that is started as root becomes, and the line that says so; `None` for the owner of `data_dir`.
+    pub run_as: Option<(String, usize)>,
     /// Whether logins are offered without TLS.
     pub allow_plaintext: bool,
     /// The DNS servers to ask.
     pub dns: Vec<SocketAddr>,
+    /// Whether the configuration names them, and not the system.
+    pub dns_is_named: bool,
     /// Mail for others.
     pub relay: Relay,
     /// Mail that waits.
@@ -62,6 +71,13 @@ pub struct Listen {
     pub address: SocketAddr,
     /// The line of the configuration file that says so.
     pub line: usize,
+}
+
+impl Listen {
+    /// Whether the same is said in another configuration, on whatever line.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.service, self.address) == (other.service, other.address)
+    }
 }
 
 /// Where the certificate is.
@@ -157,12 +173,18 @@ impl Config {
             data_dir_line,
             domains,
             listen: listen(&top)?,
+            public: public(&top)?,
             tls: tls(&top)?,
+            run_as: match top.section("run")?.and_then(|run| run.get("user")) {
+                Some(entry) => Some((value::text(&entry, "the name of a user")?.to_owned(), entry.line())),
+                None => None,
+            },
             allow_plaintext: match top.section("auth")?.and_then(|auth| auth.get("allow_plaintext")) {
                 Some(entry) => value::boolean(&entry)?,
                 None => false,
             },
             dns: relay::dns(&top)?,
+            dns_is_named: top.section("dns")?.is_some_and(|dns| dns.get("servers").is_some()),
             relay: relay::relay(&top)?,
             queue: relay::queue(&top)?,
             limits: limits(&top)?,
@@ -182,6 +204,11 @@ impl Config {
             || self.domains.iter().any(|local| domain.eq_ignore_ascii_case(local.as_str()))
     }
 
+    /// A text as it stands in a configuration file, in quotes.
+    pub fn quoted(text: &str) -> String {
+        print::quoted(text)
+    }
+
     /// Where the mail lies.
     pub fn mail_dir(&self) -> PathBuf {
         self.data_dir.join("mail")
@@ -195,6 +222,12 @@ impl Config {
     /// An error about something that the configuration names, found later than in its text.
     pub fn error(&self, line: Option<usize>, message: impl fmt::Display) -> ConfigError {
         ConfigError { file: self.file.clone(), line, message: message.to_string() }
+    }
+
+    /// A configuration for somebody who begins: what is `set` (section, key, value in TOML), and every other key with its
+    /// default behind a `#`, all of them explained.
+    pub fn commented(title: &str, set: &[(&str, &str, String)]) -> String {
+        commented::text(title, set)
     }
 
     /// The same configuration as text, with every default spelled out; it can be read again.
@@ -255,6 +288,14 @@ fn listen(top: &Table<'_>) -> Result<Vec<Listen>, ConfigError> {
         }
     }
     Ok(all)
+}
+
+fn public(top: &Table<'_>) -> Result<Vec<(Service, u16)>, ConfigError> {
+    let Some(section) = top.section("public")? else {
+        return Ok(Vec::new());
+    };
+    let entries = Service::ALL.into_iter().filter_map(|service| Some((service, section.get(service.key())?)));
+    entries.map(|(service, entry)| Ok((service, value::number(&entry, 0, u16::MAX.into())? as u16))).collect()
 }
 
 /// Whether the system would refuse the second of two addresses.

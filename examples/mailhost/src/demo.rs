@@ -325,6 +325,9 @@ impl Site {
                 Service::Pop3s => ("TLS from the start", "collecting"),
                 Service::Imap => ("STARTTLS", "reading"),
                 Service::Imaps => ("TLS from the start", "reading"),
+                Service::Web => ("none", "browsers, http"),
+                Service::Webs => ("TLS from the start", "browsers, https"),
+                Service::WebAdmin => ("none", "the operator's programs, http"),
             };
             say(&format!("  {service:<17} {address:<17} {security:<20} {purpose}"));
         }
@@ -367,6 +370,9 @@ fn write_configs(dir: &Path, dns: SocketAddr) -> Result<[PathBuf; 2], Failure> {
                 Service::Pop3s => free(&[address.into()], 2995)?,
                 Service::Imap => free(&[address.into()], 2143)?,
                 Service::Imaps => free(&[address.into()], 2993)?,
+                Service::Web => free(&[address.into()], 8080)?,
+                Service::Webs => free(&[address.into()], 8443)?,
+                Service::WebAdmin => free(&[address.into()], 8081)?,
             };
             listen.push_str(&format!("{} = [\"{address}:{port}\"]\n", service.key()));
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use mailstore::mailbox::MailboxId;
 use rustls::ServerConfig;
@@ -15,19 +15,26 @@ use crate::accounts::{Accounts, login_key};
 use crate::auth::{Authenticator, Login, Password, Secrets};
 use crate::config::Config;
 use crate::listener::{Listeners, Service, Stop, Stopping};
+use crate::offers::Offer;
 use crate::relay::Relay;
+use crate::reload::Reload;
 use crate::store::Store;
 use crate::system::Stream;
+use crate::tls::Identity;
+use crate::web::Seal;
 use crate::wire::Wire;
-use crate::{admin, serve_imap, serve_pop3, serve_smtp};
+use crate::{admin, offers, serve_imap, serve_pop3, serve_smtp, tls, web};
 
-/// What all sessions share.
-#[derive(Debug)]
+/// What sessions share that have begun under the same configuration. Another configuration makes another one of these, with
+/// the same mail, accounts and queue; a session keeps the one that it has begun with.
+#[derive(Clone, Debug)]
 pub struct Host {
     /// The configuration.
     pub config: Config,
     /// For STARTTLS, STLS and implicit TLS; without it none of them is offered.
     pub tls: Option<Arc<ServerConfig>>,
+    /// The certificate of that.
+    pub identity: Option<Arc<Identity>>,
     /// What logins can be bound to on every connection under TLS.
     pub end_point: Option<ChannelBinding>,
     /// The mail.
@@ -37,10 +44,18 @@ pub struct Host {
     /// Mail for others.
     pub relay: Arc<Relay>,
     /// Checks passwords.
-    pub authenticator: Authenticator,
+    pub authenticator: Arc<Authenticator>,
     /// Mailboxes that a POP3 session holds.
     pub locks: Locks,
+    /// What mail programs are told of.
+    pub offers: Vec<Offer>,
+    /// What forms on the web are sealed with.
+    pub seal: Arc<Seal>,
 }
+
+/// The host as new sessions find it.
+#[derive(Clone, Debug)]
+pub struct Current(Arc<RwLock<Arc<Host>>>);
 
 /// Mailboxes that are open in a POP3 session; each in one at a time.
 #[derive(Clone, Debug, Default)]
@@ -63,8 +78,25 @@ impl Host {
         relay: Arc<Relay>,
         authenticator: Authenticator,
     ) -> Self {
-        let (end_point, locks) = (None, Locks::default());
-        Self { config, tls: tls.into(), end_point, store, accounts, relay, authenticator, locks }
+        let offers = offers::configured(&config);
+        Self {
+            config,
+            tls: tls.into(),
+            identity: None,
+            end_point: None,
+            store,
+            accounts,
+            relay,
+            authenticator: Arc::new(authenticator),
+            locks: Locks::default(),
+            offers,
+            seal: Arc::default(),
+        }
+    }
+
+    /// The same with a certificate, or with another one, and what TLS is made of with it.
+    pub fn with_identity(self, identity: Arc<Identity>, tls: Arc<ServerConfig>) -> Self {
+        Self { tls: Some(tls), end_point: identity.end_point(), identity: Some(identity), ..self }
     }
 
     /// Checks a login: the account, or what came of it instead. An unknown name takes the same work as a known one.
@@ -110,28 +142,28 @@ impl Host {
     pub async fn run(self: Arc<Self>, listeners: Listeners, stop: &Stop, stopping: Stopping) {
         // Whoever reads "ready" may send a signal or a request the moment after.
         let signal = stop.on_signal();
+        let reload = Reload::on_signal(&self);
         let admin = admin::listen(&self.config)
             .map(|listener| tokio::spawn(admin::serve(Arc::clone(&self), listener, stopping.clone())));
         let relay = Arc::clone(&self.relay);
         let patience = self.config.limits.stop_timeout;
+        let (current, limits) = (Current::new(Arc::clone(&self)), self.config.limits);
         let relay = tokio::spawn(relay.run(Arc::clone(&self.accounts), stopping.clone(), patience));
         info!("ready");
-        let limits = self.config.limits;
-        let host = Arc::clone(&self);
+        let host = current.clone();
         let handler = move |service, stream, peer, stopping| {
             // Replies are small, and are sent when they are ready to be.
             let _ = TcpStream::set_nodelay(&stream, true);
-            session(Arc::clone(&host), service, Box::new(stream), peer, stopping)
+            session(host.get(), service, Box::new(stream), peer, stopping)
         };
-        let serving = listeners.serve(&limits, stopping, handler);
-        tokio::pin!(serving);
-        let stopped = tokio::select! {
-            stopped = &mut serving => stopped,
-            () = requested(signal) => {
-                info!("stopping: what is being received is finished");
-                serving.await
-            }
-        };
+        let mut asked = stopping.clone();
+        let mut serving = listeners.start(&limits, stopping, handler);
+        tokio::select! {
+            () = asked.requested() => {}
+            () = requested(signal) => info!("stopping: what is being received is finished"),
+            () = reload.run(&current, &mut serving) => {}
+        }
+        let stopped = serving.finish().await;
         if let Some(admin) = admin
             && let Err(error) = admin.await
         {
@@ -143,6 +175,23 @@ impl Host {
         let counters = self.store.counters().await;
         self.store.close().await;
         info!(cut_off = stopped.cut_off, commits = counters.commits, syncs = counters.syncs, "stopped");
+    }
+}
+
+impl Current {
+    /// Begins with this one.
+    pub fn new(host: Arc<Host>) -> Self {
+        Self(Arc::new(RwLock::new(host)))
+    }
+
+    /// The one for a session that begins now.
+    pub fn get(&self) -> Arc<Host> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts another one in its place, for sessions to come.
+    pub fn set(&self, host: Host) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(host);
     }
 }
 
@@ -165,16 +214,19 @@ pub async fn session(
     stopping: Stopping,
 ) {
     let mut wire = Wire::Plain(stream);
-    if service.implicit_tls()
-        && let Err(error) = wire.start_tls(host.tls.as_ref()).await
-    {
-        info!(%service, %peer, %error, "no TLS");
-        return;
+    if service.implicit_tls() {
+        let for_web = host.tls.as_ref().filter(|_| service.is_web()).map(tls::for_web);
+        if let Err(error) = wire.start_tls(for_web.as_ref().or(host.tls.as_ref())).await {
+            info!(%service, %peer, %error, "no TLS");
+            return;
+        }
     }
     let ended = if service.is_pop3() {
         serve_pop3::serve(host, service, wire, peer, stopping).await.map(|reason| format!("{reason:?}"))
     } else if service.is_imap() {
         serve_imap::serve(host, service, wire, peer, stopping).await.map(|reason| format!("{reason:?}"))
+    } else if service.is_web() {
+        web::serve(host, service, wire, peer, stopping).await.map(|reason| format!("{reason:?}"))
     } else {
         serve_smtp::serve(host, service, wire, peer, stopping).await.map(|reason| format!("{reason:?}"))
     };

@@ -10,7 +10,7 @@ use std::future::Future;
 use std::io::{self, ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -46,6 +46,12 @@ pub enum Service {
     Imap,
     /// IMAP under TLS from the first octet.
     Imaps,
+    /// HTTP: how to set up a mail program, and one's own password. Without TLS, for loopback and a proxy.
+    Web,
+    /// The same under TLS from the first octet.
+    Webs,
+    /// HTTP for whoever runs the host.
+    WebAdmin,
 }
 
 /// Why the host cannot listen.
@@ -59,7 +65,25 @@ pub struct BindError {
 /// Sockets that are bound and listening; nothing has been accepted yet.
 #[derive(Debug)]
 pub struct Listeners {
-    sockets: Vec<(Service, TcpListener)>,
+    sockets: Vec<(Listen, TcpListener)>,
+}
+
+/// Sockets on which connections are accepted, and the sessions that have come of them.
+#[derive(Debug)]
+pub struct Serving<H> {
+    open: Vec<(Listen, Stop)>,
+    loops: JoinSet<usize>,
+    shared: Shared,
+    handler: H,
+}
+
+/// What all loops have.
+#[derive(Clone, Debug)]
+struct Shared {
+    gate: Arc<Gate>,
+    /// In milliseconds.
+    stop_timeout: Arc<AtomicU64>,
+    stopping: Stopping,
 }
 
 /// Asks everything to stop.
@@ -86,8 +110,18 @@ pub struct Stopped {
 
 impl Service {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Smtp, Self::Submission, Self::Submissions, Self::Pop3, Self::Pop3s, Self::Imap, Self::Imaps];
+    pub const ALL: [Self; 10] = [
+        Self::Smtp,
+        Self::Submission,
+        Self::Submissions,
+        Self::Pop3,
+        Self::Pop3s,
+        Self::Imap,
+        Self::Imaps,
+        Self::Web,
+        Self::Webs,
+        Self::WebAdmin,
+    ];
 
     /// Its key in `[listen]`.
     pub const fn key(self) -> &'static str {
@@ -99,17 +133,20 @@ impl Service {
             Self::Pop3s => "pop3s",
             Self::Imap => "imap",
             Self::Imaps => "imaps",
+            Self::Web => "web",
+            Self::Webs => "webs",
+            Self::WebAdmin => "web_admin",
         }
     }
 
     /// Whether TLS begins with the first octet.
     pub const fn implicit_tls(self) -> bool {
-        matches!(self, Self::Submissions | Self::Pop3s | Self::Imaps)
+        matches!(self, Self::Submissions | Self::Pop3s | Self::Imaps | Self::Webs)
     }
 
     /// Whether a login can come before TLS, if the configuration lets it.
     pub const fn has_plain_logins(self) -> bool {
-        matches!(self, Self::Submission | Self::Pop3 | Self::Imap)
+        matches!(self, Self::Submission | Self::Pop3 | Self::Imap | Self::Web)
     }
 
     /// Whether it takes mail from users who log in.
@@ -125,6 +162,11 @@ impl Service {
     /// Whether it speaks IMAP.
     pub const fn is_imap(self) -> bool {
         matches!(self, Self::Imap | Self::Imaps)
+    }
+
+    /// Whether it speaks HTTP.
+    pub const fn is_web(self) -> bool {
+        matches!(self, Self::Web | Self::Webs | Self::WebAdmin)
     }
 }
 
@@ -186,7 +228,7 @@ impl Listeners {
         let mut sockets = Vec::new();
         for listen in &config.listen {
             let listener = bind(listen.address).map_err(|error| BindError::new(config, listen, &error))?;
-            sockets.push((listen.service, listener));
+            sockets.push((*listen, listener));
         }
         Ok(Self { sockets })
     }
@@ -203,7 +245,7 @@ impl Listeners {
     /// What is spoken where. Port 0 of the configuration is by now the port that the system chose.
     pub fn addresses(&self) -> Vec<(Service, SocketAddr)> {
         let address =
-            |(service, listener): &(Service, TcpListener)| Some((*service, listener.local_addr().ok()?));
+            |(listen, listener): &(Listen, TcpListener)| Some((listen.service, listener.local_addr().ok()?));
         self.sockets.iter().filter_map(address).collect()
     }
 
@@ -214,14 +256,83 @@ impl Listeners {
         H: Fn(Service, TcpStream, SocketAddr, Stopping) -> F + Clone + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
+        self.start(limits, stopping, handler).finish().await
+    }
+
+    /// The same, as something that can be changed while it goes on.
+    pub fn start<H, F>(self, limits: &Limits, stopping: Stopping, handler: H) -> Serving<H>
+    where
+        H: Fn(Service, TcpStream, SocketAddr, Stopping) -> F + Clone + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
         let gate = Arc::new(Gate::new(limits.connections, limits.connections_per_address));
-        let mut loops = JoinSet::new();
-        for (service, listener) in self.sockets {
-            let (gate, stopping, handler) = (Arc::clone(&gate), stopping.clone(), handler.clone());
-            loops.spawn(accept(service, listener, gate, stopping, handler, limits.stop_timeout));
+        let shared = Shared { gate, stop_timeout: Arc::default(), stopping };
+        let mut serving = Serving { open: Vec::new(), loops: JoinSet::new(), shared, handler };
+        serving.set_limits(limits);
+        serving.add(self);
+        serving
+    }
+}
+
+impl<H, F> Serving<H>
+where
+    H: Fn(Service, TcpStream, SocketAddr, Stopping) -> F + Clone + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    /// Binds every address of a configuration that is not open yet, or none. Nothing is accepted there before
+    /// [`Self::change`].
+    pub fn bind(&self, config: &Config) -> Result<Listeners, BindError> {
+        let mut sockets = Vec::new();
+        for listen in &config.listen {
+            if self.open.iter().any(|(open, _)| open.is_same(listen)) {
+                continue;
+            }
+            let listener = bind(listen.address).map_err(|error| {
+                let ours = self.open.iter().find(|(open, _)| open.address.port() == listen.address.port());
+                match ours {
+                    Some((open, _)) if error.kind() == ErrorKind::AddrInUse => {
+                        BindError::ours(config, listen, open)
+                    }
+                    _ => BindError::new(config, listen, &error),
+                }
+            })?;
+            sockets.push((*listen, listener));
         }
-        let cut_off = loops.join_all().await.into_iter().sum();
-        Stopped { cut_off }
+        Ok(Listeners { sockets })
+    }
+
+    /// Goes by another configuration: `added` is what [`Self::bind`] has bound for it. Sockets that it does not name are
+    /// closed; the sessions there go on.
+    pub fn change(&mut self, config: &Config, added: Listeners) {
+        self.open.retain(|(open, stop)| {
+            let stays = config.listen.iter().any(|listen| open.is_same(listen));
+            if !stays {
+                stop.request();
+            }
+            stays
+        });
+        self.set_limits(&config.limits);
+        self.add(added);
+    }
+
+    /// Waits until it has been asked to stop, and all has ended.
+    pub async fn finish(self) -> Stopped {
+        Stopped { cut_off: self.loops.join_all().await.into_iter().sum() }
+    }
+
+    fn set_limits(&self, limits: &Limits) {
+        self.shared.gate.set_limits(limits.connections, limits.connections_per_address);
+        let millis = u64::try_from(limits.stop_timeout.as_millis()).unwrap_or(u64::MAX);
+        self.shared.stop_timeout.store(millis, Ordering::Relaxed);
+    }
+
+    fn add(&mut self, listeners: Listeners) {
+        for (listen, listener) in listeners.sockets {
+            let (close, closing) = Stop::new();
+            let (shared, handler) = (self.shared.clone(), self.handler.clone());
+            self.loops.spawn(accept(listen.service, listener, closing, shared, handler));
+            self.open.push((listen, close));
+        }
     }
 }
 
@@ -245,6 +356,18 @@ impl BindError {
         Self {
             place: format!("{}:{line}", config.file.display()),
             message: format!("cannot listen on {address} for {service}: {why}"),
+        }
+    }
+
+    /// A running host is in its own way.
+    fn ours(config: &Config, listen: &Listen, open: &Listen) -> Self {
+        let Listen { service, address, line } = listen;
+        let (other, of) = (open.address, open.service);
+        Self {
+            place: format!("{}:{line}", config.file.display()),
+            message: format!(
+                "cannot listen on {address} for {service} while {other} is open for {of}; restart the host for that"
+            ),
         }
     }
 }
@@ -284,20 +407,21 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 async fn accept<H, F>(
     service: Service,
     listener: TcpListener,
-    gate: Arc<Gate>,
-    mut stopping: Stopping,
+    mut closing: Stopping,
+    shared: Shared,
     handler: H,
-    stop_timeout: Duration,
 ) -> usize
 where
     H: Fn(Service, TcpStream, SocketAddr, Stopping) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
+    let Shared { gate, stop_timeout, mut stopping } = shared;
     let mut sessions = JoinSet::new();
     let mut pause = PAUSE;
     loop {
         let accepted = tokio::select! {
             () = stopping.requested() => break,
+            () = closing.requested() => break,
             Some(ended) = sessions.join_next() => {
                 report(service, ended);
                 continue;
@@ -327,6 +451,7 @@ where
                 warn!(%service, %error, "cannot accept");
                 tokio::select! {
                     () = stopping.requested() => break,
+                    () = closing.requested() => break,
                     () = time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
                 }
             }
@@ -335,6 +460,16 @@ where
         }
     }
     drop(listener);
+    loop {
+        tokio::select! {
+            () = stopping.requested() => break,
+            ended = sessions.join_next() => match ended {
+                Some(ended) => report(service, ended),
+                None => return 0,
+            },
+        }
+    }
+    let stop_timeout = Duration::from_millis(stop_timeout.load(Ordering::Relaxed));
     let all = async {
         while let Some(ended) = sessions.join_next().await {
             report(service, ended);
@@ -368,6 +503,10 @@ fn refuse(service: Service, stream: TcpStream, full: Full) {
         out.extend_from_slice(b"-ERR too many connections, come back later\r\n");
     } else if service.is_imap() {
         out.extend_from_slice(b"* BYE [LIMIT] too many connections, come back later\r\n");
+    } else if service.is_web() {
+        out.extend_from_slice(
+            b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+        );
     } else {
         match full {
             Full::Address => Reply::TOO_MANY_CONNECTIONS.encode(&mut out),

@@ -14,7 +14,8 @@ use thiserror::Error;
 use time::{Duration, OffsetDateTime};
 
 use crate::config::{Config, ConfigError};
-use crate::listener::{Listeners, raise_open_files};
+use crate::listener::{Listeners, Service, raise_open_files};
+use crate::privileges::{self, Other};
 use crate::tls::{Identity, Plan};
 
 /// One thing that was looked at.
@@ -85,15 +86,22 @@ pub enum DataDirError {
 
 /// Looks at everything that can keep the host from running but for its ports. The first error ends it.
 pub fn clear(config: &Config) -> Result<Cleared, ConfigError> {
+    clear_with(config, None)
+}
+
+/// The same for whoever has looked for the certificate already, as root.
+pub fn clear_with(config: &Config, tls: Option<Plan>) -> Result<Cleared, ConfigError> {
     let data_dir = Unclaimed::probe(&config.data_dir)
         .map_err(|error| config.error(Some(config.data_dir_line), error))?;
     admin_socket(config).map_err(|problem| config.error(Some(config.data_dir_line), problem))?;
-    let tls = Plan::make(config).map_err(|error| error.located(config))?;
+    let tls = tls.map_or_else(|| Plan::make(config), Ok).map_err(|error| error.located(config))?;
     let mut findings = vec![hostname(config), disk(config)];
     findings.extend(plaintext(config));
+    findings.extend(exposed_administration(config));
     findings.extend(raise_open_files(&config.limits).map(warning));
     findings.extend(tls.identity().map(|identity| certificate(config, identity)));
     findings.extend(exposed(&config.data_dir, tls.identity()));
+    findings.extend(root(config).filter(|_| privileges::is_root()));
     findings.retain(|finding| finding.severity != Severity::Ok);
     let warnings = findings.into_iter().map(|finding| finding.text).collect();
     Ok(Cleared { data_dir, tls, warnings })
@@ -116,8 +124,10 @@ pub fn check(config: &Config) -> Vec<Finding> {
     if let Err(problem) = admin_socket(config) {
         findings.push(error(config.error(Some(config.data_dir_line), problem)));
     }
+    findings.extend(root(config));
     findings.push(disk(config));
     findings.extend(plaintext(config));
+    findings.extend(exposed_administration(config));
     findings.extend(raise_open_files(&config.limits).map(warning));
     match Plan::make(config) {
         Ok(plan) => {
@@ -304,12 +314,35 @@ fn disk(config: &Config) -> Finding {
     }
 }
 
+/// Whom a host becomes that is started as root.
+fn root(config: &Config) -> Option<Finding> {
+    match Other::of(config) {
+        Ok(Some(other)) => Some(ok(format!("started as root, the host becomes {}", other.name()))),
+        Ok(None) if privileges::is_root() => Some(warning(
+            "started as root, the host stays root; name another user in user in [run]".to_owned(),
+        )),
+        Ok(None) => None,
+        Err(problem) => Some(error(config.error(config.run_as.as_ref().map(|(_, line)| *line), problem))),
+    }
+}
+
 fn plaintext(config: &Config) -> Option<Finding> {
     let exposed = config.listen.iter().find(|listen| {
         config.allow_plaintext && listen.service.has_plain_logins() && !listen.address.ip().is_loopback()
     })?;
     Some(warning(format!(
         "passwords may cross the network in the clear to {}; set allow_plaintext to false in [auth]",
+        exposed.address
+    )))
+}
+
+fn exposed_administration(config: &Config) -> Option<Finding> {
+    let exposed = config
+        .listen
+        .iter()
+        .find(|listen| listen.service == Service::WebAdmin && !listen.address.ip().is_loopback())?;
+    Some(warning(format!(
+        "web_admin at {} asks nobody who they are; let it listen on loopback, or see that a firewall guards it",
         exposed.address
     )))
 }
@@ -351,6 +384,13 @@ fn certificate(config: &Config, identity: &Identity) -> Finding {
         }
         Some(validity) => ok(format!("the certificate in {file} holds until {}", validity.until.date())),
     }
+}
+
+/// What is to be said of a certificate.
+pub(crate) fn of_certificate(config: &Config, identity: &Identity) -> Vec<Finding> {
+    let mut findings = vec![certificate(config, identity)];
+    findings.extend(exposed(&config.data_dir, Some(identity)));
+    findings
 }
 
 fn self_signed() -> Finding {

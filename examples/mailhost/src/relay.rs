@@ -12,7 +12,7 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -59,12 +59,27 @@ pub struct Relay {
     /// What is known of each site and each domain, for attempts and for the operator.
     known: Mutex<Known>,
     security: Security,
-    smarthost: Option<(NextHop, Security)>,
-    routes: BTreeMap<String, NextHop>,
-    port: u16,
+    /// What the configuration says, as long as it says it. Never held over an await.
+    ways: RwLock<Arc<Ways>>,
     /// What we call ourselves.
     hostname: Domain<'static>,
     ids: Ids,
+}
+
+/// Where the configuration sends mail for others.
+#[derive(Debug)]
+struct Ways {
+    smarthost: Option<(NextHop, Security)>,
+    routes: BTreeMap<String, NextHop>,
+    port: u16,
+}
+
+/// What a configuration says about mail for others, found to be usable; see [`Relay::change`].
+#[derive(Debug)]
+pub struct Prepared {
+    ways: Ways,
+    schedule: relay_queue::Schedule,
+    resolver: Option<Resolver>,
 }
 
 /// Gives out names for messages.
@@ -132,10 +147,6 @@ impl Relay {
     /// on. The rest is read by [`Self::run`], or by [`Self::read_all`].
     pub async fn open(store: Store, config: &Config) -> Result<Self, RelayError> {
         let seed = seed(&store).await?;
-        let schedule = relay_queue::Schedule::default()
-            .waits(&config.queue.retry)
-            .expire(config.queue.expire)
-            .warn(config.queue.warn);
         let bad_name = |_| RelayError::Config(format!("{} cannot stand in reports", config.hostname));
         let (first, last) = (config.queue.retry.first(), config.queue.retry.last());
         // A site that cannot be reached is left alone for no longer than a message would be.
@@ -147,35 +158,17 @@ impl Relay {
             .pause(pause(first, FIRST_PAUSE), pause(last, LONGEST_PAUSE));
         let queue_config = relay_queue::Config::new(config.hostname.as_str())
             .map_err(bad_name)?
-            .schedule(schedule)
+            .schedule(schedule(config))
             .limits(limits);
         let queue = Queue::restoring(queue_config, seed, store.system().unix_now());
         let reading = Reading::new(store.table_status(QUEUE).await.records, resident);
         // A second start within a second, or by a clock that went back, must not give a name that holds a body a second time.
         let last = store.table_status(BODIES).await.last_hold;
         let newest = last.and_then(|key| Some(u64::from_be_bytes(*key.first_chunk()?) >> 24)).unwrap_or(0);
-        let mut dns_seed = [0; 32];
-        store.system().fill_random(&mut dns_seed).map_err(RelayError::Random)?;
-        let servers = if config.dns.is_empty() { vec![FALLBACK_DNS] } else { config.dns.clone() };
-        let dns_config = mx_lookup::Config::new(servers)
-            .allow_private_addresses(config.relay.allow_private_addresses)
-            .own_host(config.hostname.as_str())
-            .map_err(|error| RelayError::Config(format!("{}: {error}", config.hostname)))?;
-        let tls = opportunistic_tls()?;
-        let smarthost = config.relay.smarthost.as_ref().map(|smarthost| {
-            let login = match (&smarthost.user, &smarthost.password_file) {
-                (Some(user), Some(file)) => Some(Arc::new(read_login(user, file)?)),
-                _ => None,
-            };
-            // A password goes to nobody whose name has not been proven; without one, TLS is as for everybody.
-            let security = match login {
-                Some(login) => Security { tls: verified_tls()?, opportunistic: false, login: Some(login) },
-                None => Security { tls: tls.clone(), opportunistic: true, login: None },
-            };
-            Ok::<_, RelayError>((smarthost.hop.clone(), security))
-        });
+        let security = Security { tls: opportunistic_tls()?, opportunistic: true, login: None };
+        let ways = Ways::new(config, &security)?;
         let start = store.system().unix_now().as_secs().max(newest + 1);
-        let dns = Dns::new(store.shared_system(), Resolver::new(dns_config, dns_seed));
+        let dns = Dns::new(store.shared_system(), resolver(&store, config)?);
         let relay = Self {
             store,
             queue: Mutex::new(queue),
@@ -184,15 +177,42 @@ impl Relay {
             reading: Mutex::new(reading),
             dns,
             known: Mutex::default(),
-            security: Security { tls, opportunistic: true, login: None },
-            smarthost: smarthost.transpose()?,
-            routes: config.relay.routes.clone(),
-            port: config.relay.port,
+            security,
+            ways: RwLock::new(Arc::new(ways)),
             hostname: config.hostname.clone(),
             ids: Ids { start, count: AtomicU64::new(0) },
         };
         relay.read_on().await?;
         Ok(relay)
+    }
+
+    /// Sees whether another configuration can be used, and gets it ready. Changes nothing.
+    pub fn prepare(&self, old: &Config, new: &Config) -> Result<Prepared, RelayError> {
+        let ways = Ways::new(new, &self.security)?;
+        let same =
+            (&old.dns, old.relay.allow_private_addresses) == (&new.dns, new.relay.allow_private_addresses);
+        let resolver = if same { None } else { Some(resolver(&self.store, new)?) };
+        Ok(Prepared { ways, schedule: schedule(new), resolver })
+    }
+
+    /// Goes by another configuration from now on. What is under way stays as it is; what waits is looked up anew when its
+    /// turn comes.
+    pub fn change(&self, change: Prepared) {
+        let Prepared { ways, schedule, resolver } = change;
+        *self.ways.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ways);
+        match resolver {
+            Some(resolver) => self.dns.replace(resolver),
+            None => self.dns.flush(),
+        }
+        let mut queue = self.queue();
+        queue.forget_routes();
+        queue.set_schedule(self.unix_now(), schedule);
+        drop(queue);
+        self.wake.notify_one();
+    }
+
+    fn ways(&self) -> Arc<Ways> {
+        Arc::clone(&self.ways.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A name for a message, which it keeps from MAIL on through all logs, and under which its body is held.
@@ -404,7 +424,8 @@ impl Relay {
 
     /// A host that the configuration names for the domain.
     async fn fixed(&self, domain: &str) -> Option<Route> {
-        let hop = self.routes.get(domain).or_else(|| self.smarthost.as_ref().map(|(hop, _)| hop))?;
+        let ways = self.ways();
+        let hop = ways.routes.get(domain).or_else(|| ways.smarthost.as_ref().map(|(hop, _)| hop))?;
         let until = self.unix_now() + FIXED;
         let addresses = self.store.system().addresses(&hop.host).await.unwrap_or_default();
         let trace = format!("the configuration names {} for {domain}", hop.text());
@@ -428,11 +449,8 @@ impl Relay {
         match (plan, verdict) {
             (Plan::Deliver { hosts, site, .. }, _) => {
                 let site = site.to_string();
-                let hop = |host: mx_lookup::Host| Hop {
-                    name: host.name,
-                    addresses: host.addresses,
-                    port: self.port,
-                };
+                let port = self.ways().port;
+                let hop = |host: mx_lookup::Host| Hop { name: host.name, addresses: host.addresses, port };
                 self.known().sites.insert(site.clone(), hosts.into_iter().map(hop).collect());
                 self.remember(domain, Looked { trace, site: Some(site.clone()) });
                 Route::Site { site, until }
@@ -471,12 +489,12 @@ impl Relay {
     }
 
     /// How to talk to a site.
-    fn security(&self, hop: &Hop) -> &Security {
-        match &self.smarthost {
+    fn security(&self, hop: &Hop) -> Security {
+        match &self.ways().smarthost {
             Some((smarthost, security)) if smarthost.host == hop.name && smarthost.port == hop.port => {
-                security
+                security.clone()
             }
-            _ => &self.security,
+            _ => self.security.clone(),
         }
     }
 
@@ -518,6 +536,41 @@ impl Relay {
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Ways {
+    fn new(config: &Config, usual: &Security) -> Result<Self, RelayError> {
+        let smarthost = config.relay.smarthost.as_ref().map(|smarthost| {
+            let login = match (&smarthost.user, &smarthost.password_file) {
+                (Some(user), Some(file)) => Some(Arc::new(read_login(user, file)?)),
+                _ => None,
+            };
+            // A password goes to nobody whose name has not been proven; without one, TLS is as for everybody.
+            let security = match login {
+                Some(login) => Security { tls: verified_tls()?, opportunistic: false, login: Some(login) },
+                None => usual.clone(),
+            };
+            Ok::<_, RelayError>((smarthost.hop.clone(), security))
+        });
+        let (routes, port) = (config.relay.routes.clone(), config.relay.port);
+        Ok(Self { smarthost: smarthost.transpose()?, routes, port })
+    }
+}
+
+fn schedule(config: &Config) -> relay_queue::Schedule {
+    let queue = &config.queue;
+    relay_queue::Schedule::default().waits(&queue.retry).expire(queue.expire).warn(queue.warn)
+}
+
+fn resolver(store: &Store, config: &Config) -> Result<Resolver, RelayError> {
+    let mut seed = [0; 32];
+    store.system().fill_random(&mut seed).map_err(RelayError::Random)?;
+    let servers = if config.dns.is_empty() { vec![FALLBACK_DNS] } else { config.dns.clone() };
+    let dns_config = mx_lookup::Config::new(servers)
+        .allow_private_addresses(config.relay.allow_private_addresses)
+        .own_host(config.hostname.as_str())
+        .map_err(|error| RelayError::Config(format!("{}: {error}", config.hostname)))?;
+    Ok(Resolver::new(dns_config, seed))
 }
 
 /// A handle for a body from the name that a message has in the logs, and back.

@@ -211,6 +211,13 @@ impl Identity {
         Ok(Arc::new(config))
     }
 
+    /// Whether the file of the certificate still holds this one, whoever may read its key.
+    pub fn is_still_in_its_file(&self, config: &Config) -> bool {
+        let named = config.tls.as_ref().map_or(&self.file, |files| &files.certificate);
+        let first = fs::read(named).ok().and_then(|text| CertificateDer::from_pem_slice(&text).ok());
+        first.is_some_and(|first| first == *self.certificate())
+    }
+
     /// The file of the certificate.
     pub fn file(&self) -> &Path {
         &self.file
@@ -237,9 +244,9 @@ impl Identity {
         certificate::is_for(self.certificate(), hostname)
     }
 
-    /// Whether others on this machine may read the key.
+    /// Whether everybody on this machine may read the key.
     pub fn key_is_exposed(&self) -> bool {
-        fs::metadata(&self.key_file).is_ok_and(|metadata| metadata.permissions().mode() & 0o044 != 0)
+        fs::metadata(&self.key_file).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
     }
 
     /// The file of the key.
@@ -272,6 +279,14 @@ impl Identity {
 /// The provider of all cryptography of TLS. Given to each configuration, so no default of the process is needed.
 pub fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// The same for HTTP: a client that names other protocols only is turned away, so that what is meant for a mail service is not
+/// answered here ([RFC 7301 §3.2](https://www.rfc-editor.org/rfc/rfc7301#section-3.2)).
+pub fn for_web(config: &Arc<ServerConfig>) -> Arc<ServerConfig> {
+    let mut config = ServerConfig::clone(config);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(config)
 }
 
 fn self_signed_files(data_dir: &Path) -> (PathBuf, PathBuf) {

@@ -320,13 +320,21 @@ impl Client<'_> {
             80..=84 => Kind::Status { name, validity: None, floors: Vec::new() },
             85..=88 => Kind::List,
             89..=91 => Kind::Create { name, id: 0 },
-            92 => Kind::Delete { name, id: 0 },
+            92 => {
+                let stale = lock(&self.shared.model).stale_name(self.account);
+                Kind::Delete { name: stale.unwrap_or(name), id: 0 }
+            }
             93 => {
-                let to = (*self.dice.pick(&ROOTS)).to_owned();
                 let from = if self.dice.chance(600) || name == "INBOX" {
                     (*self.dice.pick(&ROOTS)).to_owned()
                 } else {
                     name
+                };
+                let mut model = lock(&self.shared.model);
+                let to = match self.dice.chance(100) {
+                    // Which is there already.
+                    true => "INBOX".to_owned(),
+                    false => model.fresh_name(self.account),
                 };
                 Kind::Rename { from, to, id: 0 }
             }
@@ -348,6 +356,15 @@ impl Client<'_> {
 
     /// A mailbox: mostly one of the few that much happens in.
     fn some_name(&mut self) -> String {
+        if self.dice.chance(50) {
+            let model = lock(&self.shared.model);
+            let mut names = model.fresh_names(self.account);
+            if names.len() > 0
+                && let Some(name) = names.nth(self.dice.below(names.len() as u64) as usize)
+            {
+                return name.to_owned();
+            }
+        }
         let names: &[&str] = if self.dice.chance(850) { &BUSY } else { &OTHERS };
         (*self.dice.pick(names)).to_owned()
     }
@@ -766,6 +783,6 @@ const BUSY: [&str; 3] = ["INBOX", "work", "Archive"];
 /// What comes and goes.
 const OTHERS: [&str; 7] = ["work", "work/a", "work/b", "play", "play/a", "play/a/deep", "Sent"];
 /// What is renamed.
-const ROOTS: [&str; 4] = ["work", "play", "play/a", "old"];
+const ROOTS: [&str; 3] = ["work", "play", "play/a"];
 /// What is asked of a mailbox.
 pub(super) const STATUS: &str = "(MESSAGES UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE HIGHESTMODSEQ)";

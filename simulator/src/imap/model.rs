@@ -7,7 +7,7 @@
 //! goes for mailboxes by name, and for whether a message is there. When all is quiet everything is read once, compared
 //! with what is known, and becomes what is known; so no chain of guesses gets long.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::letter;
 
@@ -113,8 +113,6 @@ pub struct Mailbox {
     pub validity: u64,
     /// What it may be called, or was called.
     names: BTreeSet<String>,
-    /// It has had another name at some time.
-    renamed: bool,
     /// Its messages by UID.
     pub messages: BTreeMap<u32, Message>,
     /// UIDs of messages that are gone for good.
@@ -246,6 +244,10 @@ pub struct Model {
     name_writes: Vec<NameWrite>,
     deletions: Vec<Deletion>,
     renames: Vec<Rename>,
+    /// The last names that mailboxes were renamed to, of each account; none was ever used before.
+    fresh: BTreeMap<usize, VecDeque<String>>,
+    /// Such names of before them, which are to be deleted.
+    stale: BTreeMap<usize, VecDeque<String>>,
     subscriptions: BTreeMap<(usize, String), Register>,
     /// The highest UIDVALIDITY seen under each name.
     validities: BTreeMap<(usize, String), u64>,
@@ -255,8 +257,6 @@ pub struct Model {
     pub looks: u64,
     /// Messages read whole and compared.
     pub bodies: u64,
-    /// A name came to a mailbox with a lower UIDVALIDITY, by RENAME.
-    pub renamed_back: u64,
 }
 
 /// A register that is written seldom: its value, or nothing while that is in doubt.
@@ -307,7 +307,6 @@ impl Model {
                     account,
                     validity,
                     names: BTreeSet::new(),
-                    renamed: false,
                     messages: BTreeMap::new(),
                     used: BTreeSet::new(),
                     removals: Vec::new(),
@@ -321,19 +320,13 @@ impl Model {
         };
         let names = self.other_names(account, name);
         let of = &mut self.mailboxes[index];
-        of.renamed |= names.len() > 1 || of.names.iter().any(|other| other != name);
         of.names.extend(names);
-        let renamed = of.renamed;
         let top = self.validities.entry((account, name.to_owned())).or_default();
         *top = validity.max(*top);
         if let Some(floor) = floor
             && validity < floor
         {
-            if renamed {
-                self.renamed_back += 1;
-            } else {
-                self.violated(format!("{name} had UIDVALIDITY {floor}, and has {validity} now"));
-            }
+            self.violated(format!("{name} had UIDVALIDITY {floor}, and has {validity} now"));
         }
         index
     }
@@ -933,6 +926,33 @@ impl Model {
         id
     }
 
+    /// A name that no mailbox has had: one that had been there before would get a UIDVALIDITY of its own, by which the
+    /// mailbox is known here.
+    pub fn fresh_name(&mut self, account: usize) -> String {
+        self.next_id += 1;
+        let name = format!("was/{}", self.next_id);
+        let fresh = self.fresh.entry(account).or_default();
+        fresh.push_back(name.clone());
+        if fresh.len() > FRESH {
+            let old = fresh.pop_front().unwrap_or_default();
+            // What is below goes first.
+            let names = ["/a/deep", "/a", "/b", ""].map(|below| format!("{old}{below}"));
+            self.stale.entry(account).or_default().extend(names);
+        }
+        name
+    }
+
+    /// The last names that mailboxes were renamed to.
+    pub fn fresh_names(&self, account: usize) -> impl ExactSizeIterator<Item = &str> {
+        const NONE: &VecDeque<String> = &VecDeque::new();
+        self.fresh.get(&account).unwrap_or(NONE).iter().map(String::as_str)
+    }
+
+    /// The next name that is to be deleted.
+    pub fn stale_name(&mut self, account: usize) -> Option<String> {
+        self.stale.get_mut(&account)?.pop_front()
+    }
+
     /// A command begins that gives a mailbox, and those below it, another name.
     pub fn begin_rename(&mut self, account: usize, from: &str, to: &str) -> u64 {
         let written = self.name_writes.iter().filter(|write| write.account == account);
@@ -955,9 +975,7 @@ impl Model {
             if self.mailboxes[mailbox].account == account {
                 let of = &mut self.mailboxes[mailbox].names;
                 let new: Vec<String> = of.iter().filter_map(|name| moved(name, from, to)).collect();
-                let renamed = !new.is_empty();
                 of.extend(new);
-                self.mailboxes[mailbox].renamed |= renamed;
             }
         }
         id
@@ -1301,3 +1319,5 @@ pub fn words(flags: FlagSet) -> String {
 const MOST_VIOLATIONS: usize = 100;
 /// Names that clients give are shorter; a mailbox renamed to a name below its own would have names without end.
 const LONGEST: usize = 40;
+/// So many mailboxes are kept for a while after they were renamed.
+const FRESH: usize = 4;

@@ -55,8 +55,6 @@ pub struct Counts {
     pub looks: u64,
     /// Messages read whole and compared.
     pub bodies: u64,
-    /// A name came to a mailbox with a lower UIDVALIDITY, by RENAME.
-    pub renamed_back: u64,
 }
 
 impl Counts {
@@ -73,7 +71,6 @@ impl Counts {
         self.rests += other.rests;
         self.looks += other.looks;
         self.bodies += other.bodies;
-        self.renamed_back += other.renamed_back;
     }
 }
 

@@ -37,6 +37,8 @@ pub(super) struct Layer {
     names: BTreeMap<(AccountId, String), Option<MailboxId>>,
     messages: BTreeMap<(MailboxId, Uid), Option<Known>>,
     subscriptions: BTreeMap<(AccountId, String), bool>,
+    /// Names that mailboxes have had, and the highest UIDVALIDITY of them.
+    given_up: BTreeMap<(AccountId, String), u32>,
     allowances: BTreeMap<AccountId, Allowance>,
     /// By how much the octets and the messages of an account have changed.
     usage: BTreeMap<AccountId, (i64, i64)>,
@@ -59,6 +61,7 @@ impl Layer {
         self.names.extend(above.names);
         self.messages.extend(above.messages);
         self.subscriptions.extend(above.subscriptions);
+        self.given_up.extend(above.given_up);
         self.allowances.extend(above.allowances);
         for (account, (octets, messages)) in above.usage {
             let usage = self.usage.entry(account).or_default();

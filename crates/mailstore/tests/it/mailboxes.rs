@@ -483,3 +483,49 @@ fn a_structure_needs_a_body_and_has_a_limit() {
     assert_eq!(message.size(), 1);
     site.world.store.release(view);
 }
+
+#[test]
+fn a_name_never_gets_a_lower_uid_validity() {
+    let mut site = Site::new(small());
+    let old = site.make("old").expect("it can be");
+    let young = site.make("young").expect("it can be");
+    let validity =
+        |site: &Site, mailbox| site.world.store.status(BY_ME, mailbox).expect("there").uid_validity;
+    let (before, under_young) = (validity(&site, old), validity(&site, young));
+    site.by(BY_ME, rename(old, "elsewhere")).expect("it can be");
+    site.by(BY_ME, rename(old, "old")).expect("it can be");
+    assert_eq!(validity(&site, old), before, "nobody else has had either name");
+    site.by(BY_ME, Intent::DeleteMailbox { mailbox: young }).expect("it can be");
+    site.by(BY_ME, rename(old, "young")).expect("it can be");
+    let after = validity(&site, old);
+    assert!(after > under_young, "RFC 9051 section 2.3.1.1: {after} after {under_young}");
+    // In one commit, and below another name.
+    let above = site.make("a").expect("it can be");
+    let below = site.make("a/c").expect("it can be");
+    let later = site.make("b/c").expect("it can be");
+    let later_validity = validity(&site, later);
+    let parent = site.world.store.find(BY_ME, ME, "b").expect("made with what is below");
+    let delete = |mailbox| Intent::DeleteMailbox { mailbox };
+    let commit = Commit::of(vec![delete(later), delete(parent), rename(above, "b")]).by(BY_ME);
+    site.commit(commit).expect("it can be");
+    assert!(validity(&site, below) > later_validity);
+}
+
+#[test]
+fn names_are_given_up_in_bounded_memory() {
+    let mut site = Site::new(small());
+    let old = site.make("old").expect("it can be");
+    for number in 0..5_000 {
+        let create = create(ME, &format!("{number}"));
+        let delete = Intent::DeleteMailbox { mailbox: MailboxId::CREATED };
+        site.commit(Commit::of(vec![create, delete]).by(BY_ME)).expect("it can be");
+    }
+    let last = site.make("last").expect("it can be");
+    let status = |site: &Site, mailbox| site.world.store.status(BY_ME, mailbox).expect("there").uid_validity;
+    let youngest = status(&site, last);
+    site.by(BY_ME, Intent::DeleteMailbox { mailbox: last }).expect("it can be");
+    site.by(BY_ME, rename(old, "last")).expect("it can be");
+    assert!(status(&site, old) > youngest);
+    let remembered = site.world.store.table(0xff01).records;
+    assert!((4_000..4_200).contains(&remembered), "{remembered}");
+}

@@ -203,10 +203,11 @@ impl World {
         self.carried.clear();
         let mut all = self.store.mailboxes(Actor::Host, None);
         all.sort_by_key(|status| status.id);
+        let before = self.highest_validity;
         for status in all {
             let held = self.state.boxes.get_mut(&(status.account.0, status.name)).expect("compared");
             if held.id.is_none() && !held.told {
-                assert!(status.uid_validity.get() > self.highest_validity, "a life is used again");
+                assert!(status.uid_validity.get() > before, "a life is used again");
             }
             (held.id, held.uid_validity, held.told) = (Some(status.id), Some(status.uid_validity), true);
             self.highest_validity = self.highest_validity.max(status.uid_validity.get());
@@ -436,8 +437,9 @@ impl World {
     /// Those of mailboxes that were made because others are below them are not told.
     fn learn_ids(&mut self) {
         for ((account, name), held) in &mut self.state.boxes {
-            if held.id.is_none()
+            if (held.id.is_none() || held.uid_validity.is_none())
                 && let Some(id) = self.store.find(Actor::Host, AccountId(*account), name)
+                && held.id.is_none_or(|known| known == id)
             {
                 held.id = Some(id);
                 held.uid_validity = self.store.status(Actor::Host, id).map(|status| status.uid_validity);
@@ -609,6 +611,9 @@ impl World {
                 self.store.find(Actor::Host, status.account, &status.name),
                 (status.special_use, status.keywords.to_vec()),
             );
+            if status.uid_validity.get() < held.floor {
+                return Err(format!("{of} has UIDVALIDITY {}, not from {} on", numbers.4.get(), held.floor));
+            }
             let (unseen, deleted) = held.counts();
             let expected = (
                 held.uid_next,

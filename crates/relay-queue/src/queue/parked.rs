@@ -133,6 +133,21 @@ impl Parked {
         all.skip_while(move |id| *id < first)
     }
 
+    /// Has all that wait wake by a time of their own at the latest.
+    pub(super) fn retime(&mut self, latest: impl Fn(&Entry) -> Time) {
+        for page in self.pages.values_mut() {
+            for entry in &mut page.entries {
+                if matches!(entry.at, Place::Waiting | Place::Line) && entry.wake != NEVER {
+                    entry.wake = entry.wake.min(latest(entry));
+                }
+            }
+        }
+        let numbers: Vec<_> = self.pages.keys().copied().collect();
+        for number in numbers {
+            self.rewake(number);
+        }
+    }
+
     pub(super) fn shift(&mut self, by: Time) {
         for page in self.pages.values_mut() {
             for entry in &mut page.entries {

@@ -188,6 +188,17 @@ impl Queue {
         self.forget_domain(name);
     }
 
+    /// Forgets where domains go: whoever waits has its domain asked for again when its turn comes. For a driver that routes
+    /// by other rules from now on. What is being tried, or is ready for a site, goes there still.
+    pub fn forget_routes(&mut self) {
+        let now = self.now;
+        for domain in self.domains.values_mut() {
+            if let Routing::Site { until, .. } | Routing::Failed { until, .. } = &mut domain.routing {
+                *until = now.min(*until);
+            }
+        }
+    }
+
     /// Makes what is due ready.
     pub(super) fn make_ready(&mut self, id: MessageId, at: usize) {
         let (name, expiry) = (self.messages[&id].slots[at].domain.clone(), self.expiry(id));

@@ -187,6 +187,17 @@ impl Queue {
         Ok(message)
     }
 
+    /// Has messages outside the window wake no later than the schedule wants it.
+    pub(super) fn wake_parked(&mut self) {
+        let Self { config, window, now, .. } = self;
+        window.parked.retime(|entry| {
+            let expiry = config.schedule.expiry(entry.accepted);
+            // A warning that is late already comes with the next try: a whole queue is not read for it at once.
+            let warning = config.schedule.warning(entry.accepted).filter(|at| *at > *now);
+            warning.map_or(expiry, |at| at.min(expiry))
+        });
+    }
+
     /// Something is to be done about a message outside the window.
     pub(super) fn stir(&mut self, id: MessageId) {
         let entry = *self.window.parked.get(id).expect("it has woken");

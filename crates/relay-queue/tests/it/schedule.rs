@@ -40,6 +40,68 @@ fn the_same_holds_when_the_site_cannot_be_reached() {
 }
 
 #[test]
+fn another_schedule_holds_for_what_waits_already() {
+    // In memory, and outside the window.
+    for resident in [usize::MAX, 1] {
+        let limits = Limits::default().resident(resident, usize::MAX);
+        let start = || {
+            let mut world = World::new(config().limits(limits.clone()), |_, _, _| Manner::Defers);
+            for number in 0..3 {
+                world.send("alice@a.test", &[&format!("bob@b{number}.test")]);
+            }
+            world.run(START + 5 * HOUR);
+            world
+        };
+        let hours = |count: u64| Duration::from_secs(count * HOUR);
+        let usual = || Schedule::default().jitter(0).warn(None);
+
+        let mut world = start();
+        world.queue.set_schedule(at(START + 5 * HOUR), usual().expire(hours(6)));
+        world.queue.check();
+        world.run(START + 100 * HOUR);
+        assert_eq!(failed(&world), [6 * HOUR; 3]);
+
+        // Its time is up already.
+        let mut world = start();
+        world.queue.set_schedule(at(START + 5 * HOUR), usual().expire(hours(2)));
+        world.run(START + 100 * HOUR);
+        assert_eq!(failed(&world), [5 * HOUR; 3]);
+
+        let mut world = start();
+        world.queue.set_schedule(at(START + 5 * HOUR), usual().waits(&[hours(10)]).expire(hours(50)));
+        world.run(START + 100 * HOUR);
+        assert_eq!(failed(&world), [50 * HOUR; 3]);
+        let later: Vec<_> = world.tries().into_iter().filter(|at| *at > 5 * HOUR).collect();
+        let tries = [28_200, 46_200, 72_000, 108_000, 144_000, 180_000];
+        let each: Vec<_> = tries.iter().flat_map(|at| [*at; 3]).collect();
+        assert_eq!(later, each);
+        world.account(|_, _| false);
+    }
+}
+
+#[test]
+fn a_route_that_is_forgotten_is_asked_for_before_the_next_try() {
+    for forgets in [false, true] {
+        let mut world = World::new(config(), |_, _, _| Manner::Defers);
+        let until = at(START + 24 * HOUR);
+        world.routes = Box::new(move |_, now| {
+            let site = if now < START + HOUR { "old.test" } else { "new.test" };
+            Some(Route::Site { site: site.to_owned(), until })
+        });
+        world.send("alice@a.test", &["bob@b.test"]);
+        world.run(START + HOUR);
+        let before = world.connections("old.test");
+        if forgets {
+            world.queue.forget_routes();
+            world.queue.check();
+        }
+        world.run(START + 10 * HOUR);
+        let (old, new) = (world.connections("old.test"), world.connections("new.test"));
+        assert_eq!((old == before, new > 0), (forgets, forgets), "{before} {old} {new}");
+    }
+}
+
+#[test]
 fn jitter_moves_each_wait_by_a_tenth_at_most_and_not_the_expiry() {
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..3 {

@@ -4,10 +4,15 @@ use super::ConfigError;
 use super::table::{Entry, Table};
 
 /// The sections and their keys; the first one is the top of the file.
-const KEYS: [(&str, &[&str]); 8] = [
+pub(super) const KEYS: [(&str, &[&str]); 10] = [
     ("", &["hostname", "data_dir", "domains"]),
-    ("listen", &["smtp", "submission", "submissions", "pop3", "pop3s", "imap", "imaps"]),
+    (
+        "listen",
+        &["smtp", "submission", "submissions", "pop3", "pop3s", "imap", "imaps", "web", "webs", "web_admin"],
+    ),
+    ("public", &["submission", "submissions", "pop3", "pop3s", "imap", "imaps"]),
     ("tls", &["certificate", "key"]),
+    ("run", &["user"]),
     ("auth", &["allow_plaintext"]),
     ("dns", &["servers"]),
     (
@@ -31,11 +36,7 @@ const KEYS: [(&str, &[&str]); 8] = [
 ];
 
 /// What is planned. To take these silently would mean to promise what is not done.
-const LATER: [(&str, &str, &str); 3] = [
-    ("listen", "lmtp", "serve LMTP"),
-    ("listen", "web", "serve webmail"),
-    ("listen", "web_admin", "serve metrics"),
-];
+const LATER: [(&str, &str, &str); 1] = [("listen", "lmtp", "serve LMTP")];
 
 /// Refuses every key that is not known. The first one in the file is told, whatever its section.
 pub(super) fn check_all(top: &Table<'_>) -> Result<(), ConfigError> {

@@ -33,6 +33,13 @@ fn write(config: &Config, out: &mut String) -> std::fmt::Result {
         }
     }
 
+    if !config.public.is_empty() {
+        writeln!(out, "\n[public]")?;
+        for (service, port) in &config.public {
+            writeln!(out, "{service} = {port}")?;
+        }
+    }
+
     writeln!(out, "\n[tls]")?;
     match &config.tls {
         Some(files) => {
@@ -40,6 +47,10 @@ fn write(config: &Config, out: &mut String) -> std::fmt::Result {
             writeln!(out, "key = {}", path(&files.key))?;
         }
         None => writeln!(out, "# a self-signed certificate in data_dir")?,
+    }
+
+    if let Some((user, _)) = &config.run_as {
+        writeln!(out, "\n[run]\nuser = {}", quoted(user))?;
     }
 
     writeln!(out, "\n[auth]\nallow_plaintext = {}", config.allow_plaintext)?;
@@ -77,10 +88,10 @@ fn write(config: &Config, out: &mut String) -> std::fmt::Result {
     writeln!(out, "\n[queue]\nretry = [{}]", retry.join(", "))?;
     writeln!(out, "expire = {}\nwarn = {}", seconds(queue.expire), seconds(queue.warn.unwrap_or_default()))?;
     writeln!(out, "resident_messages = {}", queue.resident_messages)?;
-    writeln!(out, "resident_size = {}", queue.resident_size)?;
+    writeln!(out, "resident_size = {}", size(queue.resident_size))?;
 
     let limits = &config.limits;
-    writeln!(out, "\n[limits]\nmessage_size = {}", limits.message_size)?;
+    writeln!(out, "\n[limits]\nmessage_size = {}", size(limits.message_size))?;
     writeln!(out, "recipients = {}", limits.recipients)?;
     writeln!(out, "connections = {}", limits.connections)?;
     writeln!(out, "connections_per_address = {}", limits.connections_per_address)?;
@@ -88,14 +99,28 @@ fn write(config: &Config, out: &mut String) -> std::fmt::Result {
     writeln!(out, "junk_commands = {}", limits.junk_commands)?;
     match limits.disk_reserve {
         DiskReserve::Default => writeln!(out, "# disk_reserve = the lesser of \"1 GiB\" and \"5 %\"")?,
-        DiskReserve::Octets(octets) => writeln!(out, "disk_reserve = {octets}")?,
+        DiskReserve::Octets(octets) => writeln!(out, "disk_reserve = {}", size(octets))?,
         DiskReserve::Percent(percent) => writeln!(out, "disk_reserve = \"{percent} %\"")?,
     }
-    writeln!(out, "stop_timeout = \"{}s\"", limits.stop_timeout.as_secs())
+    writeln!(out, "stop_timeout = {}", seconds(limits.stop_timeout))
 }
 
+/// In the largest unit that it is a whole number of.
 fn seconds(time: Duration) -> String {
-    format!("\"{}s\"", time.as_secs())
+    let seconds = time.as_secs();
+    match [(3_600, "h"), (60, "m")].into_iter().find(|(unit, _)| seconds > 0 && seconds % unit == 0) {
+        Some((unit, name)) => format!("\"{}{name}\"", seconds / unit),
+        None => format!("\"{seconds}s\""),
+    }
+}
+
+/// In the largest unit that it is a whole number of.
+fn size(octets: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.into_iter().find(|(unit, _)| octets > 0 && octets % unit == 0) {
+        Some((unit, name)) => format!("\"{} {name}\"", octets / unit),
+        None => octets.to_string(),
+    }
 }
 
 /// Absolute, for what is printed may be read again from elsewhere.
@@ -105,7 +130,7 @@ fn path(path: &Path) -> String {
 }
 
 /// A basic string of TOML.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

@@ -261,7 +261,8 @@ fn prefix(address: u128, width: u8, bits: u8) -> u128 {
     address.checked_shr(u32::from(width - bits)).unwrap_or(0)
 }
 
-const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// Where the system names its DNS servers.
+pub(crate) const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 #[cfg(test)]
 mod tests {

@@ -128,14 +128,23 @@ fn unknown_keys_are_errors_with_a_suggestion() {
 
 #[test]
 fn keys_of_later_versions_are_not_taken_silently() {
-    for (key, what) in [("lmtp", "serve LMTP"), ("web", "serve webmail"), ("web_admin", "serve metrics")] {
-        says(
-            with(&format!("{key} = [\"127.0.0.1:1\"]\n")),
-            &format!(
-                ":6: \"{key}\" in [listen] is for a later version, this one cannot {what} yet; remove it"
-            ),
-        );
-    }
+    says(
+        with("lmtp = [\"127.0.0.1:1\"]\n"),
+        ":6: \"lmtp\" in [listen] is for a later version, this one cannot serve LMTP yet; remove it",
+    );
+}
+
+#[test]
+fn ports_may_have_other_numbers_outside() {
+    let config = with("webs = [\"127.0.0.1:8443\"]\n[public]\nimaps = 993\npop3s = 0\n").unwrap();
+    assert_eq!(config.public, [(Service::Pop3s, 0), (Service::Imaps, 993)]);
+    assert_eq!(parse(&config.to_toml()).unwrap().public, config.public);
+    says(with("[public]\nimaps = 65536\n"), ":7: imaps must be between 0 and 65535");
+    says(with("[public]\nimaps = [\"127.0.0.1:993\"]\n"), ":7: imaps must be a whole number, not a list");
+    says(
+        with("[public]\nweb_admin = 1\n"),
+        ":7: \"web_admin\" does not belong in [public]; move it to [listen]",
+    );
 }
 
 #[test]

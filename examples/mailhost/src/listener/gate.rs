@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Counts connections.
 #[derive(Debug)]
 pub struct Gate {
-    total: usize,
-    per_address: usize,
+    total: AtomicUsize,
+    per_address: AtomicUsize,
     counts: Mutex<Counts>,
 }
 
@@ -38,17 +39,24 @@ struct Counts {
 impl Gate {
     /// With these limits.
     pub fn new(total: usize, per_address: usize) -> Self {
-        Self { total, per_address, counts: Mutex::default() }
+        Self { total: total.into(), per_address: per_address.into(), counts: Mutex::default() }
+    }
+
+    /// Other limits from now on; who is in stays in.
+    pub fn set_limits(&self, total: usize, per_address: usize) {
+        self.total.store(total, Ordering::Relaxed);
+        self.per_address.store(per_address, Ordering::Relaxed);
     }
 
     /// Takes a place, if there is one.
     pub fn enter(self: &Arc<Self>, peer: IpAddr) -> Result<Pass, Full> {
         let address = network(peer);
         let mut counts = self.counts();
-        if counts.by_address.get(&address).is_some_and(|count| *count >= self.per_address) {
+        let per_address = self.per_address.load(Ordering::Relaxed);
+        if counts.by_address.get(&address).is_some_and(|count| *count >= per_address) {
             return Err(Full::Address);
         }
-        if counts.total >= self.total {
+        if counts.total >= self.total.load(Ordering::Relaxed) {
             return Err(Full::Total);
         }
         counts.total += 1;

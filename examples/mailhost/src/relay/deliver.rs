@@ -33,7 +33,7 @@ trait Means: Dial {
     /// The hosts of a site, in the order in which they are to be tried.
     fn hops(&self, site: &str) -> Vec<Hop>;
 
-    fn security(&self, hop: &Hop) -> &Security;
+    fn security(&self, hop: &Hop) -> Security;
 
     /// The message of a delivery, from its beginning. It does not end before it is durable what came of `before`, which
     /// went over the same connection: so a host that is killed sends no more than one message of each connection twice.
@@ -83,7 +83,7 @@ impl Means for Relay {
         self.hops(site)
     }
 
-    fn security(&self, hop: &Hop) -> &Security {
+    fn security(&self, hop: &Hop) -> Security {
         self.security(hop)
     }
 
@@ -156,7 +156,7 @@ async fn connect<M: Means>(
         Answer::local(Status::new(4, 4, 4), "nothing is known of the hosts, they are looked up again");
     for (place, (address, hop)) in addresses.iter().enumerate().skip(from) {
         let peer = Peer { address: *address, name: hop.name.clone() };
-        match Connection::open(means, means.name(), &peer, means.security(hop)).await {
+        match Connection::open(means, means.name(), &peer, &means.security(hop)).await {
             Ok(connection) => {
                 info!(id, host = hop.name, %address, tls = connection.is_tls(), "connected");
                 return Ok(Reached { connection, hop: hop.clone(), place });

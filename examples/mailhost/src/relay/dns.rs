@@ -27,13 +27,15 @@ pub struct Dns {
 #[derive(Debug)]
 struct Inner {
     resolver: Resolver,
-    waiting: BTreeMap<LookupId, oneshot::Sender<(Plan, Trace)>>,
+    /// How many resolvers there were before this one: a question is answered to who has asked it.
+    generation: u64,
+    waiting: BTreeMap<LookupId, (String, oneshot::Sender<(Plan, Trace)>)>,
 }
 
 impl Dns {
     /// Asks through this resolver, once [`Self::run`] runs.
     pub fn new(system: Arc<dyn System>, resolver: Resolver) -> Arc<Self> {
-        let inner = Mutex::new(Inner { resolver, waiting: BTreeMap::new() });
+        let inner = Mutex::new(Inner { resolver, generation: 0, waiting: BTreeMap::new() });
         Arc::new(Self { system, start: Instant::now(), wake: Notify::new(), inner })
     }
 
@@ -48,7 +50,7 @@ impl Dns {
         {
             let mut inner = self.lock();
             let id = inner.resolver.lookup(self.now(), domain);
-            inner.waiting.insert(id, sender);
+            inner.waiting.insert(id, (domain.to_owned(), sender));
         }
         self.wake.notify_one();
         receiver.await.ok()
@@ -57,6 +59,20 @@ impl Dns {
     /// Forgets what is known, so that the next look-up asks again.
     pub fn flush(&self) {
         self.lock().resolver.flush();
+    }
+
+    /// Asks through another resolver from now on, also for those who wait already.
+    pub fn replace(&self, resolver: Resolver) {
+        let now = self.now();
+        {
+            let inner = &mut *self.lock();
+            inner.resolver = resolver;
+            inner.generation += 1;
+            for (domain, sender) in std::mem::take(&mut inner.waiting).into_values() {
+                inner.waiting.insert(inner.resolver.lookup(now, &domain), (domain, sender));
+            }
+        }
+        self.wake.notify_one();
     }
 
     /// Asks and answers for ever.
@@ -69,10 +85,11 @@ impl Dns {
                 while let Some(event) = inner.resolver.poll(self.now()) {
                     match event {
                         Event::Query(query) => {
-                            questions.spawn(Arc::clone(&self).ask(query).in_current_span());
+                            let generation = inner.generation;
+                            questions.spawn(Arc::clone(&self).ask(generation, query).in_current_span());
                         }
                         Event::Plan(id, plan, trace) => {
-                            if let Some(sender) = inner.waiting.remove(&id) {
+                            if let Some((_, sender)) = inner.waiting.remove(&id) {
                                 let _ = sender.send((plan, trace));
                             }
                         }
@@ -91,7 +108,7 @@ impl Dns {
         }
     }
 
-    async fn ask(self: Arc<Self>, query: Query) {
+    async fn ask(self: Arc<Self>, generation: u64, query: Query) {
         let until = self.start + query.deadline();
         let mut wire = timeout_at(until, Socket::send(&*self.system, &query)).await;
         let mut open = Some(query);
@@ -106,7 +123,11 @@ impl Dns {
                 Err(_) => Err(Lost::Timeout),
             };
             let now = self.now();
-            open = self.lock().resolver.handle_answer(now, query, got.as_deref().map_err(|lost| *lost));
+            let mut inner = self.lock();
+            if inner.generation != generation {
+                return;
+            }
+            open = inner.resolver.handle_answer(now, query, got.as_deref().map_err(|lost| *lost));
         }
         self.wake.notify_one();
     }

@@ -20,13 +20,13 @@ use std::time::Instant;
 
 use mailhost::listener::Service;
 
-use self::knot::Knot;
+pub(crate) use self::knot::Knot;
 use self::sink::{Manner, Sink};
 use crate::support::{DEADLINE, Host, Site, Wire, run};
 
 /// Where all mail goes: each destination has an address of its own, so that no two tests meet.
 const PORT: u16 = 2525;
-const PRIVATE: &str = "allow_private_addresses = true\n";
+pub(crate) const PRIVATE: &str = "allow_private_addresses = true\n";
 const REPORT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/python/relay_report.py");
 
 /// An address of this machine that nobody else uses.
@@ -43,7 +43,7 @@ pub(crate) fn no_dns() -> SocketAddr {
 }
 
 /// The records of a domain with one host.
-fn mx(domain: &str, address: IpAddr) -> String {
+pub(crate) fn mx(domain: &str, address: IpAddr) -> String {
     format!("{domain}. MX 10 mail.{domain}.\nmail.{domain}. A {address}\n")
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn site(name: &str, smtp: IpAddr, dns: SocketAddr, relay: &str, accou
     site
 }
 
-fn configure(site: &Site, name: &str, smtp: IpAddr, dns: SocketAddr, relay: &str) {
+pub(crate) fn configure(site: &Site, name: &str, smtp: IpAddr, dns: SocketAddr, relay: &str) {
     let others: String = Service::ALL
         .iter()
         .filter(|service| **service != Service::Smtp)

@@ -104,7 +104,7 @@ fn reply(calls: &[Call]) -> &Call {
     find(calls, 0, WRITES, &["socket:", "\"250 2.0.0 accepted as "])
 }
 
-// Ledger: 5321-6.1-1
+// Ledger: 5321-6.1-1, 5321-6.1-8
 #[test]
 fn a_message_is_accepted_behind_the_sync_of_the_journal() {
     let name = "a_message_is_accepted_behind_the_sync_of_the_journal";
@@ -114,6 +114,11 @@ fn a_message_is_accepted_behind_the_sync_of_the_journal() {
     let synced = find(&calls, written.returned, SYNCS, &[file, " = 0"]);
     let reply = reply(&calls);
     assert!(synced.returned < reply.began, "{synced:?}, {reply:?}");
+    // Nothing else that takes time stands between the dot and the reply.
+    let go_ahead = find(&calls, 0, WRITES, &["socket:", "\"354 "]);
+    let between = |call: &&Call| call.began > go_ahead.began && call.began < reply.began;
+    let syncs: Vec<_> = calls.iter().filter(between).filter(|call| SYNCS.contains(&&*call.name)).collect();
+    assert_eq!(syncs.len(), 1, "{syncs:?}");
 }
 
 #[test]

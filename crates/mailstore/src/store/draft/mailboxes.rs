@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{Draft, Working};
 use crate::commit::{Actor, Outcome};
 use crate::error::Refusal;
-use crate::index::{SUBSCRIPTIONS, What, subscription};
+use crate::index::{GIVEN_UP, SUBSCRIPTIONS, What, given_up, subscription};
 use crate::journal::entry::Record;
 use crate::mailbox::name::{below, normalise, superiors};
 use crate::mailbox::{AccountId, INBOX, MailboxId, ModSeq, SpecialUse, Uid, UidValidity};
@@ -53,9 +53,7 @@ impl Draft<'_> {
         let highest = &mut self.own.highest;
         highest.mailbox += 1;
         let id = MailboxId(highest.mailbox);
-        let clock = u32::try_from(now.0).unwrap_or(0);
-        highest.uid_validity = clock.max(highest.uid_validity.saturating_add(1));
-        let uid_validity = UidValidity::new(highest.uid_validity).expect("one more than another number");
+        let uid_validity = self.next_uid_validity(now);
         let working = Working {
             account,
             name: name.clone(),
@@ -73,9 +71,16 @@ impl Draft<'_> {
         (id, uid_validity)
     }
 
+    fn next_uid_validity(&mut self, now: UnixTime) -> UidValidity {
+        let highest = &mut self.own.highest;
+        let clock = u32::try_from(now.0).unwrap_or(0);
+        highest.uid_validity = clock.max(highest.uid_validity.saturating_add(1));
+        UidValidity::new(highest.uid_validity).expect("one more than another number")
+    }
+
     pub(super) fn delete(&mut self, mailbox: MailboxId) -> Result<Outcome, Refusal> {
         let (id, working) = self.working(mailbox)?;
-        let Working { account, name, messages, octets, .. } = working.clone();
+        let Working { account, name, uid_validity, messages, octets, .. } = working.clone();
         if name == INBOX && self.actor != Actor::Host {
             return Err(Refusal::Inbox);
         }
@@ -83,7 +88,7 @@ impl Draft<'_> {
             return Err(Refusal::HasChildren);
         }
         self.own.mailboxes.insert(id, None);
-        self.own.names.insert((account, name), None);
+        self.give_up(account, name, uid_validity);
         self.uses(account, -signed(octets), -signed(messages));
         self.push(Record::DeleteMailbox { id });
         Ok(Outcome::MailboxDeleted)
@@ -116,19 +121,60 @@ impl Draft<'_> {
         }
         for (id, _) in &moved {
             let (_, working) = self.working(*id)?;
-            let before = (working.account, working.name.clone());
-            self.own.names.insert(before, None);
+            let Working { account, name, uid_validity, .. } = working.clone();
+            self.give_up(account, name, uid_validity);
         }
         for (id, name) in moved {
             if self.find(account, &name).is_some() {
                 return Err(Refusal::MailboxExists);
             }
-            self.working(id)?.1.name.clone_from(&name);
+            let younger = self.given_up(account, &name);
+            let (_, working) = self.working(id)?;
+            working.name.clone_from(&name);
+            let steps_back = working.uid_validity.get() < younger;
+            if steps_back && !self.planted.has(Bug::UidValidityBack) {
+                // RFC 9051 §2.3.1.1: the next session under this name must not find a lower one.
+                let uid_validity = self.next_uid_validity(now);
+                self.working(id)?.1.uid_validity = uid_validity;
+            }
             self.own.names.insert((account, name), Some(id));
             self.push_mailbox(id);
         }
         self.make_superiors(account, &name, now);
         Ok(Outcome::MailboxRenamed)
+    }
+
+    /// A mailbox has this name no longer; the next one that gets it must not be older.
+    fn give_up(&mut self, account: AccountId, name: String, uid_validity: UidValidity) {
+        let of = match self.given_up_as(account, &name) {
+            None if self.index.count_given_up(account) >= MOST_GIVEN_UP => (account, ANY_NAME.to_owned()),
+            _ => (account, name.clone()),
+        };
+        self.own.names.insert((account, name), None);
+        let before = self.given_up_as(account, &of.1);
+        if before.is_some_and(|before| before >= uid_validity.get()) {
+            return;
+        }
+        let begin = given_up(account, &of.1);
+        let key = |validity: u32| Bytes::from([&begin[..], &validity.to_be_bytes()].concat());
+        if let Some(before) = before {
+            let what = What { value: true, hold: false };
+            self.push(Record::Remove { table: GIVEN_UP, key: key(before), what });
+        }
+        self.push(Record::Put { table: GIVEN_UP, key: key(uid_validity.get()), value: Bytes::new() });
+        self.own.given_up.insert(of, uid_validity.get());
+    }
+
+    /// The highest UIDVALIDITY that a mailbox of this name had before, or 0.
+    fn given_up(&self, account: AccountId, name: &str) -> u32 {
+        let known = [name, ANY_NAME].into_iter().filter_map(|name| self.given_up_as(account, name));
+        known.max().unwrap_or(0)
+    }
+
+    fn given_up_as(&self, account: AccountId, name: &str) -> Option<u32> {
+        let of = (account, name.to_owned());
+        let changed = [&self.own, self.under].iter().find_map(|layer| layer.given_up.get(&of)).copied();
+        changed.or_else(|| self.index.given_up(account, name))
     }
 
     pub(super) fn subscribe(
@@ -239,6 +285,11 @@ impl Draft<'_> {
         found
     }
 }
+
+/// Stands for all names that are not remembered one by one.
+const ANY_NAME: &str = "";
+/// So many names of an account are remembered one by one; what a batch adds is not counted at once.
+const MOST_GIVEN_UP: usize = 4_096;
 
 pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)

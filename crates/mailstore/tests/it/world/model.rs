@@ -17,6 +17,8 @@ pub(crate) struct State {
     pub(crate) holds: BTreeMap<(u16, Bytes), Bytes>,
     pub(crate) subscriptions: BTreeSet<(u64, String)>,
     pub(crate) quotas: BTreeMap<u64, (Option<u64>, Option<u64>)>,
+    /// The highest UIDVALIDITY of mailboxes that have had a name and have it no longer; `None` where that is unknown.
+    given_up: BTreeMap<(u64, String), Option<u32>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -24,6 +26,8 @@ pub(crate) struct Held {
     /// Both unknown where a commit was not told of, or has made the mailbox because another one is below it.
     pub(crate) id: Option<MailboxId>,
     pub(crate) uid_validity: Option<UidValidity>,
+    /// What its UIDVALIDITY is not below.
+    pub(crate) floor: u32,
     /// The commit that has made it was told of.
     pub(crate) told: bool,
     pub(crate) uid_next: u32,
@@ -178,6 +182,12 @@ impl State {
         Some(())
     }
 
+    fn give_up(&mut self, key: (u64, String), uid_validity: Option<UidValidity>) {
+        let of = uid_validity.map(UidValidity::get);
+        let before = self.given_up.entry(key).or_insert(of);
+        *before = before.zip(of).map(|(before, of)| before.max(of));
+    }
+
     fn intent(
         &mut self,
         planned: &Planned,
@@ -214,7 +224,8 @@ impl State {
                 if !may(key.0) || inbox || self.below(&key).next().is_some() {
                     return None;
                 }
-                self.boxes.remove(&key);
+                let held = self.boxes.remove(&key).expect("found");
+                self.give_up(key, held.uid_validity);
                 assert!(matches!(told, None | Some(Outcome::MailboxDeleted)));
             }
             Intent::RenameMailbox { mailbox, name, .. } => {
@@ -226,9 +237,19 @@ impl State {
                 }
                 let mut moved: Vec<_> = self.below(&old).cloned().collect();
                 moved.push(old.clone());
+                for key in &moved {
+                    self.give_up(key.clone(), self.boxes[key].uid_validity);
+                }
                 for key in moved {
-                    let held = self.boxes.remove(&key).expect("found");
-                    self.boxes.insert((key.0, format!("{}{}", new.1, &key.1[old.1.len()..])), held);
+                    let mut held = self.boxes.remove(&key).expect("found");
+                    let name = (key.0, format!("{}{}", new.1, &key.1[old.1.len()..]));
+                    if let Some(before) = self.given_up.get(&name) {
+                        held.floor = held.floor.max(before.unwrap_or(0));
+                        // It has kept its own only if it was not below.
+                        let kept = |own: &UidValidity| before.is_some_and(|before| before <= own.get());
+                        held.uid_validity = held.uid_validity.filter(kept);
+                    }
+                    self.boxes.insert(name, held);
                 }
                 self.superiors(new.0, &new.1, told.is_some());
                 assert!(matches!(told, None | Some(Outcome::MailboxRenamed)));

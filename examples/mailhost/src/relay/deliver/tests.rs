@@ -320,8 +320,8 @@ impl Means for World {
         (0..self.addresses as u16).map(hop).collect()
     }
 
-    fn security(&self, _: &Hop) -> &Security {
-        &self.security
+    fn security(&self, _: &Hop) -> Security {
+        self.security.clone()
     }
 
     async fn body(&self, _: &Delivery, _: Option<MessageId>) -> Result<Text, String> {

@@ -10,7 +10,7 @@ use super::loopback;
 use crate::support::{DEADLINE, Folder, is_installed, skip};
 
 /// A server that is killed when this is dropped.
-pub(super) struct Knot {
+pub(crate) struct Knot {
     child: Child,
     address: SocketAddr,
     _folder: Folder,
@@ -18,7 +18,7 @@ pub(super) struct Knot {
 
 impl Knot {
     /// Serves these records of the zone test; says that the test is skipped if there is no Knot.
-    pub(super) fn start(test: &str, records: &str) -> Option<Self> {
+    pub(crate) fn start(test: &str, records: &str) -> Option<Self> {
         if !is_installed("knotd", "--version") {
             skip(test, "knotd is not installed");
             return None;
@@ -66,7 +66,7 @@ impl Knot {
         Some(knot)
     }
 
-    pub(super) const fn address(&self) -> SocketAddr {
+    pub(crate) const fn address(&self) -> SocketAddr {
         self.address
     }
 }

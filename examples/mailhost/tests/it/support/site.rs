@@ -50,6 +50,12 @@ impl Site {
         Self { folder, config }
     }
 
+    /// What `mailhost quickstart` has made in this folder.
+    pub(crate) fn made(folder: Folder) -> Self {
+        let config = folder.path("mailhost.toml");
+        Self { folder, config }
+    }
+
     /// The same with accounts in example.test, all with [`PASSWORD`].
     pub(crate) fn with_accounts(sections: &str, names: &[&str]) -> Self {
         let site = Self::new(sections);

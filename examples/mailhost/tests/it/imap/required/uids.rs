@@ -93,3 +93,31 @@ fn a_name_that_comes_back_has_a_greater_uidvalidity() {
     let validity = lines.iter().find(|line| line.contains("UIDVALIDITY")).expect("it is told");
     assert!(number(validity, "UIDVALIDITY") > last, "{lines:?}");
 }
+
+// Ledger: 9051-2.3.1.1-7, 3501-2.3.1.1-7
+#[test]
+fn a_name_never_gets_a_lower_uid_validity() {
+    let site = site();
+    let host = site.start();
+    let mut imap = Imap::anna(&host);
+    imap.ok("CREATE old");
+    let old = status(&mut imap, "old", "UIDVALIDITY");
+    imap.ok("CREATE young");
+    let young = status(&mut imap, "young", "UIDVALIDITY");
+    assert!(young > old, "{young} after {old}");
+    imap.ok("RENAME old elsewhere");
+    assert_eq!(status(&mut imap, "elsewhere", "UIDVALIDITY"), old, "nobody has had this name");
+    imap.ok("DELETE young");
+    drop(imap);
+    // What was given up is known behind a start, too.
+    host.stop();
+    let host = site.start();
+    let mut imap = Imap::anna(&host);
+    imap.ok("RENAME elsewhere young");
+    let renamed = status(&mut imap, "young", "UIDVALIDITY");
+    assert!(renamed > young, "{renamed} after {young}");
+    imap.ok("DELETE young");
+    imap.ok("CREATE young");
+    let made = status(&mut imap, "young", "UIDVALIDITY");
+    assert!(made > renamed, "{made} after {renamed}");
+}

@@ -1,0 +1,17 @@
+//! `mailhost quickstart`.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use crate::cli::Quickstart;
+use crate::commands::Failure;
+use crate::quickstart;
+
+use super::check::world;
+
+pub(super) fn run(command: &Quickstart) -> Result<ExitCode, Failure> {
+    let mut out = io::stdout().lock();
+    quickstart::run(command, |servers| world(servers, command.probe.as_ref()), &mut out)?;
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,136 @@
+//! Root, for as long as it takes to bind low ports and to read keys that only root may read; then another user, for good.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use nix::unistd::{
+    Gid, Group, Uid, User, geteuid, getgroups, getresgid, getresuid, setgroups, setresgid, setresuid,
+};
+use thiserror::Error;
+
+use crate::config::Config;
+
+/// A user to become.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Other {
+    name: String,
+    user: Uid,
+    group: Gid,
+}
+
+/// Why root cannot be given up.
+#[derive(Debug, Error)]
+pub enum PrivilegeError {
+    /// The configuration names somebody whom the system does not know.
+    #[error(
+        "there is no user {0}; `useradd --system --shell /usr/sbin/nologin {0}` makes one, or name another in user in [run]"
+    )]
+    Unknown(String),
+    /// The configuration names root.
+    #[error("{0} is root, which the host must not stay; name another user in user in [run]")]
+    Root(String),
+    /// The system does not do it, or does only half of it.
+    #[error("root cannot be given up for {0}: {1}")]
+    Failed(String, String),
+}
+
+impl Other {
+    /// Whom to become, if this process is root: the user of `[run]`, or else the owner of the data directory.
+    pub fn of(config: &Config) -> Result<Option<Self>, PrivilegeError> {
+        if !geteuid().is_root() {
+            return Ok(None);
+        }
+        match &config.run_as {
+            Some((name, _)) => Self::named(name).map(Some),
+            None => Ok(Self::owner(&config.data_dir)),
+        }
+    }
+
+    /// A user by name.
+    pub fn named(name: &str) -> Result<Self, PrivilegeError> {
+        let failed = |error: nix::Error| PrivilegeError::Failed(name.to_owned(), error.to_string());
+        let user = User::from_name(name).map_err(failed)?;
+        let user = user.ok_or_else(|| PrivilegeError::Unknown(name.to_owned()))?;
+        if user.uid.is_root() {
+            return Err(PrivilegeError::Root(name.to_owned()));
+        }
+        Ok(Self { name: name.to_owned(), user: user.uid, group: user.gid })
+    }
+
+    fn owner(data_dir: &Path) -> Option<Self> {
+        let found = std::fs::metadata(data_dir).ok()?;
+        let (user, group) = (Uid::from_raw(found.uid()), Gid::from_raw(found.gid()));
+        let name = User::from_uid(user).ok().flatten().map_or_else(|| user.to_string(), |user| user.name);
+        (!user.is_root()).then_some(Self { name, user, group })
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its number, and that of its group.
+    pub fn ids(&self) -> (u32, u32) {
+        (self.user.as_raw(), self.group.as_raw())
+    }
+
+    /// What its group is called.
+    pub fn group(&self) -> String {
+        Group::from_gid(self.group).ok().flatten().map_or_else(|| self.group.to_string(), |group| group.name)
+    }
+
+    /// Becomes it, in all threads and for good, and sees that there is no way back.
+    pub fn become_it(&self) -> Result<(), PrivilegeError> {
+        let failed = |why: String| PrivilegeError::Failed(self.name.clone(), why);
+        let said = |error: nix::Error| failed(error.to_string());
+        let (user, group) = (self.user, self.group);
+        // Groups first: without root they could not be left.
+        setgroups(&[group]).map_err(said)?;
+        setresgid(group, group, group).map_err(said)?;
+        setresuid(user, user, user).map_err(said)?;
+        let users = getresuid().map_err(said)?;
+        let groups = getresgid().map_err(said)?;
+        let others = getgroups().map_err(said)?;
+        let is_other = [users.real, users.effective, users.saved].iter().all(|id| *id == user)
+            && [groups.real, groups.effective, groups.saved].iter().all(|id| *id == group)
+            && others.iter().all(|id| *id == group);
+        let root = Uid::from_raw(0);
+        if !is_other || setresuid(root, root, root).is_ok() {
+            return Err(failed("the system lets it come back".to_owned()));
+        }
+        let _ = GIVEN_UP.set(self.name.clone());
+        Ok(())
+    }
+}
+
+/// Becomes the user of a host to do something in its place, and makes the data directory if it is not there. Nothing, unless
+/// this process is root and the host would not stay it.
+pub fn settle(config: &Config) -> Result<(), PrivilegeError> {
+    let Some(other) = Other::of(config)? else { return Ok(()) };
+    let failed = |error: std::io::Error| PrivilegeError::Failed(other.name.clone(), error.to_string());
+    make_for(&config.data_dir, &other).map_err(failed)?;
+    other.become_it()
+}
+
+/// Whether this process is root.
+pub fn is_root() -> bool {
+    geteuid().is_root()
+}
+
+/// The user that this process is since it has given up root.
+pub fn given_up_for() -> Option<&'static str> {
+    GIVEN_UP.get().map(String::as_str)
+}
+
+static GIVEN_UP: OnceLock<String> = OnceLock::new();
+
+/// Makes a directory for another user alone, if it is not there.
+pub fn make_for(path: &Path, other: &Other) -> std::io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt as _, chown};
+    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => chown(path, Some(other.user.as_raw()), Some(other.group.as_raw())),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
