@@ -10,12 +10,14 @@ use mailstore::message::Message;
 use mailstore::{Actor, Commit, Failure, Intent};
 use pop3_codec::capability::Expire;
 use pop3_codec::command::Mechanism;
+use pop3_codec::reply::Status;
 use pop3_codec::server::{Login, Reason, Retrieve, Update};
 use pop3_codec::{Event, Maildrop, Reply, ServerConfig, ServerSession, UniqueId};
 use sasl_codec::prepare::{Unassigned, prepare};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use crate::accounts::Presence;
 use crate::auth::{self, Exchange, Offer, Password};
 use crate::host::{Host, Lock};
 use crate::listener::{Service, Stopping};
@@ -37,7 +39,7 @@ pub async fn serve(
     session.set_mechanisms(&sasl.mechanisms());
     loop {
         wire.send(&mut out).await?;
-        if stopping.is_requested() {
+        if stopping.is_requested() || session.maildrop().is_some_and(Drop::is_over) {
             session.close(start.elapsed(), &mut out);
         }
         if let Some(reason) = session.closed() {
@@ -49,9 +51,12 @@ pub async fn serve(
             () = until(start, session.poll_timeout()) => session.handle_timeout(start.elapsed(), &mut out),
             read = wire.read(&mut buffer) => if read? == 0 { session.handle_eof() },
             () = stopping.requested(), if !stopping.is_requested() => {}
+            () = over(session.maildrop()) => {}
         }
         let mut input = &buffer[..];
-        while let Some(event) = session.receive(start.elapsed(), &mut input, &mut out) {
+        while !session.maildrop().is_some_and(Drop::is_over)
+            && let Some(event) = session.receive(start.elapsed(), &mut input, &mut out)
+        {
             match event {
                 Event::Login(login) => log_in(&host, service, peer, login, &mut out).await,
                 Event::Auth(auth) => {
@@ -92,11 +97,17 @@ pub async fn serve(
 
 /// A maildrop under its lock.
 struct Drop {
+    presence: Presence,
     mail: Snapshot,
     _lock: Lock,
 }
 
 impl Drop {
+    /// Whether who has logged in may do nothing more.
+    fn is_over(&self) -> bool {
+        self.presence.is_over()
+    }
+
     fn message(&self, index: usize) -> Message {
         self.mail.messages.get(index).expect("the session asks for messages that it has counted")
     }
@@ -114,6 +125,14 @@ impl Maildrop for Drop {
     fn unique_id(&self, index: usize) -> UniqueId {
         let id = format!("{}.{}", self.mail.status.uid_validity, self.message(index).uid());
         UniqueId::new(&id).expect("two numbers and a dot")
+    }
+}
+
+/// Waits until who has logged in may do nothing more; for ever, while nobody has.
+async fn over(drop: Option<&Drop>) {
+    match drop {
+        Some(drop) => drop.presence.over().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -153,17 +172,25 @@ async fn open(host: &Host, peer: SocketAddr, name: &str, password: &str) -> Resu
     }
     let password = Password::new(password.to_owned()).map_err(|_| Reply::AUTH_FAILED)?;
     match host.log_in(peer.ip(), name, password).await {
-        Ok(account) => lock(host, account).await,
+        Ok(presence) => lock(host, presence).await,
+        Err(auth::Login::Suspended) => Err(suspended()),
         Err(auth::Login::TooMany | auth::Login::Unavailable) => Err(Reply::LOCAL_ERROR),
         Err(auth::Login::Accepted | auth::Login::Rejected) => Err(Reply::AUTH_FAILED),
     }
 }
 
-async fn lock(host: &Host, account: u64) -> Result<Drop, Reply> {
+/// RFC 3206 §4, AUTH: it is not for the client to try again.
+fn suspended() -> Reply {
+    Reply::new(Status::Auth, "this account is suspended; ask whoever runs this host")
+        .unwrap_or(Reply::AUTH_FAILED)
+}
+
+async fn lock(host: &Host, presence: Presence) -> Result<Drop, Reply> {
+    let account = presence.account();
     let inbox = host.accounts.inbox(account).ok_or(Reply::LOCAL_ERROR)?;
     let lock = host.locks.take(inbox).ok_or(Reply::IN_USE)?;
     let mail = host.store.load(Actor::Account(AccountId(account)), inbox).await.ok_or(Reply::LOCAL_ERROR)?;
-    Ok(Drop { mail, _lock: lock })
+    Ok(Drop { presence, mail, _lock: lock })
 }
 
 /// Logins by SASL in one session.
@@ -202,7 +229,8 @@ impl<'h> Sasl<'h> {
         info!(%service, %peer, %mechanism, ?login, outcome = ?step, "login");
         self.exchange = None;
         match step {
-            auth::Step::Accepted(account, _) => lock(self.host, account).await.map(Step::Open),
+            auth::Step::Accepted(presence, _) => lock(self.host, presence).await.map(Step::Open),
+            auth::Step::Suspended => Err(suspended()),
             auth::Step::Unavailable => Err(Reply::LOCAL_ERROR),
             _ => Err(Reply::AUTH_FAILED),
         }

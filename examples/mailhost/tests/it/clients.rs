@@ -3,6 +3,7 @@
 
 mod async_imap;
 mod collect;
+mod command;
 mod curl;
 mod differential;
 mod dovecot;

@@ -1,5 +1,6 @@
 //! Drives the real program.
 
+mod accounts;
 mod clients;
 mod damage;
 mod delivery;

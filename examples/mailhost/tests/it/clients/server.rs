@@ -83,6 +83,17 @@ impl Server {
         }
     }
 
+    /// What [`LOGIN`] does without in IMAP from now on, where that can be chosen.
+    #[track_caller]
+    pub(super) fn goes_without(&self, capabilities: &[&str]) {
+        if let Running::Ours(site, _) = &self.0
+            && !capabilities.is_empty()
+        {
+            let words: String = capabilities.iter().map(|word| format!(" --without {word}")).collect();
+            site.does(&format!("account imap {LOGIN}{words}"));
+        }
+    }
+
     /// Mail for [`LOGIN`] from elsewhere; it is in INBOX when this returns.
     #[track_caller]
     pub(super) fn deliver(&self, message: &[u8]) {
