@@ -88,7 +88,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub async fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
         // Without room for it a read would take a few octets at a time.
         buffer.reserve(READ);
-        self.read_buf(buffer).await
+        match self.read_buf(buffer).await {
+            // Many a peer leaves out TLS's goodbye. What ends a message is said within each protocol, so an end is an end.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+            read => read,
+        }
     }
 
     /// Writes all of `out` and empties it. A client that takes nothing for a while is given up.
