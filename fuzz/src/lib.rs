@@ -20,6 +20,7 @@ pub mod mailstore_search;
 pub mod mx_lookup_answers;
 pub mod pop3_client_split;
 pub mod pop3_command_roundtrip;
+pub mod pop3_response_roundtrip;
 pub mod pop3_server_split;
 pub mod relay_queue_operations;
 pub mod sasl_client_hostile;
@@ -160,6 +161,13 @@ pub const TARGETS: &[Target] = &[
         run: pop3_command_roundtrip::run,
         seeds: "pop3-codec",
         side: Side::ClientLines,
+        choices: 0,
+    },
+    Target {
+        name: "pop3_response_roundtrip",
+        run: pop3_response_roundtrip::run,
+        seeds: "pop3-codec",
+        side: Side::Server,
         choices: 0,
     },
     Target {

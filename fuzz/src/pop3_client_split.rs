@@ -1,10 +1,12 @@
-//! Any octets of a server in any pieces: the same events, the same commands, the same end.
+//! Any octets of a server in any pieces: the same events, the same commands, the same end; and no secret goes out before TLS,
+//! nor beyond ASCII to a server that does not take it.
 
 use core::time::Duration;
 
 use bytes::BytesMut;
 use pop3_codec::client::{Event, Reason};
 use pop3_codec::command::{Mechanism, Password, UserName};
+use pop3_codec::language::Language;
 use pop3_codec::{ClientConfig, ClientLimits, ClientSession};
 
 use crate::common::{Choices, Pieces, Steps, Turn, choose, read};
@@ -53,6 +55,8 @@ fn session(chosen: u8, seed: u64, wire: &[u8], pieces: Pieces) -> Seen {
                 answer(event, &mut answers, &mut events, &mut chunks, &mut out);
             }
             assert!(input.len() < 12_288 || session.closed().is_some() || session.wants_tls());
+            let takes_utf8 = events.iter().any(|event| event.contains("utf8_user: true"));
+            check(&out, chosen & 12 != 0 || session.is_tls(), takes_utf8);
         }
         Turn::Tls if session.wants_tls() => session.handle_tls_started(now),
         Turn::Tls => {}
@@ -63,6 +67,18 @@ fn session(chosen: u8, seed: u64, wire: &[u8], pieces: Pieces) -> Seen {
     }
     assert!(session.closed().is_some() && session.poll_timeout().is_none());
     (events, out.to_vec(), session.closed())
+}
+
+/// What has gone out since the beginning.
+fn check(out: &[u8], may_login: bool, takes_utf8: bool) {
+    let lines = out.split_inclusive(|octet| *octet == b'\n');
+    let secret = |line: &[u8]| [&b"USER"[..], b"PASS", b"AUTH"].iter().any(|word| line.starts_with(word));
+    for line in lines {
+        assert!(line.ends_with(b"\r\n"), "a whole line");
+        assert!(line.len() <= 255 || !line.starts_with(b"AUTH"), "RFC 2449 §4");
+        assert!(may_login || !secret(line), "a secret before TLS");
+        assert!(line.is_ascii() || takes_utf8, "more than ASCII");
+    }
 }
 
 fn answer(
@@ -81,10 +97,14 @@ fn answer(
         Event::MessageEnd => events.push(format!("message {:?}", core::mem::take(chunks))),
         Event::Login(login) => {
             events.push(format!("login {:?}", login.capabilities()));
-            match answers.below(16) {
+            match answers.below(20) {
                 0 => {}
                 1 => login.quit(out),
                 2 | 3 => login.stls(out),
+                16 => login.utf8(out),
+                17 => login.lang(None, out),
+                18 => login.lang(Some(Language::ENGLISH), out),
+                19 => login.user(UserName::new("bj\u{f6}rn").expect("a name"), out),
                 4 => login.authenticate(Mechanism::parse(b"PLAIN").expect("a name"), Some(&[7; 200]), out),
                 5 | 6 => login.authenticate(Mechanism::parse(b"LOGIN").expect("a name"), None, out),
                 _ => login.user(UserName::new("ann").expect("a name"), out),
@@ -111,7 +131,9 @@ fn answer(
             for _ in 0..answers.below(5) {
                 let number = answers.below(4) as u32;
                 let one = (number > 0).then_some(number);
-                let taken = match answers.below(16) {
+                let taken = match answers.below(18) {
+                    16 => mailbox.lang(None, out),
+                    17 => mailbox.lang(Some(Language::ANY), out),
                     0 => return mailbox.quit(out),
                     1 => mailbox.capa(out),
                     2 => mailbox.stat(out),

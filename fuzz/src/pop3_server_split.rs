@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use bytes::BytesMut;
+use pop3_codec::capability::Expire;
 use pop3_codec::command::Mechanism;
 use pop3_codec::server::{Event, Reason, ServerConfig, ServerSession};
 use pop3_codec::{Limits, Maildrop, Reply, UniqueId};
@@ -56,6 +57,12 @@ fn config(chosen: u8) -> ServerConfig {
     }
     if chosen & 8 != 0 {
         config = config.implicit_tls();
+    }
+    if chosen & 32 != 0 {
+        config = config.utf8();
+    }
+    if chosen & 64 != 0 {
+        config = config.utf8_logins().expire(Expire::Days(3)).implementation("a\r\nhost");
     }
     config
 }
@@ -126,7 +133,8 @@ fn answer(event: Event<'_, Messages>, answers: &mut Choices, events: &mut Vec<St
             }
         }
         Event::Retrieve(retrieve) => {
-            events.push(format!("retrieve {} {:?}", retrieve.index(), retrieve.lines()));
+            let utf8 = retrieve.is_utf8();
+            events.push(format!("retrieve {} {:?} {utf8}", retrieve.index(), retrieve.lines()));
             match choice {
                 0 => {}
                 1 | 2 => retrieve.reject(no(), out),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use mailhost::client::Encryption;
 use mailhost::relay;
 use mailhost::relay::connection::Security;
 use mailstore::sim;
@@ -230,7 +231,7 @@ impl World {
         let machines = machines.collect();
         let sites = (0..plan.hosts.len()).map(|index| Site::new(&plan, index, start)).collect();
         let tls = relay::opportunistic_tls().expect("the provider has what TLS needs");
-        let security = Security { tls, opportunistic: true, login: None };
+        let security = Security { tls, encryption: Encryption::Opportunistic, login: None };
         Self { plan, start, network, names, oracle, security, machines, sites, tags: AtomicU64::new(1) }
     }
 

@@ -26,6 +26,12 @@ pub struct Capabilities {
     pub stls: bool,
     /// The mechanisms of AUTH, sixteen at most; none without that command. RFC 5034 §3.
     pub sasl: Vec<Mechanism>,
+    /// The command UTF8. RFC 6856 §2.
+    pub utf8: bool,
+    /// Names and passwords may hold more than ASCII. RFC 6856 §2.2.
+    pub utf8_user: bool,
+    /// The command LANG. RFC 6856 §3.
+    pub lang: bool,
     /// Seconds between two logins; it may be another number after the login. RFC 2449 §6.5.
     pub login_delay: Option<u32>,
     /// How long messages stay. RFC 2449 §6.7.
@@ -63,12 +69,18 @@ impl Capabilities {
                 let names = argument.split(' ').filter_map(|name| Mechanism::parse(name.as_bytes()).ok());
                 self.sasl = names.take(MAX_MECHANISMS).collect();
             }
+            b"UTF8" => {
+                self.utf8 = true;
+                self.utf8_user = argument.split(' ').any(|word| word.eq_ignore_ascii_case("USER"));
+            }
+            b"LANG" => self.lang = true,
             b"LOGIN-DELAY" => self.login_delay = number(first).or(self.login_delay),
             b"EXPIRE" if first.eq_ignore_ascii_case("NEVER") => self.expire = Some(Expire::Never),
             b"EXPIRE" => self.expire = number(first).map(Expire::Days).or(self.expire),
-            b"IMPLEMENTATION" if !argument.is_empty() => {
+            b"IMPLEMENTATION" => {
                 let visible = argument.chars().filter(|c| *c == ' ' || c.is_ascii_graphic());
-                self.implementation = Some(visible.collect());
+                let name = visible.collect::<String>().trim().to_owned();
+                self.implementation = Some(name).filter(|name| !name.is_empty());
             }
             _ => {}
         }
@@ -93,6 +105,8 @@ impl Capabilities {
         line(self.stls, "STLS", "");
         let names: Vec<_> = self.sasl.iter().take(MAX_MECHANISMS).map(Mechanism::as_str).collect();
         line(!names.is_empty(), "SASL ", &names.join(" "));
+        line(self.utf8, "UTF8", if self.utf8_user { " USER" } else { "" });
+        line(self.lang, "LANG", "");
         if let Some(seconds) = self.login_delay {
             line(true, "LOGIN-DELAY ", &seconds.to_string());
         }
@@ -128,6 +142,9 @@ mod tests {
             uidl: true,
             stls: true,
             sasl: [&b"PLAIN"[..], b"SCRAM-SHA-256-PLUS"].map(|name| Mechanism::parse(name).unwrap()).to_vec(),
+            utf8: true,
+            utf8_user: true,
+            lang: true,
             login_delay: Some(900),
             expire: Some(Expire::Days(60)),
             implementation: Some("Shlemazle-Plotz-v302".into()),
@@ -161,7 +178,10 @@ mod tests {
             read.read(line.as_bytes());
         }
         read.read(b"IMPLEMENTATION \xff");
+        read.read("IMPLEMENTATION \u{e9}".as_bytes());
         assert_eq!(read, Capabilities::default());
+        read.read(b"utf8 ME");
+        assert_eq!((read.utf8, read.utf8_user), (true, false));
         read.read(b"top");
         read.read(b"EXPIRE 30 USER");
         read.read(b"LOGIN-DELAY 5 USER");

@@ -74,6 +74,7 @@ use crate::capability::Capabilities;
 use crate::command::{Command, number};
 use crate::data::{DataDecoder, Decoded};
 use crate::error::ResponseError;
+use crate::language::Language;
 use crate::limits::ClientLimits;
 use crate::line::{LineError, LineReader};
 use crate::maildrop::UniqueId;
@@ -129,6 +130,10 @@ pub enum Request {
     Pass,
     /// AUTH.
     Auth,
+    /// UTF8.
+    Utf8,
+    /// LANG: a language, or all that there are.
+    Lang(Option<Language>),
     /// STAT.
     Stat,
     /// LIST, of one message or of all.
@@ -172,6 +177,11 @@ pub enum Reason {
     PlaintextBehindStls,
     /// A login was wanted without TLS; nothing of it was sent.
     TlsRequired,
+    /// A name or a password holds more than ASCII, which the server does not announce to take; it was not sent. AUTH can
+    /// carry it ([RFC 6856 §2.2](https://www.rfc-editor.org/rfc/rfc6856#section-2.2)).
+    NotAscii,
+    /// STLS was wanted behind UTF8; it was not sent ([RFC 6856 §2.1](https://www.rfc-editor.org/rfc/rfc6856#section-2.1)).
+    StlsBehindUtf8,
     /// The caller dropped an event that wants a command; nothing is deleted.
     Unanswered,
     /// [`ClientSession::close`]; nothing is deleted.
@@ -219,7 +229,10 @@ pub(super) struct Core {
     capabilities: Capabilities,
     /// The initial response of AUTH that was too long for its line.
     initial: Option<Secret>,
+    /// AUTH has been given up; the refusal is still to come.
+    cancelled: bool,
     tls: bool,
+    utf8: bool,
     /// How many messages the server has marked for us.
     marked: u64,
     deadline: Duration,
@@ -240,6 +253,7 @@ enum Turn<'i> {
     Done,
     Command,
     Challenge,
+    NoChallenge,
     Announced,
     Event(Event<'i>),
 }
@@ -257,6 +271,8 @@ impl ClientSession {
             sent: 1,
             capabilities: Capabilities::default(),
             initial: None,
+            cancelled: false,
+            utf8: false,
             marked: 0,
             restart: false,
             reason: None,
@@ -311,6 +327,8 @@ impl ClientSession {
                 Turn::More => return None,
                 Turn::Done => {}
                 Turn::Event(event) => return Some(event),
+                // RFC 5034 §4: what cannot be decoded ends the login.
+                Turn::NoChallenge => self.core.cancel(out),
                 Turn::Announced => return Some(Event::Capabilities(&self.core.capabilities)),
                 Turn::Challenge => {
                     let initial = self.core.initial.take().filter(|_| self.challenge.0.is_empty());
@@ -382,6 +400,11 @@ impl ClientSession {
         self.core.tls
     }
 
+    /// Whether the server has turned UTF-8 mode on.
+    pub fn is_utf8(&self) -> bool {
+        self.core.utf8
+    }
+
     /// What the server announced last.
     pub fn capabilities(&self) -> &Capabilities {
         &self.core.capabilities
@@ -420,11 +443,7 @@ impl ClientSession {
         self.core.restart_deadline(now);
         match self.part {
             Part::Status if request == Request::Auth && line.starts_with(b"+ ") => {
-                if self.challenge.decode(&line[2..]) {
-                    Ok(Turn::Challenge)
-                } else {
-                    Err(ResponseError::Challenge)
-                }
+                Ok(if self.challenge.decode(&line[2..]) { Turn::Challenge } else { Turn::NoChallenge })
             }
             // Some servers leave the space out where they have nothing to say.
             Part::Status if request == Request::Auth && line == b"+" => Ok(Turn::Challenge),
@@ -445,7 +464,7 @@ impl ClientSession {
                 self.completed();
                 return Ok(Turn::Done);
             }
-            Request::Capa | Request::List(None) | Request::Uidl(None) => {
+            Request::Capa | Request::Lang(None) | Request::List(None) | Request::Uidl(None) => {
                 self.part = Part::Lines;
                 self.announced = Capabilities::default();
                 self.lines = 0;
@@ -462,6 +481,10 @@ impl ClientSession {
                 return Ok(Turn::Done);
             }
             Request::Pass | Request::Auth => {
+                // Who knows to whom it has opened what.
+                if self.core.cancelled {
+                    return Err(ResponseError::GivenUp);
+                }
                 self.core.initial = None;
                 self.core.state = State::Mailbox;
                 self.completed();
@@ -492,6 +515,14 @@ impl ClientSession {
                 Event::Done(request)
             }
             Request::Noop => Event::Done(request),
+            Request::Utf8 => {
+                self.core.utf8 = true;
+                Event::Done(request)
+            }
+            Request::Lang(Some(_)) => {
+                let (language, description) = language(reply.text())?;
+                Event::Language { language, description }
+            }
         };
         Ok(Turn::Event(self.complete(event)))
     }
@@ -508,6 +539,7 @@ impl ClientSession {
             }
             Request::User | Request::Pass | Request::Auth => {
                 self.core.initial = None;
+                self.core.cancelled = false;
                 self.core.state = State::Login;
             }
             _ => {}
@@ -530,6 +562,10 @@ impl ClientSession {
         match request {
             Request::List(_) => size(line, None).map(Turn::Event),
             Request::Uidl(_) => unique_id(line, None).map(Turn::Event),
+            Request::Lang(_) => {
+                let (language, description) = language(line)?;
+                Ok(Turn::Event(Event::Language { language, description }))
+            }
             _ => {
                 // It makes no events, so nobody else would notice that it has no end.
                 self.lines += 1;
@@ -607,6 +643,8 @@ impl Request {
             Self::Connection | Self::User | Self::Pass | Self::Auth => return None,
             Self::Capa => Command::Capa,
             Self::Stls => Command::Stls,
+            Self::Utf8 => Command::Utf8,
+            Self::Lang(range) => Command::Lang(range),
             Self::Stat => Command::Stat,
             Self::List(number) => Command::List(number),
             Self::Uidl(number) => Command::Uidl(number),
@@ -633,6 +671,14 @@ fn unique_id<'i>(text: &[u8], asked: Option<u32>) -> Result<Event<'i>, ResponseE
     let number = message_number(words.next(), asked)?;
     let id = words.next().and_then(|word| str::from_utf8(word).ok()).and_then(|id| UniqueId::new(id).ok());
     Ok(Event::UniqueId { number, id: id.ok_or(ResponseError::UniqueId)? })
+}
+
+/// `tag words`, or the tag alone.
+fn language(text: &[u8]) -> Result<(Language, &[u8]), ResponseError> {
+    let end = text.iter().position(|octet| *octet == b' ').unwrap_or(text.len());
+    let (tag, rest) = text.split_at(end);
+    let tag = str::from_utf8(tag).ok().and_then(|tag| Language::new(tag).ok());
+    Ok((tag.ok_or(ResponseError::Language)?, rest.strip_prefix(b" ").unwrap_or_default()))
 }
 
 fn message_number(word: Option<&[u8]>, asked: Option<u32>) -> Result<u32, ResponseError> {

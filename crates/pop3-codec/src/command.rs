@@ -5,6 +5,7 @@ use core::fmt;
 use bytes::BufMut;
 
 use crate::error::{CommandError, Invalid};
+use crate::language::Language;
 
 /// A command line, borrowed from the input ([RFC 1939 §4](https://www.rfc-editor.org/rfc/rfc1939#section-4) to §7).
 ///
@@ -45,6 +46,10 @@ pub enum Command<'a> {
         /// The mechanism's first message, if it came along.
         initial: Option<InitialResponse<'a>>,
     },
+    /// Turns UTF-8 mode on. RFC 6856.
+    Utf8,
+    /// Chooses the language of what stands behind `+OK` and `-ERR`, or asks which ones there are. RFC 6856.
+    Lang(Option<Language>),
 }
 
 /// The name of a SASL mechanism ([RFC 4422 §3.1](https://www.rfc-editor.org/rfc/rfc4422#section-3.1)).
@@ -198,6 +203,9 @@ impl<'a> Command<'a> {
             b"QUIT" => alone(Self::Quit),
             b"CAPA" => alone(Self::Capa),
             b"STLS" => alone(Self::Stls),
+            b"UTF8" => alone(Self::Utf8),
+            b"LANG" if argument.is_empty() => Ok(Self::Lang(None)),
+            b"LANG" => Language::new(argument).map(|range| Self::Lang(Some(range))).map_err(|_| bad),
             b"AUTH" => {
                 let (mechanism, initial) = argument.split_once(' ').unwrap_or((argument, ""));
                 let mechanism = Mechanism::parse(mechanism.as_bytes()).map_err(|_| bad)?;
@@ -227,6 +235,9 @@ impl<'a> Command<'a> {
             Self::Quit => numbers("QUIT", [None, None], out),
             Self::Capa => numbers("CAPA", [None, None], out),
             Self::Stls => numbers("STLS", [None, None], out),
+            Self::Utf8 => numbers("UTF8", [None, None], out),
+            Self::Lang(None) => numbers("LANG", [None, None], out),
+            Self::Lang(Some(range)) => text("LANG", range.as_str(), out),
             Self::Auth { mechanism, initial } => {
                 out.put_slice(b"AUTH ");
                 out.put_slice(mechanism.as_str().as_bytes());
@@ -342,6 +353,10 @@ mod tests {
             "QUIT",
             "CAPA",
             "STLS",
+            "UTF8",
+            "LANG",
+            "LANG *",
+            "LANG en-GB",
         ] {
             let mut out = Vec::new();
             Command::parse(line.as_bytes()).expect(line).encode(&mut out);
@@ -367,6 +382,9 @@ mod tests {
             ("TOP 1", Argument { offset: 4 }),
             ("TOP 1 -1", Argument { offset: 4 }),
             ("STAT x", Argument { offset: 5 }),
+            ("UTF8 x", Argument { offset: 5 }),
+            ("LANG 1", Argument { offset: 5 }),
+            ("LANG en de", Argument { offset: 5 }),
             ("NOOP\r", Syntax { offset: 4 }),
             ("USER a\0b", Syntax { offset: 6 }),
         ] {

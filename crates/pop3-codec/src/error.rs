@@ -54,12 +54,15 @@ pub enum ResponseError {
     /// A unique id that is none.
     #[error("bad unique id")]
     UniqueId,
+    /// A language tag that is none.
+    #[error("bad language tag")]
+    Language,
     /// The answer is about another message than the question.
     #[error("answer about another message")]
     OtherMessage,
-    /// A challenge of AUTH that is no base64.
-    #[error("challenge is no base64")]
-    Challenge,
+    /// A login that was given up has been accepted.
+    #[error("a login that was given up is accepted")]
+    GivenUp,
 }
 
 /// [`ClientLimits::queue`](crate::ClientLimits::queue) commands are waiting for their responses.

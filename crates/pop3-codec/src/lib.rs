@@ -109,12 +109,27 @@
 //! | RFC | | |
 //! |---|---|---|
 //! | 1939 | Post Office Protocol - Version 3 | all but APOP, which wants passwords in the clear on the server's disk |
-//! | 2449 | POP3 Extension Mechanism | CAPA, response codes, PIPELINING |
+//! | 2449 | POP3 Extension Mechanism | all |
 //! | 2595 | Using TLS with IMAP, POP3 and ACAP | STLS |
 //! | 3206 | The SYS and AUTH POP Response Codes | both |
 //! | 5034 | SASL Authentication Mechanism | both; the mechanisms are the caller's |
+//! | 6856 | POP3 Support for UTF-8 | UTF8 and LANG; what a client gets that does not ask for UTF-8 is the caller's; a server speaks English |
 //!
-//! Not there yet: UTF8 and LANG (RFC 6856).
+//! ## What is announced
+//!
+//! A server's answer to CAPA is made of what the session does, and of what its configuration says that the host does:
+//!
+//! | capability | there |
+//! |---|---|
+//! | TOP, UIDL, PIPELINING, RESP-CODES, LANG | always: the session does them |
+//! | AUTH-RESP-CODE | always: a host says no to a name or a password with `Reply::AUTH_FAILED` |
+//! | USER | where logins are offered: under TLS, or with `plaintext_auth` |
+//! | SASL | there too, if there are `mechanisms` |
+//! | STLS | with `stls`, until TLS is on or somebody has logged in |
+//! | UTF8, UTF8 USER | with `utf8`, with `utf8_logins` |
+//! | EXPIRE | with `expire` |
+//! | IMPLEMENTATION | with `implementation`, behind a login |
+//! | LOGIN-DELAY | never |
 //!
 //! ## Modules
 //!
@@ -122,7 +137,7 @@
 //! |---|---|
 //! | `server` | the server's session and its events; `maildrop` is what it sees of a mailbox |
 //! | `client` | the client's session and its events |
-//! | `command`, `reply`, `capability` | the grammar: type, parser, encoder |
+//! | `command`, `reply`, `capability`, `language` | the grammar: type, parser, encoder |
 //! | `data` | dot-stuffing, both directions |
 //! | `limits`, `error` | every bound and time-out; what can be wrong |
 #![forbid(unsafe_code)]
@@ -132,6 +147,7 @@ pub mod client;
 pub mod command;
 pub mod data;
 pub mod error;
+pub mod language;
 pub mod limits;
 mod line;
 pub mod maildrop;

@@ -60,7 +60,7 @@ impl Default for Limits {
 ///
 /// An unfinished line stays in the caller's buffer, and never more than [`ClientLimits::response_line`] octets of it; of
 /// an unfinished message, never more than two. What a session itself keeps is what the server announced, with one line
-/// of text at most, 24 octets for each command that waits, and in a login the decoded challenge for as long as its event
+/// of text at most, 72 octets for each command that waits, and in a login the decoded challenge for as long as its event
 /// lives and the initial response until it is asked for.
 #[derive(Clone, Debug)]
 pub struct ClientLimits {

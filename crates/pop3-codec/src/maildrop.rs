@@ -14,6 +14,9 @@ pub trait Maildrop {
     fn len(&self) -> usize;
 
     /// The size of a message in octets, dot-stuffing not counted.
+    ///
+    /// It should be what RETR sends, so a last line without CRLF counts with one where that is known. For a message that is sent
+    /// as a surrogate it may be the size of either ([RFC 6858 §4](https://www.rfc-editor.org/rfc/rfc6858#section-4)).
     fn size(&self, index: usize) -> u64;
 
     /// The unique id of a message, the same in every session.

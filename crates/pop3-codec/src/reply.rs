@@ -32,6 +32,9 @@ pub enum Status {
     SysTemp,
     /// `-ERR [SYS/PERM]`: a failure of ours that somebody has to mend.
     SysPerm,
+    /// `-ERR [UTF8]`: the message can be had in UTF-8 mode only
+    /// ([RFC 6856 §5](https://www.rfc-editor.org/rfc/rfc6856#section-5)).
+    Utf8,
 }
 
 macro_rules! replies {
@@ -56,6 +59,13 @@ replies! {
     /// A list follows.
     LIST_FOLLOWS = Ok "list follows";
 
+    /// To UTF8. RFC 6856 §2.1.
+    UTF8 = Ok "UTF-8 it is";
+    /// To LANG with a range; the tag comes first. RFC 6856 §3.2.
+    ENGLISH = Ok "en English it is";
+    /// To LANG without one.
+    LANGUAGES_FOLLOW = Ok "languages follow";
+
     /// Name or password is wrong. RFC 3206 §5.
     AUTH_FAILED = Auth "wrong name or password";
     /// Another session holds the maildrop. RFC 1939 §4, RFC 2449 §8.1.2.
@@ -72,6 +82,10 @@ replies! {
     TLS_NOT_AVAILABLE = SysTemp "TLS is not available now";
     /// Passwords need TLS here. RFC 8314 §3.
     TLS_REQUIRED = Err "send STLS first";
+    /// A message that needs UTF-8 mode, from a host that makes no surrogates. RFC 6856 §5.
+    UTF8_NEEDED = Utf8 "send UTF8 before the login";
+    /// A language that we do not speak. RFC 6856 §3.2.
+    NO_SUCH_LANGUAGE = Err "no such language";
     /// A line longer than the limit.
     LINE_TOO_LONG = Err "line too long";
     /// A command line that ended in LF alone.
@@ -165,7 +179,11 @@ impl<'a> StatusLine<'a> {
             let behind = &text[code.len() + "[]".len()..];
             behind.strip_prefix(b" ").unwrap_or(behind)
         });
-        let known = |name: &str| code.is_some_and(|code| code.eq_ignore_ascii_case(name));
+        // RFC 2449 §8: detail that is not known is left out of account.
+        let known = |name: &str| {
+            let (head, detail) = code.and_then(|code| code.split_at_checked(name.len())).unwrap_or_default();
+            head.eq_ignore_ascii_case(name) && (detail.is_empty() || detail.starts_with('/'))
+        };
         let status = match () {
             () if positive => Status::Ok,
             () if known("LOGIN-DELAY") => Status::LoginDelay,
@@ -173,6 +191,7 @@ impl<'a> StatusLine<'a> {
             () if known("AUTH") => Status::Auth,
             () if known("SYS/TEMP") => Status::SysTemp,
             () if known("SYS/PERM") => Status::SysPerm,
+            () if known("UTF8") => Status::Utf8,
             () => Status::Err,
         };
         Ok(Self { status, code, text })
@@ -219,6 +238,7 @@ impl Status {
             Self::Auth => "-ERR [AUTH]",
             Self::SysTemp => "-ERR [SYS/TEMP]",
             Self::SysPerm => "-ERR [SYS/PERM]",
+            Self::Utf8 => "-ERR [UTF8]",
         }
     }
 }
@@ -275,6 +295,10 @@ mod tests {
                 "Do you have another POP session running?",
             ),
             ("-ERR [sys/temp]x", Status::SysTemp, Some("sys/temp"), "x"),
+            ("-ERR [utf8] y", Status::Utf8, Some("utf8"), "y"),
+            ("-ERR [IN-USE/BY/IMAP] y", Status::InUse, Some("IN-USE/BY/IMAP"), "y"),
+            ("-ERR [SYS/TEMP/] y", Status::SysTemp, Some("SYS/TEMP/"), "y"),
+            ("-ERR [AUTHX] y", Status::Err, Some("AUTHX"), "y"),
             ("-ERR [SYS/OTHER] y", Status::Err, Some("SYS/OTHER"), "y"),
             ("-ERR [LOGIN-DELAY] z", Status::LoginDelay, Some("LOGIN-DELAY"), "z"),
             ("-ERR [no end", Status::Err, None, "[no end"),

@@ -16,6 +16,7 @@ pub use self::event::{Auth, AuthResponse, Event, Login, Message, Retrieve, Stls,
 use self::state::{List, State};
 use crate::capability::{Capabilities, Expire};
 use crate::command::{Command, InitialResponse, Mechanism, Password, is_foreign};
+use crate::language::Language;
 use crate::limits::Limits;
 use crate::line::{LineError, LineReader};
 use crate::maildrop::Maildrop;
@@ -30,6 +31,10 @@ pub struct ServerConfig {
     stls: bool,
     plaintext_auth: bool,
     mechanisms: Vec<Mechanism>,
+    utf8: bool,
+    utf8_logins: bool,
+    expire: Option<Expire>,
+    implementation: Option<String>,
 }
 
 impl ServerConfig {
@@ -59,6 +64,35 @@ impl ServerConfig {
     /// The mechanisms to announce for AUTH, sixteen at most; none means that there is no AUTH.
     pub fn mechanisms(mut self, mechanisms: &[Mechanism]) -> Self {
         self.mechanisms = mechanisms.to_vec();
+        self
+    }
+
+    /// UTF-8 mode is offered ([RFC 6856 §2](https://www.rfc-editor.org/rfc/rfc6856#section-2)).
+    ///
+    /// The host then looks at [`Retrieve::is_utf8`] before it sends a header with octets outside ASCII.
+    pub fn utf8(mut self) -> Self {
+        self.utf8 = true;
+        self
+    }
+
+    /// UTF-8 mode is offered, and names and passwords may hold more than ASCII: the host prepares them with SASLprep
+    /// ([RFC 6856 §2.2](https://www.rfc-editor.org/rfc/rfc6856#section-2.2)).
+    pub fn utf8_logins(mut self) -> Self {
+        self.utf8_logins = true;
+        self.utf8()
+    }
+
+    /// How long the host leaves messages where they are; nothing is announced without it
+    /// ([RFC 2449 §6.7](https://www.rfc-editor.org/rfc/rfc2449#section-6.7)).
+    pub fn expire(mut self, expire: Expire) -> Self {
+        self.expire = Some(expire);
+        self
+    }
+
+    /// What the host calls itself: printable ASCII, without spaces but between words. Clients hear it behind their login
+    /// only: strangers need not know ([RFC 2449 §6.9](https://www.rfc-editor.org/rfc/rfc2449#section-6.9)).
+    pub fn implementation(mut self, name: &str) -> Self {
+        self.implementation = Some(name.to_owned());
         self
     }
 
@@ -115,6 +149,7 @@ pub(super) struct Core<M> {
     maildrop: Option<M>,
     marks: Marks,
     tls: bool,
+    utf8: bool,
     errors: u32,
     greeted: bool,
     deadline: Duration,
@@ -174,6 +209,7 @@ impl<M: Maildrop> ServerSession<M> {
             user: None,
             maildrop: None,
             marks: Marks::default(),
+            utf8: false,
             errors: 0,
             greeted: false,
             restart: false,
@@ -295,6 +331,12 @@ impl<M: Maildrop> ServerSession<M> {
         self.core.tls
     }
 
+    /// Whether the client has turned UTF-8 mode on, which it does before its login or never
+    /// ([RFC 6856 §2.1](https://www.rfc-editor.org/rfc/rfc6856#section-2.1)).
+    pub fn is_utf8(&self) -> bool {
+        self.core.utf8
+    }
+
     /// The maildrop, once somebody has logged in.
     pub fn maildrop(&self) -> Option<&M> {
         self.core.maildrop.as_ref()
@@ -398,7 +440,13 @@ impl<M: Maildrop> Core<M> {
                 self.end(Reason::Quit);
                 Turn::Done
             }
-            Command::Stls if self.config.stls && !self.tls => Turn::Stls,
+            Command::Lang(range) => self.language(range, out),
+            Command::Utf8 if self.config.utf8 => {
+                self.utf8 = true;
+                self.say(&Reply::UTF8, out)
+            }
+            // RFC 6856 §2.1: no STLS behind UTF8.
+            Command::Stls if self.config.stls && !self.tls && !self.utf8 => Turn::Stls,
             Command::User(_) | Command::Pass(_) if !self.offers_logins() => {
                 self.fail(&Reply::TLS_REQUIRED, out)
             }
@@ -415,6 +463,7 @@ impl<M: Maildrop> Core<M> {
     fn transaction<'i>(&mut self, command: Command<'i>, out: &mut BytesMut) -> Turn<'i> {
         match command {
             Command::Capa => self.capabilities(out),
+            Command::Lang(range) => self.language(range, out),
             Command::Noop => self.say(&Reply::OK, out),
             Command::Rset => {
                 self.marks.clear();
@@ -448,6 +497,19 @@ impl<M: Maildrop> Core<M> {
                 Turn::Update
             }
             _ => self.fail(&Reply::NOT_NOW, out),
+        }
+    }
+
+    /// LANG. What the session says is English, and is not going to be anything else.
+    fn language<'i>(&mut self, range: Option<Language>, out: &mut BytesMut) -> Turn<'i> {
+        match range {
+            None => {
+                Reply::LANGUAGES_FOLLOW.encode(out);
+                let _ = write!(out, "{} English\r\n.\r\n", Language::ENGLISH.as_str());
+                Turn::Done
+            }
+            Some(range) if range.is_english() => self.say(&Reply::ENGLISH, out),
+            Some(_) => self.fail(&Reply::NO_SUCH_LANGUAGE, out),
         }
     }
 
@@ -578,7 +640,17 @@ impl<M> Core<M> {
             stls: self.state == State::Authorization && self.config.stls && !self.tls,
             // RFC 5034 §3: announced in both states.
             sasl: if self.offers_logins() { self.config.mechanisms.clone() } else { Vec::new() },
-            expire: Some(Expire::Never),
+            // RFC 6856 §2: announced in both states, though the command is for the first one only.
+            utf8: self.config.utf8,
+            utf8_user: self.config.utf8_logins,
+            lang: true,
+            expire: self.config.expire,
+            // RFC 2449 §6.9: optionally in the transaction state only.
+            implementation: self
+                .config
+                .implementation
+                .clone()
+                .filter(|_| matches!(self.state, State::Transaction)),
             ..Capabilities::default()
         };
         capabilities.encode(out);

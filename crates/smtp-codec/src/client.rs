@@ -89,6 +89,13 @@ impl Envelope {
         self.parameters.body = Some(body);
         self
     }
+
+    /// The header has letters beyond ASCII, for servers that announce SMTPUTF8
+    /// ([RFC 6531 §3.4](https://www.rfc-editor.org/rfc/rfc6531#section-3.4)).
+    pub const fn smtp_utf8(mut self) -> Self {
+        self.parameters.smtp_utf8 = true;
+        self
+    }
 }
 
 /// Why a session has ended.
@@ -645,6 +652,7 @@ impl Core {
         if !self.capabilities.eight_bit_mime() {
             envelope.parameters.body = None;
         }
+        envelope.parameters.smtp_utf8 &= self.capabilities.smtp_utf8();
         self.transaction = Transaction::new(envelope);
         self.await_reply(State::Envelope);
         self.pump(out);

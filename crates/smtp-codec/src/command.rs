@@ -62,6 +62,8 @@ pub struct MailParameters {
     pub size: Option<u64>,
     /// What the body may hold. RFC 6152.
     pub body: Option<Body>,
+    /// Header or addresses may have letters beyond ASCII. RFC 6531. Clients send it; servers here do not know it.
+    pub smtp_utf8: bool,
 }
 
 /// The value of BODY ([RFC 6152 §2](https://www.rfc-editor.org/rfc/rfc6152#section-2)).
@@ -202,6 +204,9 @@ impl MailParameters {
             Some(Body::SevenBit) => out.put_slice(b" BODY=7BIT"),
             Some(Body::EightBitMime) => out.put_slice(b" BODY=8BITMIME"),
             None => {}
+        }
+        if self.smtp_utf8 {
+            out.put_slice(b" SMTPUTF8");
         }
     }
 }

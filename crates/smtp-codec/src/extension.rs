@@ -21,6 +21,8 @@ pub enum Extension<'a> {
     EnhancedStatusCodes,
     /// TLS can be started. RFC 3207.
     StartTls,
+    /// Header and addresses may have letters beyond ASCII. RFC 6531.
+    SmtpUtf8,
     /// HELP is answered. RFC 5321 §4.1.1.8.
     Help,
     /// The mechanisms for logging in, parted by spaces. RFC 4954.
@@ -50,6 +52,7 @@ pub struct Capabilities {
     eight_bit_mime: bool,
     enhanced_status_codes: bool,
     starttls: bool,
+    smtp_utf8: bool,
     mechanisms: Vec<Mechanism>,
 }
 
@@ -64,6 +67,7 @@ impl Capabilities {
                 Ok(Extension::EightBitMime) => capabilities.eight_bit_mime = true,
                 Ok(Extension::EnhancedStatusCodes) => capabilities.enhanced_status_codes = true,
                 Ok(Extension::StartTls) => capabilities.starttls = true,
+                Ok(Extension::SmtpUtf8) => capabilities.smtp_utf8 = true,
                 Ok(Extension::Auth(names)) => {
                     let names = names.as_str().split_ascii_whitespace();
                     let known = names.filter_map(|name| Mechanism::parse(name.as_bytes()).ok());
@@ -108,6 +112,11 @@ impl Capabilities {
         self.starttls
     }
 
+    /// Header and addresses may have letters beyond ASCII ([RFC 6531](https://www.rfc-editor.org/rfc/rfc6531)).
+    pub const fn smtp_utf8(&self) -> bool {
+        self.smtp_utf8
+    }
+
     /// The mechanisms for logging in.
     pub fn mechanisms(&self) -> &[Mechanism] {
         &self.mechanisms
@@ -136,6 +145,8 @@ impl<'a> Extension<'a> {
             Self::EnhancedStatusCodes
         } else if known("STARTTLS") {
             Self::StartTls
+        } else if known("SMTPUTF8") {
+            Self::SmtpUtf8
         } else if known("HELP") {
             Self::Help
         } else if known("AUTH") {
@@ -159,6 +170,7 @@ impl<'a> Extension<'a> {
             Self::EightBitMime => out.put_slice(b"8BITMIME"),
             Self::EnhancedStatusCodes => out.put_slice(b"ENHANCEDSTATUSCODES"),
             Self::StartTls => out.put_slice(b"STARTTLS"),
+            Self::SmtpUtf8 => out.put_slice(b"SMTPUTF8"),
             Self::Help => out.put_slice(b"HELP"),
             Self::Auth(mechanisms) => {
                 out.put_slice(b"AUTH ");
@@ -248,6 +260,7 @@ mod tests {
             "8BITMIME",
             "ENHANCEDSTATUSCODES",
             "STARTTLS",
+            "SMTPUTF8",
             "HELP",
             "AUTH PLAIN LOGIN",
             "X-OTHER a b",

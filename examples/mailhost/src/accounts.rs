@@ -1,24 +1,46 @@
 //! Accounts and aliases: records in the store, held in memory as well.
+//!
+//! | file | |
+//! |---|---|
+//! | `directory` | who has which address, and where aliases lead |
+//! | `route` | where mail goes, and who may send as whom |
+//! | `srs` | the senders of what is forwarded |
+//! | `change` | every change, from the check to the commit |
+//! | `app_password` | passwords for one device each |
+//! | `presence` | sessions that end with what they were let in by |
+//! | `overview` | what an operator is shown |
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+pub mod app_password;
+mod change;
+mod directory;
+mod error;
+mod overview;
+mod presence;
+mod route;
+pub mod srs;
+
 use std::sync::RwLock;
 
 use bytes::Bytes;
 use imap_codec::extension::Extension;
-use mailstore::mailbox::{AccountId, MailboxId, MailboxStatus, SpecialUse};
-use mailstore::message::UnixTime;
+use mailstore::mailbox::{AccountId, MailboxId};
 use mailstore::{Actor, Commit, Intent};
-use relay_queue::Address;
 use sasl_codec::ServerSecret;
-use sasl_codec::prepare::{Unassigned, prepare};
 use sasl_codec::scram::Verifier;
 use serde::{Deserialize, Serialize};
-use smtp_codec::{Domain, ForwardPath, Mailbox};
-use thiserror::Error;
+use smtp_codec::{Domain, Mailbox};
 use tokio::sync::Mutex;
 
-use crate::auth::Secrets;
+use self::app_password::{AppPassword, Digest};
+use self::directory::{APP, Directory, Way, fold};
+pub use self::directory::{login_key, throttle_key};
+pub use self::error::ChangeError;
+pub use self::overview::{Overview, hidden};
+pub use self::presence::Presence;
+pub use self::route::{Target, Unroutable};
+use self::srs::Srs;
+use crate::auth::{PasswordHash, Secrets};
+use crate::config::Config;
 use crate::store::Store;
 
 /// Who has mail here, and under which addresses.
@@ -30,12 +52,13 @@ pub struct Accounts {
     domains: RwLock<Vec<Domain<'static>>>,
     directory: RwLock<Directory>,
     secret: ServerSecret,
+    srs: Srs,
     /// One change at a time, from the check to the commit.
     changing: Mutex<()>,
 }
 
-/// An account as it is stored.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+/// An account as it is stored. What came with later versions is not in old records.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Account {
     /// What its mailboxes hang on; never used twice.
     pub id: u64,
@@ -54,6 +77,35 @@ pub struct Account {
     /// Removed, with its mail kept: the same address can be taken up again.
     #[serde(default)]
     pub removed: bool,
+    /// Where its mail is sent on.
+    #[serde(default)]
+    pub forward: Forward,
+    /// Passwords for one device each.
+    #[serde(default)]
+    pub app_passwords: Vec<AppPassword>,
+    /// Nobody may log in.
+    #[serde(default)]
+    pub suspended: Option<Suspension>,
+}
+
+/// Where the mail of an account is sent on.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Forward {
+    /// The addresses; none if it stays here.
+    pub targets: Vec<String>,
+    /// Whether it stays here as well.
+    pub keep: bool,
+}
+
+/// That nobody may log in to an account for now.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Suspension {
+    /// Why, for whoever runs the host: nobody else is told.
+    pub reason: Option<String>,
+    /// Whether its mail is put off, too.
+    pub no_mail: bool,
+    /// Since when, in seconds of Unix.
+    pub since: i64,
 }
 
 /// An alias as it is stored.
@@ -65,149 +117,112 @@ pub struct Alias {
     pub targets: Vec<String>,
 }
 
-/// Where the mail for an address goes.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Target {
-    /// Into this inbox.
-    Inbox(MailboxId),
-    /// To an address of another host, which an alias stands for.
-    Elsewhere(Address),
+/// What a login is checked against.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// What it gives, if it is right.
+    pub presence: Presence,
+    /// The hash of the password; `None` under the name of an app password, which nothing but that one opens.
+    pub hash: Option<PasswordHash>,
+    /// The keys for SCRAM.
+    pub scram: Vec<Verifier>,
+    apps: Vec<(String, Digest)>,
+    /// The one that the login names.
+    pub named: Option<String>,
 }
 
-/// Why an address gets no mail here.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Unroutable {
-    /// It is of a domain that is not ours.
-    NotLocal,
-    /// Its domain is ours, and nobody has it.
-    NoSuchMailbox,
+impl Account {
+    /// Whether its mail is put off.
+    pub fn refuses_mail(&self) -> bool {
+        self.suspended.as_ref().is_some_and(|suspension| suspension.no_mail)
+    }
 }
 
-/// Why a change was not made.
-#[derive(Debug, Error)]
-pub enum ChangeError {
-    /// The address does not follow the grammar.
-    #[error("{0} is not a mail address; write it as name@domain")]
-    BadAddress(String),
-    /// The address is of a domain that the configuration does not name.
-    #[error(
-        "{0} is not of a domain of this host; add its domain to `domains` in the configuration, or choose one of: {1}"
-    )]
-    NotLocal(String, String),
-    /// Somebody has the address, or the alias exists.
-    #[error("{0} exists already")]
-    Exists(String),
-    /// Somebody has the login name.
-    #[error("the login name {0} is taken; choose another one with --login")]
-    LoginTaken(String),
-    /// Nobody has it.
-    #[error("{0} does not exist; see `mailhost account list` and `mailhost alias list`")]
-    Unknown(String),
-    /// A target of an alias that leads nowhere.
-    #[error(
-        "{0} is of a domain of this host, and neither an account nor an alias; add it first with `mailhost account add` or `mailhost alias add`"
-    )]
-    UnknownTarget(String),
-    /// An alias that would lead back to itself.
-    #[error("{0} would lead back to itself")]
-    Circle(String),
-    /// The login name is empty, too long, or holds a space or a control character.
-    #[error("{0:?} cannot be a login name; take 1 to 200 characters without spaces")]
-    BadLogin(String),
-    /// The secret in the store is none.
-    #[error("the secret of the host in the store cannot be read; `mailhost verify` looks for damage")]
-    BadSecret,
-    /// The system gave no random octets.
-    #[error("the system gives no random octets")]
-    NoRandomness,
-    /// The hash of a password is none that this version makes.
-    #[error("the hash of the password cannot be read")]
-    BadPassword,
-    /// The store cannot be read.
-    #[error("the accounts cannot be read: {0}")]
-    Unreadable(#[from] io::Error),
-    /// The store could not keep it.
-    #[error("the change could not be stored: {0}")]
-    Store(#[from] mailstore::Failure),
-    /// What is stored makes no sense.
-    #[error("an account or alias in the store cannot be read: {0}")]
-    Damaged(#[from] serde_json::Error),
-}
+impl Found {
+    /// The app password that has this digest.
+    pub fn app_password(&self, digest: &Digest) -> Option<&str> {
+        app_password::find(&self.apps, digest)
+    }
 
-#[derive(Debug, Default)]
-struct Directory {
-    accounts: BTreeMap<u64, Account>,
-    /// Read once, not at each login.
-    secrets: BTreeMap<u64, Secrets>,
-    /// Of accounts that have not been removed.
-    inboxes: BTreeMap<u64, MailboxId>,
-    /// The inboxes of accounts with a quota, and whose they are.
-    limited: BTreeMap<MailboxId, AccountId>,
-    logins: BTreeMap<String, u64>,
-    addresses: BTreeMap<String, u64>,
-    aliases: BTreeMap<String, (Alias, Vec<Way>)>,
-}
-
-/// Where one target of an alias leads.
-#[derive(Debug)]
-enum Way {
-    /// To what is looked up here by this key.
-    Here(String),
-    /// To another host.
-    Elsewhere(Address),
+    /// The same work for a name that does not exist.
+    pub fn no_app_password(digest: &Digest) {
+        std::hint::black_box(app_password::find(&[], digest));
+    }
 }
 
 impl Accounts {
+    /// Reads what the store holds, for a host with this configuration.
+    pub async fn of(store: Store, config: &Config) -> Result<Self, ChangeError> {
+        let accounts = Self::load(store, config.hostname.clone(), config.domains.clone()).await?;
+        Ok(accounts.separated_by(config.subaddress_separator))
+    }
+
     /// Reads what the store holds.
     pub async fn load(
         store: Store,
         hostname: Domain<'static>,
         domains: Vec<Domain<'static>>,
     ) -> Result<Self, ChangeError> {
-        let mut directory = Directory::default();
-        for (_, value) in store.table(ACCOUNTS).await? {
+        let accounts = store.table(ACCOUNTS).await?;
+        let aliases = store.table(ALIASES).await?;
+        let secret = ServerSecret::new(load_secret(&store, SCRAM_KEY).await?);
+        let srs = Srs::new(load_secret(&store, SRS_KEY).await?);
+        let (directory, changing) = (RwLock::default(), Mutex::new(()));
+        let domains = RwLock::new(domains);
+        let mut this = Self { store, hostname, domains, directory, secret, srs, changing };
+        let mut directory = Directory { separator: Some(SEPARATOR), ..Directory::default() };
+        for (_, value) in accounts {
             let account: Account = serde_json::from_slice(&value)?;
-            let inbox = find_inbox(&store, account.id).await;
-            let quota = store.quota(AccountId(account.id)).await;
+            let inbox = find_inbox(&this.store, account.id).await;
+            let quota = this.store.quota(AccountId(account.id)).await;
             if quota.limit_octets.is_some() || quota.limit_messages.is_some() {
                 directory.limited.extend(inbox.map(|inbox| (inbox, AccountId(account.id))));
             }
-            directory.set_account(account, inbox);
+            let forwards = this.ways(&account.forward.targets);
+            directory.set_account(this.address_key(&account.address), account, inbox, forwards);
         }
-        let aliases = store.table(ALIASES).await?;
-        let secret = load_secret(&store).await?;
-        let domains = RwLock::new(domains);
-        let (directory_lock, changing) = (RwLock::default(), Mutex::new(()));
-        let mut this = Self { store, hostname, domains, directory: directory_lock, secret, changing };
         for (_, value) in aliases {
             let alias: Alias = serde_json::from_slice(&value)?;
-            // Which domains are ours is up to the configuration, and may have changed.
-            let ways = alias.targets.iter().filter_map(|target| this.way(target)).collect();
-            directory.aliases.insert(fold(&alias.alias), (alias, ways));
+            let ways = this.ways(&alias.targets);
+            directory.aliases.insert(this.address_key(&alias.alias), (alias, ways));
         }
         this.directory = RwLock::new(directory);
         Ok(this)
     }
 
-    /// Where the mail for a recipient goes.
-    pub fn route(&self, to: &ForwardPath<'_>) -> Result<BTreeSet<Target>, Unroutable> {
-        let key = match to {
-            // RFC 5321 §4.5.1: "postmaster" without a domain is always taken.
-            ForwardPath::Postmaster => self.in_first_domain(POSTMASTER),
-            ForwardPath::Mailbox(mailbox) => self.key(mailbox).ok_or(Unroutable::NotLocal)?,
-        };
-        let directory = self.directory.read().expect("nobody panics under this lock");
-        let targets = directory.resolve(&key);
-        if targets.is_empty() { Err(Unroutable::NoSuchMailbox) } else { Ok(targets) }
+    /// What parts the name of an address from what its owner adds to it, as in `anna+lists@example.test`: `+` unless this says
+    /// otherwise, and `None` if nothing does ([RFC 5233 §4](https://www.rfc-editor.org/rfc/rfc5233#section-4)).
+    pub fn separated_by(self, separator: Option<char>) -> Self {
+        self.write().separator = separator;
+        self
     }
 
-    /// The account with this login name, or else with this address, and what is stored of its password. A mail program that sets
-    /// itself up knows the address alone.
-    pub fn login(&self, name: &str) -> Option<(u64, Secrets)> {
-        let directory = self.directory.read().expect("nobody panics under this lock");
+    /// What a login under this name is checked against: the login name of an account, or else its address, for a mail program that
+    /// sets itself up knows that alone; or the login name with the name of one of its app passwords behind a slash.
+    pub fn login(&self, name: &str) -> Option<Found> {
+        let directory = self.read();
         let key = login_key(name);
-        let account = *directory.logins.get(&key).or_else(|| directory.addresses.get(&key))?;
-        Some((account, directory.secrets.get(&account)?.clone()))
+        let enter = |id: u64| directory.doors.get(&id).map(|door| door.enter(id));
+        if let Some(id) = directory.logins.get(&key).or_else(|| directory.addresses.get(&key)) {
+            let Secrets { hash, scram } = directory.secrets.get(id)?.clone();
+            let apps = directory.app_passwords.get(id).cloned().unwrap_or_default();
+            return Some(Found { presence: enter(*id)?, hash: Some(hash), scram, apps, named: None });
+        }
+        let (login, app) = key.rsplit_once(APP)?;
+        let id = directory.logins.get(login)?;
+        let app = directory.accounts.get(id)?.app_passwords.iter().find(|found| fold(&found.name) == app)?;
+        Some(Found {
+            presence: enter(*id)?,
+            hash: None,
+            scram: Secrets::parse_keys(&app.scram),
+            apps: vec![(app.name.clone(), app.octets()?)],
+            named: Some(app.name.clone()),
+        })
+    }
+
+    /// Whether nobody may log in to an account for now. Only who has the right password may be told.
+    pub fn is_suspended(&self, account: u64) -> bool {
+        self.read().accounts.get(&account).is_some_and(|account| account.suspended.is_some())
     }
 
     /// What answers about login names that do not exist follow from.
@@ -215,238 +230,56 @@ impl Accounts {
         &self.secret
     }
 
-    /// Adds the keys for SCRAM to an account that has none, unless its password has changed meanwhile.
-    pub async fn add_scram(&self, id: u64, of: &Secrets, scram: Vec<Verifier>) -> Result<(), ChangeError> {
-        let _changing = self.changing.lock().await;
-        let found = self.directory.read().expect("nobody panics under this lock").accounts.get(&id).cloned();
-        let Some(mut account) = found.filter(|account| account.password == of.hash.as_str()) else {
-            return Ok(());
-        };
-        account.scram = scram.iter().map(Verifier::encode).collect();
-        self.store.commit(Commit::of(vec![put_account(&account)?])).await?;
-        self.write().put(account);
-        Ok(())
-    }
-
     /// The inbox of an account.
     pub fn inbox(&self, account: u64) -> Option<MailboxId> {
-        self.directory.read().expect("nobody panics under this lock").inboxes.get(&account).copied()
-    }
-
-    /// Whether a login may send as this address: its own, or an alias that leads to it.
-    pub fn may_send_as(&self, account: u64, from: &Mailbox<'_>) -> bool {
-        let Some(key) = self.key(from) else { return false };
-        let Some(inbox) = self.inbox(account) else { return false };
-        let directory = self.directory.read().expect("nobody panics under this lock");
-        directory.resolve(&key).contains(&Target::Inbox(inbox))
+        self.read().inboxes.get(&account).copied()
     }
 
     /// All accounts that have not been removed.
     pub fn accounts(&self) -> Vec<Account> {
-        let directory = self.directory.read().expect("nobody panics under this lock");
-        directory.accounts.values().filter(|account| !account.removed).cloned().collect()
+        self.read().accounts.values().filter(|account| !account.removed).cloned().collect()
     }
 
     /// All aliases.
     pub fn aliases(&self) -> Vec<Alias> {
-        let directory = self.directory.read().expect("nobody panics under this lock");
-        directory.aliases.values().map(|(alias, _)| alias.clone()).collect()
-    }
-
-    /// Adds an account with an inbox, or takes one up again that was removed.
-    pub async fn add(
-        &self,
-        address: &str,
-        login: Option<&str>,
-        password: &Secrets,
-    ) -> Result<Account, ChangeError> {
-        let _changing = self.changing.lock().await;
-        let key = self.local(address)?;
-        let login = login.unwrap_or(address);
-        if login.is_empty() || login.len() > 200 || login.chars().any(|c| c.is_whitespace() || c.is_control())
-        {
-            return Err(ChangeError::BadLogin(login.to_owned()));
-        }
-        let (account, old) = {
-            let directory = self.directory.read().expect("nobody panics under this lock");
-            if directory.addresses.contains_key(&key) || directory.aliases.contains_key(&key) {
-                return Err(ChangeError::Exists(address.to_owned()));
-            }
-            if directory.logins.contains_key(&login_key(login)) {
-                return Err(ChangeError::LoginTaken(login.to_owned()));
-            }
-            let old = directory.accounts.values().find(|old| old.removed && fold(&old.address) == key);
-            let next = directory.accounts.keys().next_back().map_or(1, |last| last + 1);
-            let account = Account {
-                id: old.map_or(next, |old| old.id),
-                login: login.to_owned(),
-                address: address.to_owned(),
-                password: password.hash.as_str().to_owned(),
-                scram: password.scram_texts(),
-                imap_without: Vec::new(),
-                removed: false,
-            };
-            (account, old.is_some())
-        };
-        let mut intents = vec![put_account(&account)?];
-        if !old {
-            let now = UnixTime(self.store.system().unix_seconds());
-            let account = AccountId(account.id);
-            for (name, special_use) in MAILBOXES {
-                let name = name.to_owned();
-                intents.push(Intent::Subscribe { account, name: name.clone() });
-                intents.push(Intent::CreateMailbox { account, name, special_use, now });
-            }
-        }
-        self.store.commit(Commit::of(intents)).await?;
-        let inbox = find_inbox(&self.store, account.id).await;
-        self.write().set_account(account.clone(), inbox);
-        Ok(account)
-    }
-
-    /// Removes an account. Its mail is kept unless `purge`. Gives the aliases that now lead nowhere.
-    pub async fn remove(&self, address: &str, purge: bool) -> Result<Vec<String>, ChangeError> {
-        let _changing = self.changing.lock().await;
-        let mut account = self.by_address(address)?;
-        account.removed = true;
-        let intents = if purge {
-            let mut intents = vec![Intent::Remove {
-                table: ACCOUNTS,
-                key: Bytes::copy_from_slice(&account.id.to_be_bytes()),
-            }];
-            let owner = AccountId(account.id);
-            let mailboxes = self.store.mailboxes(Actor::Host, Some(owner)).await;
-            // From the last name to the first: a mailbox goes before the one that it stands below.
-            let delete = |mailbox: MailboxStatus| Intent::DeleteMailbox { mailbox: mailbox.id };
-            intents.extend(mailboxes.into_iter().rev().map(delete));
-            let names = self.store.subscriptions(Actor::Host, owner).await;
-            intents.extend(names.into_iter().map(|name| Intent::Unsubscribe { account: owner, name }));
-            intents
-        } else {
-            vec![put_account(&account)?]
-        };
-        self.store.commit(Commit::of(intents)).await?;
-        let mut directory = self.write();
-        directory.forget(&account);
-        if purge {
-            directory.accounts.remove(&account.id);
-        } else {
-            directory.accounts.insert(account.id, account);
-        }
-        let dangling = directory.aliases.keys().filter(|alias| directory.resolve(alias).is_empty());
-        Ok(dangling.cloned().collect())
-    }
-
-    /// Sets a new password.
-    pub async fn set_password(&self, address: &str, password: &Secrets) -> Result<(), ChangeError> {
-        let _changing = self.changing.lock().await;
-        let mut account = self.by_address(address)?;
-        account.password = password.hash.as_str().to_owned();
-        account.scram = password.scram_texts();
-        self.store.commit(Commit::of(vec![put_account(&account)?])).await?;
-        self.write().put(account);
-        Ok(())
-    }
-
-    /// Sets how many octets and messages an account may have; `None` is no limit.
-    pub async fn set_quota(
-        &self,
-        address: &str,
-        octets: Option<u64>,
-        messages: Option<u64>,
-    ) -> Result<(), ChangeError> {
-        let _changing = self.changing.lock().await;
-        let account = AccountId(self.by_address(address)?.id);
-        self.store.commit(Commit::of(vec![Intent::SetQuota { account, octets, messages }])).await?;
-        let mut directory = self.write();
-        let inbox = directory.inboxes.get(&account.get()).copied();
-        if octets.is_some() || messages.is_some() {
-            directory.limited.extend(inbox.map(|inbox| (inbox, account)));
-        } else if let Some(inbox) = inbox {
-            directory.limited.remove(&inbox);
-        }
-        Ok(())
+        self.read().aliases.values().map(|(alias, _)| alias.clone()).collect()
     }
 
     /// Whether there is room for one more message in this inbox.
     pub async fn has_room(&self, inbox: MailboxId) -> bool {
-        let limited = {
-            let directory = self.directory.read().expect("nobody panics under this lock");
-            directory.limited.get(&inbox).copied()
-        };
+        let limited = self.read().limited.get(&inbox).copied();
         // Only who has a limit costs a question.
         let Some(account) = limited else { return true };
         self.store.quota(account).await.allows(1, 1)
     }
 
-    /// Switches capabilities of IMAP off for an account, and all others on.
-    pub async fn set_imap_without(&self, address: &str, without: &[Extension]) -> Result<(), ChangeError> {
-        let _changing = self.changing.lock().await;
-        let mut account = self.by_address(address)?;
-        account.imap_without = without.iter().map(|extension| extension.as_str().to_owned()).collect();
-        self.store.commit(Commit::of(vec![put_account(&account)?])).await?;
-        self.write().put(account);
-        Ok(())
-    }
-
     /// The capabilities of IMAP that an account does not have.
     pub fn imap_without(&self, account: u64) -> Vec<Extension> {
-        let directory = self.directory.read().expect("nobody panics under this lock");
+        let directory = self.read();
         let account = directory.accounts.get(&account);
         let words = account.into_iter().flat_map(|account| &account.imap_without);
         words.filter_map(|word| Extension::from_word(word)).collect()
     }
 
-    /// Adds an alias.
-    pub async fn add_alias(&self, alias: &str, targets: &[String]) -> Result<(), ChangeError> {
-        let _changing = self.changing.lock().await;
-        let key = self.local(alias)?;
-        let mut ways = Vec::with_capacity(targets.len());
-        {
-            let directory = self.directory.read().expect("nobody panics under this lock");
-            if directory.addresses.contains_key(&key) || directory.aliases.contains_key(&key) {
-                return Err(ChangeError::Exists(alias.to_owned()));
-            }
-            for target in targets {
-                let way = self.way(target).ok_or_else(|| ChangeError::BadAddress(target.clone()))?;
-                match &way {
-                    Way::Here(of) if *of == key => return Err(ChangeError::Circle(alias.to_owned())),
-                    // Aliases are only ever added on top of what leads somewhere, so that there are no circles.
-                    Way::Here(of) if directory.resolve(of).is_empty() => {
-                        return Err(ChangeError::UnknownTarget(target.clone()));
-                    }
-                    Way::Here(_) | Way::Elsewhere(_) => ways.push(way),
-                }
-            }
-        }
-        let alias = Alias { alias: alias.to_owned(), targets: targets.to_vec() };
-        let value = Bytes::from(serde_json::to_vec(&alias)?);
-        let intent = Intent::Put { table: ALIASES, key: Bytes::copy_from_slice(key.as_bytes()), value };
-        self.store.commit(Commit::of(vec![intent])).await?;
-        self.write().aliases.insert(key, (alias, ways));
-        Ok(())
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Directory> {
+        self.directory.read().expect("nobody panics under this lock")
     }
 
-    /// Removes an alias.
-    pub async fn remove_alias(&self, alias: &str) -> Result<(), ChangeError> {
-        let _changing = self.changing.lock().await;
-        let key = fold(alias);
-        if !self.directory.read().expect("nobody panics under this lock").aliases.contains_key(&key) {
-            return Err(ChangeError::Unknown(alias.to_owned()));
-        }
-        let intent = Intent::Remove { table: ALIASES, key: Bytes::copy_from_slice(key.as_bytes()) };
-        self.store.commit(Commit::of(vec![intent])).await?;
-        self.write().aliases.remove(&key);
-        Ok(())
-    }
-
-    /// Other domains are ours from now on.
-    pub fn set_domains(&self, domains: Vec<Domain<'static>>) {
-        *self.domains.write().expect("nobody panics under this lock") = domains;
+    /// Goes by another configuration: other domains may be ours, and then addresses are looked up by other keys.
+    pub fn change(&self, config: &Config) {
+        self.domains.write().expect("nobody panics under this lock").clone_from(&config.domains);
         let mut directory = self.write();
-        for (alias, ways) in directory.aliases.values_mut() {
-            *ways = alias.targets.iter().filter_map(|target| self.way(target)).collect();
-        }
+        directory.separator = config.subaddress_separator;
+        let there = directory.accounts.values().filter(|account| !account.removed);
+        let addresses =
+            there.clone().map(|account| (self.address_key(&account.address), account.id)).collect();
+        let forwards = there.map(|account| (account.id, self.ways(&account.forward.targets))).collect();
+        let aliases = directory
+            .aliases
+            .values()
+            .map(|(alias, _)| (self.address_key(&alias.alias), (alias.clone(), self.ways(&alias.targets))));
+        let aliases = aliases.collect();
+        (directory.addresses, directory.forwards, directory.aliases) = (addresses, forwards, aliases);
     }
 
     fn domains(&self) -> std::sync::RwLockReadGuard<'_, Vec<Domain<'static>>> {
@@ -458,8 +291,9 @@ impl Accounts {
     }
 
     fn by_address(&self, address: &str) -> Result<Account, ChangeError> {
-        let directory = self.directory.read().expect("nobody panics under this lock");
-        let id = directory.addresses.get(&fold(address));
+        let key = self.address_key(address);
+        let directory = self.read();
+        let id = directory.addresses.get(&key);
         let account = id.and_then(|id| directory.accounts.get(id)).cloned();
         account.ok_or_else(|| ChangeError::Unknown(address.to_owned()))
     }
@@ -474,12 +308,23 @@ impl Accounts {
         })
     }
 
+    /// What an address of the store is kept under: one of a domain that is ours no more, under its own text.
+    fn address_key(&self, address: &str) -> String {
+        self.local(address).unwrap_or_else(|_| fold(address))
+    }
+
+    /// Where targets lead, but for those that are no addresses. Which domains are ours is up to the configuration, and may have
+    /// changed since they were written down.
+    fn ways(&self, targets: &[String]) -> Vec<Way> {
+        targets.iter().filter_map(|target| self.way(target)).collect()
+    }
+
     /// Where a target of an alias leads; `None` if it is no address.
     fn way(&self, target: &str) -> Option<Way> {
         let mailbox = Mailbox::parse(target).ok()?;
         match self.key(&mailbox) {
             Some(key) => Some(Way::Here(key)),
-            None => Address::new(target).ok().map(Way::Elsewhere),
+            None => relay_queue::Address::new(target).ok().map(Way::Elsewhere),
         }
     }
 
@@ -498,64 +343,11 @@ impl Accounts {
     }
 
     fn in_first_domain(&self, local: &str) -> String {
-        fold(&format!("{local}@{}", self.domains().first().unwrap_or(&self.hostname)))
-    }
-}
-
-impl Directory {
-    fn set_account(&mut self, account: Account, inbox: Option<MailboxId>) {
-        if !account.removed {
-            self.logins.insert(login_key(&account.login), account.id);
-            self.addresses.insert(fold(&account.address), account.id);
-            if let Some(inbox) = inbox {
-                self.inboxes.insert(account.id, inbox);
-            }
-        }
-        self.put(account);
+        fold(&format!("{local}@{}", self.first_domain()))
     }
 
-    /// Keeps an account, and what of its password can be read.
-    fn put(&mut self, account: Account) {
-        match Secrets::parse(&account.password, &account.scram) {
-            Ok(secrets) => self.secrets.insert(account.id, secrets),
-            Err(_) => self.secrets.remove(&account.id),
-        };
-        self.accounts.insert(account.id, account);
-    }
-
-    fn forget(&mut self, account: &Account) {
-        self.secrets.remove(&account.id);
-        self.logins.remove(&login_key(&account.login));
-        self.addresses.remove(&fold(&account.address));
-        self.inboxes.remove(&account.id);
-    }
-
-    /// What is behind an address, each once.
-    fn resolve(&self, key: &str) -> BTreeSet<Target> {
-        let (mut found, mut seen, mut open) = (BTreeSet::new(), BTreeSet::new(), vec![key]);
-        while let Some(key) = open.pop() {
-            if !seen.insert(key) {
-                continue;
-            }
-            for way in self.aliases.get(key).map_or(&[][..], |(_, ways)| ways) {
-                match way {
-                    Way::Here(key) => open.push(key),
-                    Way::Elsewhere(address) => {
-                        found.insert(Target::Elsewhere(address.clone()));
-                    }
-                }
-            }
-            found.extend(self.addresses.get(key).and_then(|id| self.inbox(*id)));
-        }
-        if found.is_empty() && is_role(key) && !self.aliases.contains_key(key) {
-            // RFC 2142 §5, RFC 5321 §4.5.1: these always exist; the first account answers for the host.
-            found.extend(self.inboxes.keys().next().and_then(|id| self.inbox(*id)));
-        }
-        found
-    }
-
-    fn inbox(&self, account: u64) -> Option<Target> {
-        self.inboxes.get(&account).copied().map(Target::Inbox)
+    fn first_domain(&self) -> Domain<'static> {
+        self.domains().first().unwrap_or(&self.hostname).clone()
     }
 }
 
@@ -563,51 +355,26 @@ async fn find_inbox(store: &Store, account: u64) -> Option<MailboxId> {
     store.find(Actor::Host, AccountId(account), INBOX).await
 }
 
-fn put_account(account: &Account) -> Result<Intent, ChangeError> {
-    let value = Bytes::from(serde_json::to_vec(account)?);
-    Ok(Intent::Put { table: ACCOUNTS, key: Bytes::copy_from_slice(&account.id.to_be_bytes()), value })
-}
-
-fn is_role(key: &str) -> bool {
-    matches!(key.split_once('@'), Some((POSTMASTER | ABUSE, _)))
-}
-
-/// Reads the secret, or makes one: it stays the same over restarts, since the answers that follow from it have to.
-async fn load_secret(store: &Store) -> Result<ServerSecret, ChangeError> {
-    if let Some((_, value)) = store.table(SECRET).await?.first() {
-        return value.as_ref().try_into().map(ServerSecret::new).map_err(|_| ChangeError::BadSecret);
+/// Reads a secret, or makes one: it stays the same over restarts, since what follows from it has to.
+async fn load_secret(store: &Store, key: &'static [u8]) -> Result<[u8; 32], ChangeError> {
+    let all = store.table(SECRET).await?;
+    if let Some((_, value)) = all.iter().find(|(found, _)| found == key) {
+        return value.as_ref().try_into().map_err(|_| ChangeError::BadSecret);
     }
     let mut random = [0; 32];
     store.system().fill_random(&mut random).map_err(|_| ChangeError::NoRandomness)?;
-    let (key, value) = (Bytes::from_static(b"scram"), Bytes::copy_from_slice(&random));
+    let (key, value) = (Bytes::from_static(key), Bytes::copy_from_slice(&random));
     store.commit(Commit::of(vec![Intent::Put { table: SECRET, key, value }])).await?;
-    Ok(ServerSecret::new(random))
-}
-
-fn fold(name: &str) -> String {
-    name.to_lowercase()
-}
-
-/// What a login name is looked up by: those that look alike are one
-/// ([RFC 4616 §2](https://www.rfc-editor.org/rfc/rfc4616#section-2)), in whatever case.
-pub fn login_key(name: &str) -> String {
-    prepare(name, Unassigned::Allowed).map_or_else(|_| fold(name), |name| fold(&name))
+    Ok(random)
 }
 
 /// The mailbox that everybody has.
 pub const INBOX: &str = "INBOX";
-/// What a new account has: INBOX, and what mail programs would otherwise make, each under a name of its own.
-const MAILBOXES: [(&str, Option<SpecialUse>); 6] = [
-    (INBOX, None),
-    ("Drafts", Some(SpecialUse::Drafts)),
-    ("Sent", Some(SpecialUse::Sent)),
-    ("Junk", Some(SpecialUse::Junk)),
-    ("Trash", Some(SpecialUse::Trash)),
-    ("Archive", Some(SpecialUse::Archive)),
-];
-const POSTMASTER: &str = "postmaster";
-const ABUSE: &str = "abuse";
+const SEPARATOR: char = '+';
 const ACCOUNTS: u16 = 1;
 const ALIASES: u16 = 2;
 /// Below it are the tables of the queue.
 const SECRET: u16 = 6;
+/// Version 0.1 takes the first key of the table, whatever its name: this one has to stay that.
+const SCRAM_KEY: &[u8] = b"scram";
+const SRS_KEY: &[u8] = b"srs";

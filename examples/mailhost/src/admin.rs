@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time;
 use tracing::{info, warn};
 
-use crate::accounts::{Account, Accounts, Alias, ChangeError};
+use crate::accounts::{Account, Accounts, Alias, ChangeError, Overview, hidden};
 use crate::archive::{self, Job};
 use crate::auth::Secrets;
 use crate::commands::Failure;
@@ -45,6 +45,52 @@ pub enum Request {
     },
     /// Lists accounts.
     Accounts,
+    /// Shows one account.
+    Account {
+        /// Its address.
+        address: String,
+    },
+    /// Sends the mail of an account on.
+    SetForward {
+        /// The address of the account.
+        address: String,
+        /// Where to; nowhere if there are none.
+        targets: Vec<String>,
+        /// Whether it stays here as well.
+        keep: bool,
+    },
+    /// Adds a password for one device.
+    AddAppPassword {
+        /// The address of the account.
+        address: String,
+        /// What it is called.
+        name: String,
+        /// Its digest.
+        digest: String,
+        /// The keys for SCRAM.
+        scram: Vec<String>,
+    },
+    /// Takes a password for one device away.
+    RemoveAppPassword {
+        /// The address of the account.
+        address: String,
+        /// What it is called.
+        name: String,
+    },
+    /// Lets nobody log in to an account.
+    Suspend {
+        /// Its address.
+        address: String,
+        /// Why.
+        reason: Option<String>,
+        /// Whether its mail is put off, too.
+        no_mail: bool,
+    },
+    /// Ends a suspension.
+    Resume {
+        /// The address of the account.
+        address: String,
+    },
     /// Removes an account.
     RemoveAccount {
         /// Its address.
@@ -87,10 +133,13 @@ pub enum Request {
     },
     /// Lists aliases.
     Aliases,
-    /// Removes an alias.
+    /// Removes an alias, or some of its targets.
     RemoveAlias {
         /// The address.
         alias: String,
+        /// What it is to stand for no more; without any it goes.
+        #[serde(default)]
+        targets: Vec<String>,
     },
     /// Imports, exports or copies; what is said about it then are frames.
     Archive(Job),
@@ -128,7 +177,9 @@ pub enum Response {
     /// To [`Request::AddAccount`].
     Added(Account),
     /// To [`Request::Accounts`].
-    Accounts(Vec<Account>),
+    Accounts(Vec<Overview>),
+    /// To [`Request::Account`].
+    Account(Box<Overview>),
     /// To [`Request::Aliases`].
     Aliases(Vec<Alias>),
     /// To [`Request::Verify`].
@@ -341,8 +392,7 @@ pub(crate) async fn open_claimed(
     opening: Opening,
 ) -> Result<Alone, Failure> {
     let (store, report) = Store::open(Arc::new(Machine), dir, mailstore::Limits::default(), opening).await?;
-    let accounts =
-        Arc::new(Accounts::load(store.clone(), config.hostname.clone(), config.domains.clone()).await?);
+    let accounts = Arc::new(Accounts::of(store.clone(), config).await?);
     let relay = Arc::new(Relay::open(store.clone(), config).await?);
     Ok(Alone { accounts, store, relay, report, _claimed: claimed })
 }
@@ -445,7 +495,33 @@ async fn change(accounts: &Accounts, request: Request) -> Result<Response, Chang
             info!(address, id = account.id, "account added");
             Response::Added(hidden(account))
         }
-        Request::Accounts => Response::Accounts(accounts.accounts().into_iter().map(hidden).collect()),
+        Request::Accounts => Response::Accounts(accounts.overviews().await),
+        Request::Account { address } => Response::Account(Box::new(accounts.overview(&address).await?)),
+        Request::SetForward { address, targets, keep } => {
+            accounts.set_forward(&address, &targets, keep).await?;
+            info!(address, ?targets, keep, "forwarding set");
+            Response::Done
+        }
+        Request::AddAppPassword { address, name, digest, scram } => {
+            accounts.add_app_password(&address, &name, &digest, scram).await?;
+            info!(address, name, "app password added");
+            Response::Done
+        }
+        Request::RemoveAppPassword { address, name } => {
+            accounts.remove_app_password(&address, &name).await?;
+            info!(address, name, "app password removed");
+            Response::Done
+        }
+        Request::Suspend { address, reason, no_mail } => {
+            accounts.suspend(&address, reason.clone(), no_mail).await?;
+            info!(address, ?reason, no_mail, "account suspended");
+            Response::Done
+        }
+        Request::Resume { address } => {
+            accounts.resume(&address).await?;
+            info!(address, "suspension ended");
+            Response::Done
+        }
         Request::RemoveAccount { address, purge } => {
             let dangling = accounts.remove(&address, purge).await?;
             info!(address, purge, "account removed");
@@ -473,9 +549,9 @@ async fn change(accounts: &Accounts, request: Request) -> Result<Response, Chang
             Response::Done
         }
         Request::Aliases => Response::Aliases(accounts.aliases()),
-        Request::RemoveAlias { alias } => {
-            accounts.remove_alias(&alias).await?;
-            info!(alias, "alias removed");
+        Request::RemoveAlias { alias, targets } => {
+            accounts.remove_alias(&alias, &targets).await?;
+            info!(alias, ?targets, "alias removed");
             Response::Done
         }
         // Nothing of accounts: see `perform`.
@@ -487,11 +563,6 @@ async fn change(accounts: &Accounts, request: Request) -> Result<Response, Chang
 
 fn secrets(hash: &str, scram: &[String]) -> Result<Secrets, ChangeError> {
     Secrets::parse(hash, scram).map_err(|_| ChangeError::BadPassword)
-}
-
-/// What goes out of the host holds neither hash nor keys.
-fn hidden(account: Account) -> Account {
-    Account { password: String::new(), scram: Vec::new(), ..account }
 }
 
 /// Nobody listens on the socket.

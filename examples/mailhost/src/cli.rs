@@ -1,6 +1,8 @@
 //! The command line.
 
+mod accounts;
 pub mod archive;
+pub mod client;
 mod quickstart;
 
 use std::path::PathBuf;
@@ -9,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use imap_codec::extension::Extension;
 use smtp_codec::Mailbox;
 
+pub use self::accounts::{Account, Alias, AppPassword, AppPasswordName, PasswordSource};
 pub use self::quickstart::{Ports, Quickstart};
 
 /// A complete mail host: receives mail over SMTP, keeps it, and hands it out over POP3 and IMAP.
@@ -31,10 +34,10 @@ pub enum Command {
     Serve(ConfigFile),
     /// Look at configuration, certificate, ports, disk and DNS, and say what to change.
     Check(Check),
-    /// Add, list and remove accounts, and set their passwords.
+    /// Add, list, change, suspend and remove accounts.
     #[command(subcommand)]
     Account(Account),
-    /// Add, list and remove further addresses of accounts.
+    /// Add, list and remove further addresses of accounts, lists, and what nobody has.
     #[command(subcommand)]
     Alias(Alias),
     /// Look at mail that waits for other hosts, and decide about it.
@@ -42,6 +45,9 @@ pub enum Command {
     Queue(Queue),
     /// Read everything that is stored and see whether it is sound.
     Verify(Verify),
+    /// Send and read mail from the command line, with any server.
+    #[command(subcommand)]
+    Client(client::Client),
     /// Take mail over from files of other programs.
     #[command(subcommand)]
     Import(archive::Import),
@@ -99,123 +105,6 @@ pub struct Verify {
     /// First make everything anew that follows from the journal, as after damage. The host has to be stopped.
     #[arg(long)]
     pub rebuild: bool,
-}
-
-/// Accounts.
-#[derive(Clone, Debug, Subcommand)]
-pub enum Account {
-    /// Add an account. Without a terminal and without --password-stdin, a password is made and printed.
-    Add {
-        /// Its mail address.
-        #[arg(value_parser = address)]
-        address: Mailbox<'static>,
-        /// The name to log in with, if it is not the address.
-        #[arg(long, value_name = "NAME")]
-        login: Option<String>,
-        /// Where the password comes from.
-        #[command(flatten)]
-        password: PasswordSource,
-        /// Which configuration.
-        #[command(flatten)]
-        config: ConfigFile,
-    },
-    /// List all accounts.
-    List {
-        /// Which configuration.
-        #[command(flatten)]
-        config: ConfigFile,
-    },
-    /// Remove an account. Its mail is kept.
-    Remove {
-        /// Its mail address.
-        #[arg(value_parser = address)]
-        address: Mailbox<'static>,
-        /// Remove its mail too.
-        #[arg(long)]
-        purge: bool,
-        /// Which configuration.
-        #[command(flatten)]
-        config: ConfigFile,
-    },
-    /// Set the password of an account.
-    Password {
-        /// Its mail address.
-        #[arg(value_parser = address)]
-        address: Mailbox<'static>,
-        /// Where the password comes from.
-        #[command(flatten)]
-        password: PasswordSource,
-        /// Which configuration.
-        #[command(flatten)]
-        config: ConfigFile,
-    },
-    /// Say how much an account may have. What is left out has no limit.
-    Quota {
-        /// Its mail address.
-        #[arg(value_parser = address)]
-        address: Mailbox<'static>,
-        /// Octets of all its messages, such as 2GiB.
-        #[arg(long, value_parser = size, value_name = "SIZE")]
-        size: Option<u64>,
-        /// How many messages.
-        #[arg(long, value_name = "NUMBER")]
-        messages: Option<u64>,
-        /// Which configuration.
-        #[command(flatten)]
-        config: ConfigFile,
-    },
-    /// Say what an account does without in IMAP, for a client that gets something wrong.
-    Imap {
-        /// Its mail address.
-        #[arg(value_parser = address)]
-        address: Mailbox<'static>,
-        /// A capability that is switched off, such as CONDSTORE; what needs it goes, too. All others are on.
-        #[arg(long, value_parser = capability, value_name = "CAPABILITY")]
-        without: Vec<Extension>,
-        /// Which configuration.
-        #[command(flatten)]
-        config: ConfigFile,
-    },
-}
-
-/// Where a password comes from.
-#[derive(Args, Clone, Copy, Debug)]
-pub struct PasswordSource {
-    /// Read the password from the first line of standard input.
-    #[arg(long = "password-stdin")]
-    pub stdin: bool,
-}
-
-/// Aliases.
-#[derive(Clone, Debug, Subcommand)]
-pub enum Alias {
-    /// Let mail for one address go to others.
-    Add {
-        /// The address that mail is sent to.
-        #[arg(value_parser = address)]
-        alias: Mailbox<'static>,
-        /// The addresses of accounts that get it.
-        #[arg(value_parser = address, value_name = "TARGET", required = true)]
-        targets: Vec<Mailbox<'static>>,
-        /// Which configuration.
-        #[command(flatten)]
-        config: ConfigFile,
-    },
-    /// List all aliases.
-    List {
-        /// Which configuration.
-        #[command(flatten)]
-        config: ConfigFile,
-    },
-    /// Remove an alias.
-    Remove {
-        /// The address that mail is sent to.
-        #[arg(value_parser = address)]
-        alias: Mailbox<'static>,
-        /// Which configuration.
-        #[command(flatten)]
-        config: ConfigFile,
-    },
 }
 
 /// The queue.
@@ -279,29 +168,6 @@ impl Queue {
             | Self::Release(order)
             | Self::Bounce(order)
             | Self::Drop(order) => &order.config,
-        }
-    }
-}
-
-impl Account {
-    /// Which configuration it works on.
-    pub const fn config(&self) -> &ConfigFile {
-        match self {
-            Self::Add { config, .. }
-            | Self::List { config }
-            | Self::Remove { config, .. }
-            | Self::Password { config, .. }
-            | Self::Quota { config, .. }
-            | Self::Imap { config, .. } => config,
-        }
-    }
-}
-
-impl Alias {
-    /// Which configuration it works on.
-    pub const fn config(&self) -> &ConfigFile {
-        match self {
-            Self::Add { config, .. } | Self::List { config } | Self::Remove { config, .. } => config,
         }
     }
 }
@@ -391,6 +257,19 @@ mod tests {
             panic!("alias add")
         };
         assert_eq!(targets.len(), 2);
+        let Ok(Command::Alias(Alias::Add { alias, .. })) = parse("mailhost alias add @b.test c@d") else {
+            panic!("a catch-all")
+        };
+        assert_eq!(alias.as_str(), "*@b.test");
+        let forward = "mailhost account forward a@b c@d --no-keep";
+        assert!(matches!(parse(forward), Ok(Command::Account(Account::Forward { no_keep: true, .. }))));
+        assert!(parse("mailhost account forward a@b --no-keep").is_err(), "mail would be lost");
+        assert!(parse("mailhost account forward a@b c@d --keep --no-keep").is_err());
+        let add = "mailhost account app-password add a@b phone";
+        let Ok(Command::Account(Account::AppPassword(AppPassword::Add(app)))) = parse(add) else {
+            panic!("app password")
+        };
+        assert_eq!((app.address.as_str(), &*app.name), ("a@b", "phone"));
         assert!(matches!(parse("mailhost alias list"), Ok(Command::Alias(Alias::List { .. }))));
         assert!(matches!(parse("mailhost alias remove a@b"), Ok(Command::Alias(Alias::Remove { .. }))));
     }

@@ -1,39 +1,28 @@
 //! The client's side: sending over SMTP, collecting over POP3 and reading over IMAP.
+//!
+//! `mailhost client` and `mailhost demo` are made of it, and the relay logs in with it.
 
+pub mod auth;
+pub mod compose;
+pub mod connect;
 pub mod imap;
+pub mod maildir;
+pub mod message;
+pub mod pop3;
+pub mod settings;
+pub mod smtp;
+pub mod text;
 
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
 
-use bytes::{Buf as _, BytesMut};
-use pop3_codec::client as pop3;
-use pop3_codec::command::UserName;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
-use smtp_codec::client::{self as smtp, Envelope, Outcome};
-use smtp_codec::extension::Mechanism;
-use smtp_codec::{Domain, Reply};
+use bytes::BytesMut;
+use smtp_codec::Reply;
+use smtp_codec::client::Outcome;
 use thiserror::Error;
-use tokio::net::TcpStream;
-use tokio::time::Instant;
 
+pub use self::connect::{Encryption, Server};
 use crate::auth::Password;
-use crate::tls;
-use crate::wire::{HIGH_WATER, Wire, until};
-
-/// A server, and how to reach it.
-#[derive(Clone, Debug)]
-pub struct Server {
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// Whether TLS begins with the first octet; otherwise it is asked for.
-    pub implicit_tls: bool,
-    /// The name that its certificate is for.
-    pub name: ServerName<'static>,
-    /// The certificates that are trusted.
-    pub tls: Arc<ClientConfig>,
-}
+use crate::logs::Safe;
 
 /// A name and a password.
 #[derive(Debug)]
@@ -62,8 +51,9 @@ pub struct Collected {
     pub octets: Vec<u8>,
 }
 
-/// Why a session has come to nothing.
+/// Why a session has come to nothing. What comes from a server is made safe to be shown.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ClientError {
     /// The connection failed.
     #[error("{0}")]
@@ -71,9 +61,40 @@ pub enum ClientError {
     /// The server said no.
     #[error("the server says {0}")]
     Refused(String),
+    /// The server said no to a name and a password.
+    #[error("the login was refused: the server says {0}")]
+    LoginRefused(String),
+    /// The exchange of a login went wrong: the server may be another one.
+    #[error("the login failed: {0}")]
+    Login(String),
     /// The server does not offer what is needed.
     #[error("the server does not offer {0}")]
     NotOffered(&'static str),
+    /// A password would go over the network for everybody to read.
+    #[error(
+        "the password is not sent without TLS, except to this machine itself; use --tls implicit or --tls starttls, or say \
+         --allow-plaintext if you know who listens"
+    )]
+    Plaintext,
+    /// What is wanted cannot be said in the protocol.
+    #[error("{0}")]
+    Unsendable(String),
+    /// The server sends more than anybody could want.
+    #[error("the server sends more than {limit} {what}; nothing of it is kept")]
+    TooMuch {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much would have been taken.
+        limit: usize,
+    },
+    /// A file of ours.
+    #[error("{what}: {error}")]
+    File {
+        /// Which.
+        what: String,
+        /// Why.
+        error: io::Error,
+    },
     /// The session ended before its purpose was met.
     #[error("the session ended early: {0}")]
     Ended(String),
@@ -82,180 +103,15 @@ pub enum ClientError {
     InDoubt,
 }
 
-impl Credentials {
-    /// `[authzid] NUL authcid NUL passwd` ([RFC 4616 §2](https://www.rfc-editor.org/rfc/rfc4616#section-2))
-    pub fn plain(&self) -> Vec<u8> {
-        [b"\0", self.name.as_bytes(), b"\0", self.password.expose().as_bytes()].concat()
-    }
-}
-
-impl Server {
-    /// Trusts one certificate and no other.
-    pub fn trusting(certificate: &CertificateDer<'static>) -> Result<Arc<ClientConfig>, rustls::Error> {
-        let mut roots = RootCertStore::empty();
-        roots.add(certificate.clone())?;
-        let config = ClientConfig::builder_with_provider(tls::provider())
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Arc::new(config))
+impl ClientError {
+    /// What a server said, made safe.
+    pub(crate) fn refused(words: impl std::fmt::Display) -> Self {
+        Self::Refused(Safe(words).to_string())
     }
 
-    async fn connect(&self) -> io::Result<Wire> {
-        let mut wire: Wire = Wire::Plain(Box::new(TcpStream::connect(self.address).await?));
-        if self.implicit_tls {
-            wire.connect_tls(&self.tls, self.name.clone()).await?;
-        }
-        Ok(wire)
-    }
-
-    /// Sends a message, always under TLS, after a login if there is one to use.
-    pub async fn send(
-        &self,
-        client: Domain<'static>,
-        login: Option<&Credentials>,
-        envelope: Envelope,
-        message: &[u8],
-    ) -> Result<Sent, ClientError> {
-        let mut wire = self.connect().await?;
-        let (mut buffer, mut out, start) = (BytesMut::new(), BytesMut::new(), Instant::now());
-        let mut config = smtp::ClientConfig::new(client);
-        if self.implicit_tls {
-            config = config.implicit_tls();
-        }
-        let mut session = smtp::ClientSession::new(config, start.elapsed(), &mut out);
-        let (mut login, mut envelope, mut sent) = (login, Some(envelope), Sent::default());
-        loop {
-            let mut input = &buffer[..];
-            while let Some(event) = session.receive(start.elapsed(), &mut input, &mut out) {
-                match event {
-                    smtp::Event::Ready(ready) if !ready.is_tls() => {
-                        ready.starttls(&mut out).map_err(|_| ClientError::NotOffered("STARTTLS"))?;
-                    }
-                    smtp::Event::Ready(ready) => match (login.take(), envelope.take()) {
-                        (Some(credentials), kept) => {
-                            envelope = kept;
-                            ready
-                                .auth(Mechanism::PLAIN, Some(&credentials.plain()), &mut out)
-                                .map_err(|_| ClientError::NotOffered("AUTH PLAIN"))?;
-                        }
-                        (None, Some(envelope)) => {
-                            ready
-                                .mail(envelope, &mut out)
-                                .map_err(|error| ClientError::Refused(error.to_string()))?;
-                        }
-                        (None, None) => ready.quit(&mut out),
-                    },
-                    smtp::Event::Rejected(reply)
-                    | smtp::Event::TlsRefused(reply)
-                    | smtp::Event::LoginFailed(reply) => {
-                        return Err(ClientError::Refused(shown(&reply)));
-                    }
-                    smtp::Event::Recipient { reply, .. } => sent.recipients.push(reply),
-                    smtp::Event::Message(mut body) => {
-                        let bad = |_| {
-                            ClientError::Refused("nothing: the message holds a bare CR, LF or NUL".to_owned())
-                        };
-                        for piece in message.chunks(HIGH_WATER) {
-                            body.write(piece, &mut out).map_err(bad)?;
-                            wire.send(&mut out).await?;
-                        }
-                        body.finish(&mut out).map_err(bad)?;
-                    }
-                    smtp::Event::Done(outcome) => sent.outcome = Some(outcome),
-                    _ => {}
-                }
-            }
-            let used = buffer.len() - input.len();
-            buffer.advance(used);
-            wire.send(&mut out).await?;
-            if let Some(reason) = session.closed() {
-                return match sent.outcome {
-                    Some(_) => Ok(sent),
-                    None if session.is_in_doubt() => Err(ClientError::InDoubt),
-                    None => Err(ClientError::Ended(format!("{reason:?}"))),
-                };
-            }
-            if session.wants_tls() {
-                wire.connect_tls(&self.tls, self.name.clone()).await?;
-                session.handle_tls_started(start.elapsed());
-                continue;
-            }
-            tokio::select! {
-                biased;
-                () = until(start, session.poll_timeout()) => session.handle_timeout(start.elapsed(), &mut out),
-                read = wire.read(&mut buffer) => if read? == 0 { session.handle_eof() },
-            }
-        }
-    }
-
-    /// Collects all messages, always under TLS, and leaves them where they are.
-    pub async fn collect(&self, login: &Credentials) -> Result<Vec<Collected>, ClientError> {
-        let bad = |_| ClientError::Refused("nothing: name or password cannot be sent over POP3".to_owned());
-        let user = UserName::new(&login.name).map_err(bad)?;
-        let password = pop3_codec::command::Password::new(login.password.expose()).map_err(bad)?;
-        let mut wire = self.connect().await?;
-        let (mut buffer, mut out, start) = (BytesMut::new(), BytesMut::new(), Instant::now());
-        let mut config = pop3::ClientConfig::new();
-        if self.implicit_tls {
-            config = config.implicit_tls();
-        }
-        let mut session = pop3::ClientSession::new(config, start.elapsed(), &mut out);
-        let (mut collected, mut listed, mut next) = (Vec::<Collected>::new(), false, 0);
-        loop {
-            let mut input = &buffer[..];
-            while let Some(event) = session.receive(start.elapsed(), &mut input, &mut out) {
-                match event {
-                    pop3::Event::Login(login) if !login.is_tls() => login.stls(&mut out),
-                    pop3::Event::Login(login) => login.user(user, &mut out),
-                    pop3::Event::Password(wanted) => wanted.pass(password, &mut out),
-                    pop3::Event::Mailbox(mut mailbox) if !listed => {
-                        listed = true;
-                        mailbox
-                            .uidl(None, &mut out)
-                            .map_err(|_| ClientError::NotOffered("room for a command"))?;
-                    }
-                    pop3::Event::UniqueId { id, .. } => {
-                        collected.push(Collected { unique_id: id.as_str().to_owned(), octets: Vec::new() });
-                    }
-                    pop3::Event::Mailbox(mut mailbox) if next < collected.len() => {
-                        next += 1;
-                        let number = u32::try_from(next).unwrap_or(u32::MAX);
-                        mailbox
-                            .retr(number, &mut out)
-                            .map_err(|_| ClientError::NotOffered("room for a command"))?;
-                    }
-                    pop3::Event::Mailbox(mailbox) => mailbox.quit(&mut out),
-                    pop3::Event::Chunk(octets) => {
-                        if let Some(message) = collected.get_mut(next - 1) {
-                            message.octets.extend_from_slice(octets);
-                        }
-                    }
-                    pop3::Event::Refused { reply, .. } => {
-                        return Err(ClientError::Refused(format!("{reply:?}")));
-                    }
-                    _ => {}
-                }
-            }
-            let used = buffer.len() - input.len();
-            buffer.advance(used);
-            wire.send(&mut out).await?;
-            match session.closed() {
-                Some(pop3::Reason::Quit) => return Ok(collected),
-                Some(reason) => return Err(ClientError::Ended(format!("{reason:?}"))),
-                None => {}
-            }
-            if session.wants_tls() {
-                wire.connect_tls(&self.tls, self.name.clone()).await?;
-                session.handle_tls_started(start.elapsed());
-                continue;
-            }
-            tokio::select! {
-                biased;
-                () = until(start, session.poll_timeout()) => session.handle_timeout(start.elapsed(), &mut out),
-                read = wire.read(&mut buffer) => if read? == 0 { session.handle_eof() },
-            }
-        }
+    /// A file, and why.
+    pub(crate) fn file(what: impl std::fmt::Display) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::File { what: Safe(what).to_string(), error }
     }
 }
 

@@ -1,7 +1,9 @@
 //! What each command does.
 
+mod accounts;
 mod archive;
 mod check;
+mod client;
 mod quickstart;
 
 use std::fmt;
@@ -16,8 +18,8 @@ use zeroize::Zeroizing;
 
 use crate::accounts::Accounts;
 use crate::admin::{self, Request, Response};
-use crate::auth::{Authenticator, Password, Secrets};
-use crate::cli::{Account, Alias, Check, Cli, Command, Demo, PasswordSource, Queue, QueueOrder, Verify};
+use crate::auth::{Authenticator, Password};
+use crate::cli::{Check, Cli, Command, Demo, PasswordSource, Queue, QueueOrder, Verify};
 use crate::config::Config;
 use crate::demo;
 use crate::host::Host;
@@ -64,10 +66,11 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Quickstart(command) => quickstart::run(&command),
         Command::Serve(config) => serve(&config.file),
         Command::Check(command) => check(&command),
-        Command::Account(command) => account(&command),
-        Command::Alias(command) => alias(&command),
+        Command::Account(command) => accounts::account(&command),
+        Command::Alias(command) => accounts::alias(&command),
         Command::Queue(command) => queue(&command),
         Command::Verify(command) => verify(&command),
+        Command::Client(command) => client::run(&command),
         Command::Import(command) => archive::import(&command),
         Command::Export(command) => archive::export(&command),
         Command::Backup(command) => archive::backup(&command),
@@ -170,7 +173,7 @@ async fn run_host(started: Started) -> Result<ExitCode, Failure> {
         Store::open(Arc::new(Machine), &config.mail_dir(), mailstore::Limits::default(), Opening::Usual)
             .await?;
     say_report(&report);
-    let accounts = Accounts::load(store.clone(), config.hostname.clone(), config.domains.clone()).await?;
+    let accounts = Accounts::of(store.clone(), &config).await?;
     if accounts.accounts().is_empty() {
         warn!("there is no account yet: all mail is refused until `mailhost account add` makes one");
     }
@@ -221,81 +224,6 @@ fn demo(command: &Demo) -> Result<ExitCode, Failure> {
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     let good = runtime.block_on(demo::run(command.dir.as_deref(), command.once))?;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn account(command: &Account) -> Result<ExitCode, Failure> {
-    let config = Config::load(&command.config().file)?;
-    let mut made = None;
-    let mut secrets = |source| -> Result<(String, Vec<String>), Failure> {
-        let NewPassword { password, generated } = new_password(source)?;
-        let secrets = Secrets::new(&password)?;
-        made = generated.then_some(password);
-        Ok((secrets.hash.as_str().to_owned(), secrets.scram_texts()))
-    };
-    let request = match command {
-        Account::Add { address, login, password, .. } => {
-            let (password, scram) = secrets(*password)?;
-            let (address, login) = (address.as_str().to_owned(), login.clone());
-            Request::AddAccount { address, login, password, scram }
-        }
-        Account::List { .. } => Request::Accounts,
-        Account::Remove { address, purge, .. } => {
-            Request::RemoveAccount { address: address.as_str().to_owned(), purge: *purge }
-        }
-        Account::Password { address, password, .. } => {
-            let (password, scram) = secrets(*password)?;
-            Request::SetPassword { address: address.as_str().to_owned(), password, scram }
-        }
-        Account::Quota { address, size, messages, .. } => {
-            Request::SetQuota { address: address.as_str().to_owned(), octets: *size, messages: *messages }
-        }
-        Account::Imap { address, without, .. } => Request::SetImap {
-            address: address.as_str().to_owned(),
-            without: without.iter().map(|extension| extension.as_str().to_owned()).collect(),
-        },
-    };
-    let response = administer(&config, request)?;
-    let mut out = io::stdout().lock();
-    match response {
-        Response::Added(account) => writeln!(out, "{} added, login name {}", account.address, account.login)?,
-        Response::Accounts(accounts) => {
-            for account in accounts {
-                writeln!(out, "{}\tlogin {}", account.address, account.login)?;
-            }
-        }
-        Response::Removed(dangling) => {
-            for alias in dangling {
-                writeln!(
-                    out,
-                    "the alias {alias} leads nowhere now; `mailhost alias remove {alias}` removes it"
-                )?;
-            }
-        }
-        _ => {}
-    }
-    if let Some(password) = made {
-        writeln!(out, "password {}", password.expose())?;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn alias(command: &Alias) -> Result<ExitCode, Failure> {
-    let config = Config::load(&command.config().file)?;
-    let request = match command {
-        Alias::Add { alias, targets, .. } => Request::AddAlias {
-            alias: alias.as_str().to_owned(),
-            targets: targets.iter().map(|target| target.as_str().to_owned()).collect(),
-        },
-        Alias::List { .. } => Request::Aliases,
-        Alias::Remove { alias, .. } => Request::RemoveAlias { alias: alias.as_str().to_owned() },
-    };
-    if let Response::Aliases(aliases) = administer(&config, request)? {
-        let mut out = io::stdout().lock();
-        for alias in aliases {
-            writeln!(out, "{}\t{}", alias.alias, alias.targets.join(" "))?;
-        }
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn queue(command: &Queue) -> Result<ExitCode, Failure> {

@@ -50,6 +50,9 @@ pub struct Config {
     pub run_as: Option<(String, usize)>,
     /// Whether logins are offered without TLS.
     pub allow_plaintext: bool,
+    /// What parts the name of an address from what its owner adds to it, as in `anna+lists@example.test`. Default `+`; `None`
+    /// if there are no such addresses.
+    pub subaddress_separator: Option<char>,
     /// The DNS servers to ask.
     pub dns: Vec<SocketAddr>,
     /// Whether the configuration names them, and not the system.
@@ -183,6 +186,7 @@ impl Config {
                 Some(entry) => value::boolean(&entry)?,
                 None => false,
             },
+            subaddress_separator: separator(&top)?,
             dns: relay::dns(&top)?,
             dns_is_named: top.section("dns")?.is_some_and(|dns| dns.get("servers").is_some()),
             relay: relay::relay(&top)?,
@@ -323,6 +327,20 @@ fn tls(top: &Table<'_>) -> Result<Option<TlsFiles>, ConfigError> {
     }
 }
 
+fn separator(top: &Table<'_>) -> Result<Option<char>, ConfigError> {
+    let section = top.section("accounts")?;
+    let Some(entry) = section.as_ref().and_then(|section| section.get("subaddress_separator")) else {
+        return Ok(Some('+'));
+    };
+    let text = value::text(&entry, "one character in quotes")?;
+    let mut characters = text.chars();
+    match (characters.next(), characters.next()) {
+        (None, _) => Ok(None),
+        (Some(one), None) if SEPARATORS.contains(one) => Ok(Some(one)),
+        _ => Err(entry.error("subaddress_separator must be one of + - _ . # ~, or \"\" for none".to_owned())),
+    }
+}
+
 fn limits(top: &Table<'_>) -> Result<Limits, ConfigError> {
     let mut limits = Limits::default();
     let Some(section) = top.section("limits")? else {
@@ -360,6 +378,9 @@ fn limits(top: &Table<'_>) -> Result<Limits, ConfigError> {
     }
     Ok(limits)
 }
+
+/// What RFC 5321 §4.1.2 lets stand in a local part without quotes, and no address of a forwarded sender begins with.
+const SEPARATORS: &str = "+-_.#~";
 
 #[cfg(test)]
 mod tests;

@@ -29,7 +29,7 @@ use self::process::Process;
 use crate::admin::{self, Request, Response};
 use crate::auth::{Password, Secrets};
 use crate::client::imap::Imap;
-use crate::client::{Collected, Credentials, Sent, Server, shown};
+use crate::client::{Collected, Credentials, Encryption, Sent, Server, shown};
 use crate::commands::Failure;
 use crate::config::Config;
 use crate::listener::{Service, Stop};
@@ -72,14 +72,14 @@ async fn tour(dir: &Path, once: bool) -> Result<bool, Failure> {
     tour.observed(true, format!("{} is process {}", far.config.hostname, far_process.id()));
 
     step("Accounts are added while they run.");
-    let anna = near.add_account(ANNA).await?;
+    let anna = Arc::new(near.add_account(ANNA).await?);
     let carla = far.add_account(CARLA).await?;
     tour.observed(true, format!("{ANNA} on the first, {CARLA} on the second"));
 
     step("Anna logs in under TLS and submits a message to Carla, whose mail is on the other host.");
     let first = message("Lunch?", "Dear Carla,\r\n.and a line that begins with a dot.\r\n");
     let submit = near.server(Service::Submissions)?;
-    let sent = submit.send(laptop()?, Some(&anna), envelope(ANNA, CARLA)?, &first).await?;
+    let sent = submit.send(laptop()?, Some(Arc::clone(&anna)), envelope(ANNA, CARLA)?, &first).await?;
     tour.accepted(&sent);
     let line = near_process.wait_for(is_attempt)?;
     for asked in dns.take_asked() {
@@ -159,7 +159,8 @@ async fn tour(dir: &Path, once: bool) -> Result<bool, Failure> {
     tour.refused(&sent, 530);
 
     step("Anna writes to somebody whom the other host does not know, and gets a report.");
-    let sent = submit.send(laptop()?, Some(&anna), envelope(ANNA, "nobody@far.test")?, &first).await?;
+    let sent =
+        submit.send(laptop()?, Some(Arc::clone(&anna)), envelope(ANNA, "nobody@far.test")?, &first).await?;
     tour.accepted(&sent);
     let mail = until(&inbox, &anna, 2).await?;
     for line in lines_of(mail.get(1), &["Subject:", "Action:", "Status:", "Diagnostic-Code:"]) {
@@ -173,7 +174,8 @@ async fn tour(dir: &Path, once: bool) -> Result<bool, Failure> {
     step("The other host is taken down. Anna's next message to Carla is accepted all the same, and waits.");
     far_process.stop()?;
     let third_message = message("Are you there?", "Accepted is accepted.\r\n");
-    let sent = submit.send(laptop()?, Some(&anna), envelope(ANNA, CARLA)?, &third_message).await?;
+    let sent =
+        submit.send(laptop()?, Some(Arc::clone(&anna)), envelope(ANNA, CARLA)?, &third_message).await?;
     tour.accepted(&sent);
     near_process.wait_for(|line| line.contains("deferred"))?;
     for line in near.why().await? {
@@ -282,7 +284,8 @@ impl Site {
         let listen = self.config.listen.iter().find(|listen| listen.service == service);
         let address = listen.ok_or_else(|| Failure::new(format!("the demo has no {service}")))?.address;
         let name = ServerName::try_from(self.config.hostname.as_str().to_owned())?;
-        Ok(Server { address, implicit_tls: service.implicit_tls(), name, tls: Arc::clone(&self.tls) })
+        let encryption = if service.implicit_tls() { Encryption::Implicit } else { Encryption::Required };
+        Ok(Server::at(address, encryption, name, Arc::clone(&self.tls)))
     }
 
     async fn add_account(&self, address: &str) -> Result<Credentials, Failure> {

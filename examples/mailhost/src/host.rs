@@ -11,8 +11,8 @@ use sasl_codec::ChannelBinding;
 use tokio::net::TcpStream;
 use tracing::{info, warn};
 
-use crate::accounts::{Accounts, login_key};
-use crate::auth::{Authenticator, Login, Password, Secrets};
+use crate::accounts::{Accounts, Found, Presence, app_password, throttle_key};
+use crate::auth::{Authenticator, Login, Password, PasswordHash};
 use crate::config::Config;
 use crate::listener::{Listeners, Service, Stop, Stopping};
 use crate::offers::Offer;
@@ -99,31 +99,77 @@ impl Host {
         Self { tls: Some(tls), end_point: identity.end_point(), identity: Some(identity), ..self }
     }
 
-    /// Checks a login: the account, or what came of it instead. An unknown name takes the same work as a known one.
-    pub async fn log_in(&self, peer: IpAddr, name: &str, password: Password) -> Result<u64, Login> {
+    /// Checks a login: a stay in the account, or what came of it instead. An unknown name takes the same work as a known one,
+    /// and an account the same however many app passwords it has.
+    pub async fn log_in(&self, peer: IpAddr, name: &str, password: Password) -> Result<Presence, Login> {
+        let digest = app_password::digest(&password);
         let found = self.accounts.login(name);
-        // Of a record that was made before there were such keys.
-        let without_keys = found.as_ref().is_some_and(|(_, secrets)| secrets.scram.is_empty());
-        let kept = without_keys.then(|| password.clone());
-        let stored = found.as_ref().map(|(_, secrets)| secrets.hash.clone());
-        // All spellings of one name wait for one another.
-        let key = login_key(name);
-        match (self.authenticator.login(peer, &key, stored, password).await, found) {
-            (Login::Accepted, Some((account, secrets))) => {
-                if let Some(password) = kept {
-                    self.make_keys(account, &secrets, password).await;
-                }
-                Ok(account)
-            }
-            (Login::Accepted, None) => Err(Login::Rejected),
-            (other, _) => Err(other),
+        let Some(known) = &found else {
+            Found::no_app_password(&digest);
+            return self.log_in_with_main(peer, name, found, password).await;
+        };
+        match known.app_password(&digest) {
+            Some(app) => match self.authenticator.login_known(peer, &throttle_key(name)).await {
+                Login::Accepted => self.enter(known.presence.clone(), Some(app)).await,
+                other => Err(other),
+            },
+            None => self.log_in_with_main(peer, name, found, password).await,
         }
     }
 
+    /// The same for what app passwords are not for.
+    pub async fn log_in_as_owner(
+        &self,
+        peer: IpAddr,
+        name: &str,
+        password: Password,
+    ) -> Result<Presence, Login> {
+        self.log_in_with_main(peer, name, self.accounts.login(name), password).await
+    }
+
+    async fn log_in_with_main(
+        &self,
+        peer: IpAddr,
+        name: &str,
+        found: Option<Found>,
+        password: Password,
+    ) -> Result<Presence, Login> {
+        // All spellings of one name wait for one another.
+        let key = throttle_key(name);
+        let hash = found.as_ref().and_then(|found| found.hash.clone());
+        // Of a record that was made before there were such keys.
+        let without_keys = found.as_ref().is_some_and(|found| found.hash.is_some() && found.scram.is_empty());
+        let kept = without_keys.then(|| password.clone());
+        match (self.authenticator.login(peer, &key, hash.clone(), password).await, found, hash) {
+            (Login::Accepted, Some(found), Some(hash)) => {
+                if let Some(password) = kept {
+                    self.make_keys(found.presence.account(), &hash, password).await;
+                }
+                self.enter(found.presence, None).await
+            }
+            (Login::Accepted, _, _) => Err(Login::Rejected),
+            (other, _, _) => Err(other),
+        }
+    }
+
+    /// Somebody has shown to know the password, or this app password: lets them in, unless the account is suspended.
+    pub async fn enter(&self, presence: Presence, app: Option<&str>) -> Result<Presence, Login> {
+        let account = presence.account();
+        if self.accounts.is_suspended(account) {
+            return Err(Login::Suspended);
+        }
+        if let Some(app) = app
+            && let Err(error) = self.accounts.note_use(account, app).await
+        {
+            warn!(account, app, %error, "the use of an app password could not be noted");
+        }
+        Ok(presence)
+    }
+
     /// Makes the keys for SCRAM of a password that has just been seen; without them, there is still the password.
-    async fn make_keys(&self, account: u64, secrets: &Secrets, password: Password) {
+    async fn make_keys(&self, account: u64, hash: &PasswordHash, password: Password) {
         let Some(scram) = self.authenticator.scram(password).await else { return };
-        match self.accounts.add_scram(account, secrets, scram).await {
+        match self.accounts.add_scram(account, hash, scram).await {
             Ok(()) => info!(account, "keys for SCRAM made"),
             Err(error) => warn!(account, %error, "no keys for SCRAM"),
         }

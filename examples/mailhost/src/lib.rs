@@ -27,6 +27,7 @@ pub mod serve_imap;
 pub mod serve_pop3;
 pub mod serve_smtp;
 pub mod store;
+pub mod surrogate;
 pub mod survey;
 pub mod system;
 pub mod tls;

@@ -37,7 +37,7 @@ pub use self::operator::{Ordered, Page, Shown, Target};
 use self::window::Reading;
 use crate::accounts::Accounts;
 use crate::auth::Password;
-use crate::client::Credentials;
+use crate::client::{Credentials, Encryption};
 use crate::config::{Config, NextHop};
 use crate::listener::Stopping;
 use crate::planted::Bug;
@@ -165,7 +165,8 @@ impl Relay {
         // A second start within a second, or by a clock that went back, must not give a name that holds a body a second time.
         let last = store.table_status(BODIES).await.last_hold;
         let newest = last.and_then(|key| Some(u64::from_be_bytes(*key.first_chunk()?) >> 24)).unwrap_or(0);
-        let security = Security { tls: opportunistic_tls()?, opportunistic: true, login: None };
+        let security =
+            Security { tls: opportunistic_tls()?, encryption: Encryption::Opportunistic, login: None };
         let ways = Ways::new(config, &security)?;
         let start = store.system().unix_now().as_secs().max(newest + 1);
         let dns = Dns::new(store.shared_system(), resolver(&store, config)?);
@@ -547,7 +548,9 @@ impl Ways {
             };
             // A password goes to nobody whose name has not been proven; without one, TLS is as for everybody.
             let security = match login {
-                Some(login) => Security { tls: verified_tls()?, opportunistic: false, login: Some(login) },
+                Some(login) => {
+                    Security { tls: verified_tls()?, encryption: Encryption::Required, login: Some(login) }
+                }
                 None => usual.clone(),
             };
             Ok::<_, RelayError>((smarthost.hop.clone(), security))

@@ -135,7 +135,7 @@ where
     let (mut config, mut good) = (old.config.clone(), true);
     match wanted(&old, serving).await {
         Ok((new, prepared, added)) => {
-            old.accounts.set_domains(new.domains.clone());
+            old.accounts.change(&new);
             old.relay.change(prepared);
             serving.change(&new, added);
             config = new;

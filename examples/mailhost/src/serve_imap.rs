@@ -45,7 +45,7 @@ pub async fn serve(
     let mut codec = ServerSession::new(config, start.elapsed(), &mut out);
     loop {
         wire.send(&mut out).await?;
-        if stopping.is_requested() && !session.is_receiving() {
+        if session.is_over() || (stopping.is_requested() && !session.is_receiving()) {
             codec.close(start.elapsed(), &mut out);
         }
         if let Some(reason) = codec.closed() {
@@ -57,6 +57,7 @@ pub async fn serve(
             () = until(start, codec.poll_timeout()) => codec.handle_timeout(start.elapsed(), &mut out),
             read = wire.read(&mut buffer) => if read? == 0 { codec.handle_eof() },
             () = stopping.requested(), if !stopping.is_requested() => {}
+            () = session.over() => {}
             () = session.changed(), if codec.is_idling() => {
                 if let Some(mut idling) = codec.idling() {
                     session.update(&mut idling, &mut wire, &mut out).await?;
@@ -64,7 +65,9 @@ pub async fn serve(
             }
         }
         let mut input = &buffer[..];
-        while let Some(event) = codec.receive(start.elapsed(), &mut input, &mut out) {
+        while !session.is_over()
+            && let Some(event) = codec.receive(start.elapsed(), &mut input, &mut out)
+        {
             match event {
                 // In a box of its own, so that a session that waits does not hold room for all that any command needs.
                 Event::Command(verb, answer) => {

@@ -8,16 +8,21 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use mailstore::mailbox::AccountId;
 use mailstore::message::Message;
 use mailstore::{Actor, Commit, Failure, Intent};
+use pop3_codec::capability::Expire;
 use pop3_codec::command::Mechanism;
+use pop3_codec::reply::Status;
 use pop3_codec::server::{Login, Reason, Retrieve, Update};
 use pop3_codec::{Event, Maildrop, Reply, ServerConfig, ServerSession, UniqueId};
+use sasl_codec::prepare::{Unassigned, prepare};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use crate::accounts::Presence;
 use crate::auth::{self, Exchange, Offer, Password};
 use crate::host::{Host, Lock};
 use crate::listener::{Service, Stopping};
 use crate::store::Snapshot;
+use crate::surrogate::Surrogate;
 use crate::wire::{HIGH_WATER, Wire, until};
 
 /// Runs a session to its end.
@@ -34,7 +39,7 @@ pub async fn serve(
     session.set_mechanisms(&sasl.mechanisms());
     loop {
         wire.send(&mut out).await?;
-        if stopping.is_requested() {
+        if stopping.is_requested() || session.maildrop().is_some_and(Drop::is_over) {
             session.close(start.elapsed(), &mut out);
         }
         if let Some(reason) = session.closed() {
@@ -46,9 +51,12 @@ pub async fn serve(
             () = until(start, session.poll_timeout()) => session.handle_timeout(start.elapsed(), &mut out),
             read = wire.read(&mut buffer) => if read? == 0 { session.handle_eof() },
             () = stopping.requested(), if !stopping.is_requested() => {}
+            () = over(session.maildrop()) => {}
         }
         let mut input = &buffer[..];
-        while let Some(event) = session.receive(start.elapsed(), &mut input, &mut out) {
+        while !session.maildrop().is_some_and(Drop::is_over)
+            && let Some(event) = session.receive(start.elapsed(), &mut input, &mut out)
+        {
             match event {
                 Event::Login(login) => log_in(&host, service, peer, login, &mut out).await,
                 Event::Auth(auth) => {
@@ -89,11 +97,17 @@ pub async fn serve(
 
 /// A maildrop under its lock.
 struct Drop {
+    presence: Presence,
     mail: Snapshot,
     _lock: Lock,
 }
 
 impl Drop {
+    /// Whether who has logged in may do nothing more.
+    fn is_over(&self) -> bool {
+        self.presence.is_over()
+    }
+
     fn message(&self, index: usize) -> Message {
         self.mail.messages.get(index).expect("the session asks for messages that it has counted")
     }
@@ -114,8 +128,18 @@ impl Maildrop for Drop {
     }
 }
 
+/// Waits until who has logged in may do nothing more; for ever, while nobody has.
+async fn over(drop: Option<&Drop>) {
+    match drop {
+        Some(drop) => drop.presence.over().await,
+        None => std::future::pending().await,
+    }
+}
+
 fn codec_config(host: &Host, service: Service) -> ServerConfig {
-    let mut config = ServerConfig::new();
+    let name = concat!("Postrider mailhost ", env!("CARGO_PKG_VERSION"));
+    // Only its owner removes a message.
+    let mut config = ServerConfig::new().utf8_logins().expire(Expire::Never).implementation(name);
     config = match &host.tls {
         _ if service.implicit_tls() => config.implicit_tls(),
         Some(_) => config.stls(),
@@ -142,19 +166,31 @@ async fn log_in(host: &Host, service: Service, peer: SocketAddr, login: Login<'_
 }
 
 async fn open(host: &Host, peer: SocketAddr, name: &str, password: &str) -> Result<Drop, Reply> {
+    // RFC 6856 §2.2: what SASLprep prohibits is refused. It tells nothing of who exists.
+    if [name, password].into_iter().any(|text| prepare(text, Unassigned::Allowed).is_err()) {
+        return Err(Reply::AUTH_FAILED);
+    }
     let password = Password::new(password.to_owned()).map_err(|_| Reply::AUTH_FAILED)?;
     match host.log_in(peer.ip(), name, password).await {
-        Ok(account) => lock(host, account).await,
+        Ok(presence) => lock(host, presence).await,
+        Err(auth::Login::Suspended) => Err(suspended()),
         Err(auth::Login::TooMany | auth::Login::Unavailable) => Err(Reply::LOCAL_ERROR),
         Err(auth::Login::Accepted | auth::Login::Rejected) => Err(Reply::AUTH_FAILED),
     }
 }
 
-async fn lock(host: &Host, account: u64) -> Result<Drop, Reply> {
+/// RFC 3206 §4, AUTH: it is not for the client to try again.
+fn suspended() -> Reply {
+    Reply::new(Status::Auth, "this account is suspended; ask whoever runs this host")
+        .unwrap_or(Reply::AUTH_FAILED)
+}
+
+async fn lock(host: &Host, presence: Presence) -> Result<Drop, Reply> {
+    let account = presence.account();
     let inbox = host.accounts.inbox(account).ok_or(Reply::LOCAL_ERROR)?;
     let lock = host.locks.take(inbox).ok_or(Reply::IN_USE)?;
     let mail = host.store.load(Actor::Account(AccountId(account)), inbox).await.ok_or(Reply::LOCAL_ERROR)?;
-    Ok(Drop { mail, _lock: lock })
+    Ok(Drop { presence, mail, _lock: lock })
 }
 
 /// Logins by SASL in one session.
@@ -193,14 +229,15 @@ impl<'h> Sasl<'h> {
         info!(%service, %peer, %mechanism, ?login, outcome = ?step, "login");
         self.exchange = None;
         match step {
-            auth::Step::Accepted(account, _) => lock(self.host, account).await.map(Step::Open),
+            auth::Step::Accepted(presence, _) => lock(self.host, presence).await.map(Step::Open),
+            auth::Step::Suspended => Err(suspended()),
             auth::Step::Unavailable => Err(Reply::LOCAL_ERROR),
             _ => Err(Reply::AUTH_FAILED),
         }
     }
 }
 
-/// Streams a message; the client sets the pace.
+/// Streams a message; the client sets the pace. RFC 6856 §2.1: without UTF-8 mode, its surrogate.
 async fn send_message(retrieve: Retrieve<'_, Drop>, wire: &mut Wire, out: &mut BytesMut) -> io::Result<()> {
     let drop = retrieve.maildrop();
     let message = drop.message(retrieve.index());
@@ -209,9 +246,15 @@ async fn send_message(retrieve: Retrieve<'_, Drop>, wire: &mut Wire, out: &mut B
     let begun = async {
         let slice = reader.read(&message, 0).await?;
         let next = reader.read(&message, slice.len() as u64).await?;
-        Ok::<_, io::Error>((slice, next))
+        // Where the headers are matters only to a client for which they may have to be said in other words.
+        let mut surrogate = None;
+        if !retrieve.is_utf8() && !(next.is_empty() && slice.is_ascii()) {
+            let structure = reader.structures(&[&message]).await.pop().ok_or(io::ErrorKind::Other)??;
+            surrogate = Some(Surrogate::new(&structure, message.prefix_size()));
+        }
+        Ok::<_, io::Error>((slice, next, surrogate))
     };
-    let (mut slice, mut next) = match begun.await {
+    let (mut slice, mut next, mut surrogate) = match begun.await {
         Ok(begun) => begun,
         Err(error) => {
             warn!(uid = message.uid().get(), %error, "a message cannot be read");
@@ -221,7 +264,10 @@ async fn send_message(retrieve: Retrieve<'_, Drop>, wire: &mut Wire, out: &mut B
     };
     let (mut writer, mut at) = (retrieve.accept(out), (slice.len() + next.len()) as u64);
     while !slice.is_empty() && writer.wants_more() {
-        writer.write(&slice, out);
+        match &mut surrogate {
+            Some(surrogate) => surrogate.push(&slice, |octets| writer.write(octets, out)),
+            None => writer.write(&slice, out),
+        }
         if out.len() > HIGH_WATER {
             wire.send(out).await?;
         }
@@ -229,6 +275,9 @@ async fn send_message(retrieve: Retrieve<'_, Drop>, wire: &mut Wire, out: &mut B
         // On an error the message is left unfinished, and the session ends: the client must not take it for whole.
         next = if slice.is_empty() { Bytes::new() } else { reader.read(&message, at).await? };
         at += next.len() as u64;
+    }
+    if let Some(surrogate) = surrogate {
+        surrogate.finish(|octets| writer.write(octets, out));
     }
     writer.finish(out);
     Ok(())

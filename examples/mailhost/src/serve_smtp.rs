@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::accounts::{Target, Unroutable};
+use crate::accounts::{Presence, Target, Unroutable};
 use crate::auth::{Exchange, Offer, Step};
 use crate::host::Host;
 use crate::listener::{Service, Stopping};
@@ -42,7 +42,7 @@ pub async fn serve(
     session.set_mechanisms(&policy.mechanisms());
     loop {
         wire.send(&mut out).await?;
-        if stopping.is_requested() && !policy.is_receiving() {
+        if policy.is_over() || (stopping.is_requested() && !policy.is_receiving()) {
             session.close(start.elapsed(), &mut out);
         }
         if let Some(reason) = session.closed() {
@@ -54,9 +54,13 @@ pub async fn serve(
             () = until(start, session.poll_timeout()) => session.handle_timeout(start.elapsed(), &mut out),
             read = wire.read(&mut buffer) => if read? == 0 { session.handle_eof() },
             () = stopping.requested(), if !stopping.is_requested() => {}
+            () = policy.over() => {}
         }
         let mut input = &buffer[..];
         loop {
+            if policy.is_over() {
+                break;
+            }
             policy.meet(session.client(), session.is_extended());
             let Some(event) = session.receive(start.elapsed(), &mut input, &mut out) else { break };
             match event {
@@ -123,8 +127,8 @@ struct Policy<'h> {
     offer: Offer,
     /// A login under way.
     exchange: Option<Exchange<'h>>,
-    /// Who has logged in: the account and the name.
-    login: Option<(u64, String)>,
+    /// Who has logged in, and under which name.
+    login: Option<(Presence, String)>,
     draft: Option<Draft>,
 }
 
@@ -145,6 +149,10 @@ struct Draft {
     to: BTreeMap<MailboxId, String>,
     /// Recipients elsewhere, each once.
     remote: BTreeSet<Address>,
+    /// The same of what aliases and accounts send on, which goes out under a sender of ours.
+    forwarded: BTreeSet<Address>,
+    /// The recipients that send it on.
+    forwarders: BTreeSet<String>,
     /// How many RCPT were accepted.
     recipients: usize,
     /// The only recipient, as long as there is but one.
@@ -185,6 +193,19 @@ impl<'h> Policy<'h> {
         }
     }
 
+    /// Whether who has logged in may do nothing more.
+    fn is_over(&self) -> bool {
+        self.login.as_ref().is_some_and(|(presence, _)| presence.is_over())
+    }
+
+    /// Waits until that is so; for ever, while nobody has logged in.
+    async fn over(&self) {
+        match &self.login {
+            Some((presence, _)) => presence.over().await,
+            None => std::future::pending().await,
+        }
+    }
+
     fn is_receiving(&self) -> bool {
         self.draft.as_ref().is_some_and(|draft| draft.incoming.is_some())
     }
@@ -217,10 +238,11 @@ impl<'h> Policy<'h> {
         info!(service = %self.service, peer = %self.peer, %mechanism, ?login, outcome = ?step, "login");
         self.exchange = None;
         match step {
-            Step::Accepted(account, name) => {
-                self.login = Some((account, name));
+            Step::Accepted(presence, name) => {
+                self.login = Some((presence, name));
                 Ok(None)
             }
+            Step::Suspended => Err(suspended()),
             Step::Unavailable => Err(Reply::AUTH_UNAVAILABLE),
             _ => Err(Reply::AUTH_FAILED),
         }
@@ -232,7 +254,8 @@ impl<'h> Policy<'h> {
         match self.may_send(mail.from()) {
             Ok(()) => {
                 info!(id, service = %self.service, peer = %self.peer, from = ?mail.from().as_str(), "mail");
-                self.draft = Some(Draft::new(id, mail.from().clone().into_owned()));
+                self.draft =
+                    Some(Draft::new(id, mail.from().clone().into_owned(), &self.host.config.hostname));
                 mail.accept(out);
             }
             Err(reply) => {
@@ -246,9 +269,9 @@ impl<'h> Policy<'h> {
     fn may_send(&self, from: &ReversePath<'_>) -> Result<(), Reply> {
         if self.service.is_submission() {
             // RFC 6409 §4.3: submission takes mail from its users alone.
-            let (account, _) = self.login.as_ref().ok_or(Reply::AUTH_REQUIRED)?;
+            let (presence, _) = self.login.as_ref().ok_or(Reply::AUTH_REQUIRED)?;
             if let ReversePath::Mailbox(mailbox) = from
-                && !self.host.accounts.may_send_as(*account, mailbox)
+                && !self.host.accounts.may_send_as(presence.account(), mailbox)
             {
                 return Err(Reply::SENDER_NOT_YOURS);
             }
@@ -327,9 +350,12 @@ impl<'h> Policy<'h> {
         if let Some(reply) = draft.failure.take().or_else(|| draft.scan.refusal()) {
             return Err(Untaken::Refused(reply));
         }
+        if draft.goes_round() {
+            return Err(Untaken::Refused(goes_round()));
+        }
         let incoming = draft.incoming.take().ok_or(Reply::LOCAL_ERROR)?;
         let (body, structure) = incoming.finish(|| self.trace(draft)).await.map_err(reply_to)?;
-        let queued = match self.queue(draft, body.size()) {
+        let queued = match self.queue_all(draft, body.size()) {
             Ok(queued) => queued,
             Err(reply) => {
                 self.host.store.discard(body);
@@ -348,7 +374,7 @@ impl<'h> Policy<'h> {
         // The body once, the mailboxes and the queue: one commit, so that nothing of it is ever there alone.
         let commit = Commit::delivery(body.into(), intents).with_structure(structure);
         let result = self.host.store.commit(commit).await;
-        if let Some(queued) = &queued {
+        for queued in &queued {
             self.host.relay.committed(queued, &result);
         }
         result.map_err(|failure| match failure {
@@ -359,20 +385,51 @@ impl<'h> Policy<'h> {
         Ok(Reply::new(250, Some(Enhanced { subject: 0, detail: 0 }), text).unwrap_or(Reply::ACCEPTED))
     }
 
-    /// Hands the recipients elsewhere to the queue.
-    fn queue(&self, draft: &Draft, size: u64) -> Result<Option<Accepted>, Reply> {
-        if draft.remote.is_empty() {
-            return Ok(None);
-        }
+    /// Hands the recipients elsewhere to the queue: those that the client has named, and apart from them those that aliases
+    /// and accounts send it on to, under a sender of ours.
+    fn queue_all(&self, draft: &Draft, size: u64) -> Result<Vec<Accepted>, Reply> {
         let from = match &draft.from {
             ReversePath::Null => None,
             ReversePath::Mailbox(mailbox) => {
                 Some(Address::new(mailbox.as_str()).map_err(|_| Reply::BAD_SENDER_SYNTAX)?)
             }
         };
-        let body = relay::handle(&draft.id);
+        let ours = self.host.accounts.forwarding_sender(&draft.from);
+        let groups = if ours.is_some() {
+            let forwarded = draft.forwarded.difference(&draft.remote).cloned().collect();
+            [(from, draft.remote.clone()), (ours, forwarded)]
+        } else {
+            [(from, draft.remote.union(&draft.forwarded).cloned().collect()), (None, BTreeSet::new())]
+        };
+        let (mut queued, mut id) = (Vec::new(), draft.id.clone());
+        for (from, to) in groups.into_iter().filter(|(_, to)| !to.is_empty()) {
+            match self.queue(draft, &id, from, to, size) {
+                Ok(accepted) => queued.push(accepted),
+                Err(reply) => {
+                    for accepted in &queued {
+                        self.host.relay.committed(accepted, &Err(Failure::Disk));
+                    }
+                    return Err(reply);
+                }
+            }
+            // Each holds the body under a name of its own.
+            id = self.host.relay.next_id();
+        }
+        Ok(queued)
+    }
+
+    fn queue(
+        &self,
+        draft: &Draft,
+        id: &str,
+        from: Option<Address>,
+        to: BTreeSet<Address>,
+        size: u64,
+    ) -> Result<Accepted, Reply> {
+        let (body, recipients) = (relay::handle(id), to.len());
+        let sender = from.as_ref().map_or("", Address::as_str).to_owned();
         let envelope = relay_queue::Envelope::new(from, body).size(size);
-        let envelope = draft.remote.iter().cloned().fold(envelope, relay_queue::Envelope::to);
+        let envelope = to.into_iter().fold(envelope, relay_queue::Envelope::to);
         let accepted = self.host.relay.accept(envelope, body).map_err(|refusal| {
             warn!(id = draft.id, %refusal, "the queue does not take it");
             match refusal {
@@ -381,8 +438,8 @@ impl<'h> Policy<'h> {
                 _ => Reply::STORAGE_FULL,
             }
         })?;
-        info!(id = draft.id, queue_id = %accepted.message, recipients = draft.remote.len(), "queued");
-        Ok(Some(accepted))
+        info!(id = draft.id, held_as = id, queue_id = %accepted.message, from = ?sender, recipients, "queued");
+        Ok(accepted)
     }
 
     fn discarded(&mut self, why: &str) {
@@ -418,16 +475,18 @@ impl<'h> Policy<'h> {
 }
 
 impl Draft {
-    fn new(id: String, from: ReversePath<'static>) -> Self {
+    fn new(id: String, from: ReversePath<'static>, hostname: &Domain<'_>) -> Self {
         Self {
             id,
             from,
             to: BTreeMap::new(),
             remote: BTreeSet::new(),
+            forwarded: BTreeSet::new(),
+            forwarders: BTreeSet::new(),
             recipients: 0,
             only: None,
             tls: false,
-            scan: HeaderScan::new(),
+            scan: HeaderScan::at(hostname),
             incoming: None,
             failure: None,
         }
@@ -441,12 +500,19 @@ impl Draft {
             Ok(targets) => targets,
             Err(Unroutable::NotLocal) if may_relay => {
                 let address = Address::new(to.as_str()).map_err(|_| Reply::BAD_RECIPIENT_SYNTAX)?;
-                BTreeSet::from([Target::Elsewhere(address)])
+                self.count(to);
+                self.remote.insert(address);
+                return Ok(());
             }
             Err(Unroutable::NotLocal) => return Err(Reply::RELAY_DENIED),
             Err(Unroutable::NoSuchMailbox) => return Err(Reply::NO_SUCH_MAILBOX),
+            Err(unroutable) => return Err(refused(unroutable)),
         };
         for target in &targets {
+            // What somebody else sends to a sender that we made up would make an open relay of us.
+            if matches!(target, Target::Sender(_)) && !matches!(self.from, ReversePath::Null) {
+                return Err(reports_only());
+            }
             // One message may go beyond what an account may have, and none after it.
             if let Target::Inbox(mailbox) = target
                 && !self.to.contains_key(mailbox)
@@ -455,21 +521,35 @@ impl Draft {
                 return Err(mailbox_full());
             }
         }
-        self.recipients += 1;
-        self.only = (self.recipients == 1).then(|| to.as_str().to_owned());
+        self.count(to);
         // RFC 5321 §4.1.1.3 lets one mailbox be named twice; it gets the message once.
         for target in targets {
             match target {
                 Target::Inbox(mailbox) => {
                     self.to.entry(mailbox).or_insert_with(|| to.as_str().to_owned());
                 }
-                // RFC 5321 §3.9.1: an alias leaves the return path as it is.
+                // RFC 5321 §3.9.1: an alias leaves the return path as it is; but see `accounts::srs`.
                 Target::Elsewhere(address) => {
+                    self.forwarded.insert(address);
+                    self.forwarders.insert(to.as_str().to_lowercase());
+                }
+                Target::Sender(address) => {
                     self.remote.insert(address);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Notes a recipient that is taken.
+    fn count(&mut self, to: &ForwardPath<'_>) {
+        self.recipients += 1;
+        self.only = (self.recipients == 1).then(|| to.as_str().to_owned());
+    }
+
+    /// Whether a recipient that sends it on has had it before: it would only come back once more.
+    fn goes_round(&self) -> bool {
+        !self.forwarders.is_disjoint(self.scan.been_for())
     }
 }
 
@@ -483,6 +563,40 @@ impl From<Reply> for Untaken {
 fn mailbox_full() -> Reply {
     Reply::new(452, Some(Enhanced { subject: 2, detail: 2 }), "this mailbox is full")
         .unwrap_or(Reply::STORAGE_FULL)
+}
+
+/// RFC 5248 §3, X.7.13: said to nobody who has not given the right password. RFC 4954 §6 has 535 for a login that fails.
+fn suspended() -> Reply {
+    reply(535, 7, 13, "this account is suspended; ask whoever runs this host").unwrap_or(Reply::AUTH_FAILED)
+}
+
+fn refused(unroutable: Unroutable) -> Reply {
+    let reply = match unroutable {
+        // RFC 3463 §3.3, X.2.1: a transient error if the mailbox is only temporarily disabled.
+        Unroutable::Suspended => reply(450, 2, 1, "this mailbox takes no mail for now"),
+        // RFC 3463 §3.2, X.1.6: the address was valid, and is no longer.
+        Unroutable::Expired => reply(550, 1, 6, "this address was made for reports, and has expired"),
+        // RFC 3463 §3.3, X.2.4.
+        Unroutable::TooLarge => reply(451, 2, 4, "this address stands for too many others"),
+        Unroutable::NoSuchMailbox | Unroutable::NotLocal => None,
+    };
+    reply.unwrap_or(Reply::NO_SUCH_MAILBOX)
+}
+
+/// RFC 3463 §3.8, X.7.1: delivery not authorized.
+fn reports_only() -> Reply {
+    reply(550, 7, 1, "only reports, from the null sender, are taken for this address")
+        .unwrap_or(Reply::RELAY_DENIED)
+}
+
+/// RFC 3463 §3.5, X.4.6: routing loop detected.
+fn goes_round() -> Reply {
+    reply(554, 4, 6, "this message was sent on from here before, and goes round in circles")
+        .unwrap_or(Reply::LOCAL_ERROR)
+}
+
+fn reply(code: u16, subject: u16, detail: u16, text: &'static str) -> Option<Reply> {
+    Reply::new(code, Some(Enhanced { subject, detail }), text).ok()
 }
 
 fn reply_to(failure: Failure) -> Reply {

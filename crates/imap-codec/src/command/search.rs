@@ -178,6 +178,20 @@ impl<'a> SearchKeys<'a> {
         }
     }
 
+    /// Takes keys as a command has them, `OR FROM anna UNSEEN`, for people who type them. Strings stand in quotes; there are
+    /// no literals.
+    pub fn parse(text: &'a str) -> Result<Self, Invalid> {
+        let invalid = Invalid("one search key or more, as SEARCH has them");
+        if text.contains(['\r', '\n', '\0']) {
+            return Err(invalid);
+        }
+        let mut cursor = Cursor::new(text.as_bytes());
+        match Search::parse(&mut cursor, Extensions::all()) {
+            Ok(Search { returns: None, charset: None, keys }) if cursor.is_empty() => Ok(keys),
+            _ => Err(invalid),
+        }
+    }
+
     /// The keys.
     pub fn iter(&self) -> impl Iterator<Item = SearchKey<'_>> {
         let mut cursor = Cursor::new(&self.0);

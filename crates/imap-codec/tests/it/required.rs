@@ -311,7 +311,7 @@ fn starttls_is_bad_where_tls_is_on_from_the_first_octet() {
     assert_eq!(Host::with(config).talk("a STARTTLS\r\n"), "a BAD no STARTTLS here\r\n");
 }
 
-// Ledger: 3501-3.1-1, 3501-6.2.1-1, 9051-3.1-1, 9051-6.2.1-2
+// Ledger: 2595-3.1-1, 3501-3.1-1, 3501-6.2.1-1, 9051-3.1-1, 9051-6.2.1-2
 #[test]
 fn what_a_client_may_not_say_yet_it_does_not() {
     let mut out = BytesMut::new();

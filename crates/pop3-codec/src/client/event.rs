@@ -10,6 +10,7 @@ use super::{Core, Pending, Reason, Request};
 use crate::capability::Capabilities;
 use crate::command::{Command, InitialResponse, Mechanism, Password, UserName};
 use crate::error::QueueFull;
+use crate::language::Language;
 use crate::maildrop::UniqueId;
 use crate::reply::StatusLine;
 use crate::secret::Secret;
@@ -52,6 +53,13 @@ pub enum Event<'s> {
         /// What identifies it in every session.
         id: UniqueId,
     },
+    /// A language: the one that the server speaks from now on, or an entry of a list of those that it knows.
+    Language {
+        /// Its tag.
+        language: Language,
+        /// The server's words in this language, in UTF-8 if the server keeps to the rules; often nothing.
+        description: &'s [u8],
+    },
     /// The list has ended. It does not come behind the one entry that was asked for by number.
     ListEnd,
     /// A message follows, for RETR or TOP, as chunks.
@@ -63,7 +71,7 @@ pub enum Event<'s> {
     Chunk(&'s [u8]),
     /// The message is complete.
     MessageEnd,
-    /// The server has done as told: DELE, NOOP or RSET.
+    /// The server has done as told: DELE, NOOP, RSET or UTF8.
     Done(Request),
     /// The server says no, with the reason it gives.
     Refused {
@@ -93,14 +101,32 @@ impl Login<'_> {
     }
 
     /// Sends STLS. What the server announced before is forgotten, and asked anew under TLS.
+    ///
+    /// Behind [`utf8`](Self::utf8) it ends the session instead: there it is forbidden.
     pub fn stls(self, out: &mut BytesMut) {
+        // RFC 6856 §2.1: no STLS behind UTF8.
+        if self.core.utf8 {
+            return self.core.end(Reason::StlsBehindUtf8);
+        }
         self.core.send(Request::Stls, out);
     }
 
+    /// Sends UTF8: messages come as they are stored, with header fields in UTF-8 too. It is of use before the login only,
+    /// and with a server that has [`Capabilities::utf8`].
+    pub fn utf8(self, out: &mut BytesMut) {
+        self.core.send(Request::Utf8, out);
+    }
+
+    /// Sends LANG, with a language or to hear which ones there are; for servers that have [`Capabilities::lang`].
+    pub fn lang(self, language: Option<Language>, out: &mut BytesMut) {
+        self.core.send(Request::Lang(language), out);
+    }
+
     /// Sends USER. Without TLS it ends the session instead, unless the configuration has
-    /// [`plaintext_auth`](super::ClientConfig::plaintext_auth).
+    /// [`plaintext_auth`](super::ClientConfig::plaintext_auth). A name that is not ASCII goes only to a server that has
+    /// [`Capabilities::utf8_user`], and ends the session with another one.
     pub fn user(self, name: UserName<'_>, out: &mut BytesMut) {
-        if self.core.may_login() {
+        if self.core.may_login() && self.core.may_send(name.as_str()) {
             Command::User(name).encode(out);
             self.core.sent(Request::User);
         }
@@ -109,8 +135,8 @@ impl Login<'_> {
     /// Sends AUTH; challenges come as [`Event::Challenge`]. Without TLS it ends the session instead, as [`user`](Self::user)
     /// does.
     ///
-    /// The initial response goes along if the line has room for it; if not, the session keeps it until the server asks for it,
-    /// and overwrites it then. Which mechanisms there are is in [`capabilities`](Self::capabilities).
+    /// The initial response goes along if the line has room for it and the server has announced AUTH; if not, the session
+    /// keeps it until the server asks for it, and overwrites it then. Which mechanisms there are is in [`capabilities`](Self::capabilities).
     pub fn authenticate(self, mechanism: Mechanism, initial: Option<&[u8]>, out: &mut BytesMut) {
         if !self.core.may_login() {
             return;
@@ -121,7 +147,9 @@ impl Login<'_> {
             initial => STANDARD.encode(initial),
         });
         let room = AUTH_LINE - "AUTH  \r\n".len() - mechanism.as_str().len();
-        let fits = text.as_deref().filter(|text| text.len() <= room);
+        // RFC 5034 §3: a server that announces no AUTH may be one of RFC 1734, which knows no initial response.
+        let announced = !self.core.capabilities.sasl.is_empty();
+        let fits = text.as_deref().filter(|text| announced && text.len() <= room);
         let response = fits.and_then(|text| InitialResponse::new(text).ok());
         Command::Auth { mechanism, initial: response }.encode(out);
         if response.is_none() {
@@ -145,10 +173,12 @@ pub struct PasswordWanted<'s> {
 }
 
 impl PasswordWanted<'_> {
-    /// Sends PASS. The session keeps no copy.
+    /// Sends PASS. The session keeps no copy. For a password that is not ASCII holds what [`Login::user`] says of names.
     pub fn pass(self, password: Password<'_>, out: &mut BytesMut) {
-        Command::Pass(password).encode(out);
-        self.core.sent(Request::Pass);
+        if self.core.may_send(password.expose()) {
+            Command::Pass(password).encode(out);
+            self.core.sent(Request::Pass);
+        }
     }
 
     /// Sends QUIT.
@@ -178,7 +208,7 @@ impl Challenge<'_> {
 
     /// Gives the login up; the server's refusal follows.
     pub fn cancel(self, out: &mut BytesMut) {
-        out.extend_from_slice(b"*\r\n");
+        self.core.cancel(out);
         self.core.asked();
     }
 }
@@ -214,6 +244,11 @@ impl Mailbox<'_> {
     /// CAPA, of which some answers differ behind the login.
     pub fn capa(&mut self, out: &mut BytesMut) -> Result<(), QueueFull> {
         self.queue(Request::Capa, out)
+    }
+
+    /// LANG, with a language or to hear which ones there are; for servers that have [`Capabilities::lang`].
+    pub fn lang(&mut self, language: Option<Language>, out: &mut BytesMut) -> Result<(), QueueFull> {
+        self.queue(Request::Lang(language), out)
     }
 
     /// STAT.
@@ -282,11 +317,28 @@ impl Core {
         may
     }
 
+    /// Whether the server takes this as a name or a password. If not, the session ends.
+    fn may_send(&mut self, secret: &str) -> bool {
+        // RFC 6856 §2.2: no UTF-8 without the USER argument of the capability.
+        let may = secret.is_ascii() || self.capabilities.utf8_user;
+        if !may {
+            self.end(Reason::NotAscii);
+        }
+        may
+    }
+
     /// Writes a response of a login.
     pub(super) fn respond(&self, response: &[u8], out: &mut BytesMut) {
         let text = Secret(STANDARD.encode(response).into_bytes());
         out.extend_from_slice(&text.0);
         out.extend_from_slice(b"\r\n");
+    }
+
+    /// Gives a login up.
+    pub(super) fn cancel(&mut self, out: &mut BytesMut) {
+        out.extend_from_slice(b"*\r\n");
+        self.initial = None;
+        self.cancelled = true;
     }
 
     /// Queues a command, and sends it if it need not wait.

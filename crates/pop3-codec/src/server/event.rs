@@ -179,6 +179,14 @@ impl<'s, M> Retrieve<'s, M> {
         self.lines
     }
 
+    /// Whether the client is in UTF-8 mode.
+    ///
+    /// If not, a host that announces UTF8 must not send octets outside ASCII in header fields: it writes a surrogate of the
+    /// message, or says [`Reply::UTF8_NEEDED`] ([RFC 6856 §2.1](https://www.rfc-editor.org/rfc/rfc6856#section-2.1)).
+    pub const fn is_utf8(&self) -> bool {
+        self.core.utf8
+    }
+
     /// Says yes; the message is then written in as many pieces as the caller likes.
     pub fn accept(self, out: &mut BytesMut) -> Message<'s, M> {
         Reply::MESSAGE_FOLLOWS.encode(out);

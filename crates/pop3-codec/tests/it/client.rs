@@ -135,6 +135,7 @@ fn a_refused_name_can_be_followed_by_another() {
     assert_eq!(closed, Some(Reason::Quit));
 }
 
+// Ledger: 2449-6.6-2
 #[test]
 fn commands_wait_for_responses_unless_the_server_announces_pipelining() {
     let requests = [Request::Stat, Request::Retr(1), Request::Noop];
@@ -184,6 +185,7 @@ fn the_queue_has_an_end() {
     assert!(out.ends_with(b"NOOP\r\nNOOP\r\nNOOP\r\nQUIT\r\n"));
 }
 
+// Ledger: 2449-6.6-3
 #[test]
 fn a_whole_queue_is_smaller_than_a_window() {
     let (mut out, mut input) = (BytesMut::new(), PIPELINING.as_bytes());
@@ -234,6 +236,7 @@ fn only_a_dot_between_two_crlf_ends_a_message() {
     }
 }
 
+// Ledger: 2595-2.5-1
 #[test]
 fn responses_behind_stls_end_the_session_at_every_split() {
     // The USENIX Security 2021 attack on STARTTLS: responses sent ahead in the clear were taken for those under TLS.
@@ -263,6 +266,7 @@ fn responses_behind_stls_end_the_session_at_every_split() {
     }
 }
 
+// Ledger: 2595-4-3, 2595-9-1
 #[test]
 fn what_was_announced_before_tls_is_forgotten() {
     let mut caller = Caller::new(&[&[Request::Noop, Request::Noop]]);
@@ -293,6 +297,7 @@ fn a_refused_stls_leaves_the_session_as_it_was() {
     assert_eq!((sent.as_str(), closed), ("CAPA\r\nSTLS\r\nQUIT\r\n", Some(Reason::Quit)));
 }
 
+// Ledger: 2595-2.3-1
 #[test]
 fn no_name_and_no_password_without_tls() {
     let mut caller = Caller::new(&[]);
@@ -490,6 +495,7 @@ fn authenticate(initial: Option<&[u8]>, server: &str) -> (Vec<String>, String, O
     results.swap_remove(0)
 }
 
+// Ledger: 5034-4-8
 #[test]
 fn logins_by_auth_carry_octets_both_ways() {
     let hello = "+OK\r\n+OK\r\nSASL X-Y\r\n.\r\n";
@@ -504,20 +510,21 @@ fn logins_by_auth_carry_octets_both_ways() {
     assert_eq!(sent, "CAPA\r\nAUTH X-Y =\r\nQUIT\r\n");
 }
 
+// Ledger: 5034-4-7
 #[test]
 fn an_initial_response_that_is_too_long_for_its_line_waits_for_an_empty_challenge() {
     // "AUTH X-Y " and CRLF are 11 octets; 244 are 183 in base64.
-    let hello = "+OK\r\n-ERR\r\n";
+    let hello = "+OK\r\n+OK\r\nSASL X-Y\r\n.\r\n";
     let (log, sent, _) = authenticate(Some(&[0; 183]), &format!("{hello}+OK\r\n+OK\r\n"));
-    assert_eq!(log, ["login []", "mailbox"]);
+    assert_eq!(log, ["login [X-Y]", "mailbox"]);
     assert_eq!(sent.lines().map(str::len).max(), Some(253));
     let (log, sent, _) = authenticate(Some(&[0; 184]), &format!("{hello}+ \r\n+ Y2g=\r\n+OK\r\n+OK\r\n"));
-    assert_eq!(log, ["login []", "ch", "mailbox"]);
+    assert_eq!(log, ["login [X-Y]", "ch", "mailbox"]);
     let long = format!("CAPA\r\nAUTH X-Y\r\n{}==\r\ncmVzcA==\r\nQUIT\r\n", "A".repeat(246));
     assert_eq!(sent, long);
     // A mechanism in which the server speaks first, or a server that is not honest: what was kept is not sent later.
     let (log, sent, _) = authenticate(Some(&[0; 184]), &format!("{hello}+ Y2g=\r\n+ \r\n-ERR\r\n+OK\r\n"));
-    assert_eq!(log, ["login []", "ch", "", "refused Auth"]);
+    assert_eq!(log, ["login [X-Y]", "ch", "", "refused Auth"]);
     assert!(!sent.contains("AAAA"), "{sent}");
 }
 
@@ -530,12 +537,7 @@ fn a_login_by_auth_is_refused_cancelled_and_dropped() {
     assert_eq!((&sent[..], closed), ("CAPA\r\nAUTH X-Y\r\n*\r\nQUIT\r\n", Some(Reason::Quit)));
     let (_, sent, closed) = authenticate(None, &format!("{hello}+ ZHJvcA==\r\n"));
     assert_eq!((&sent[..], closed), ("CAPA\r\nAUTH X-Y\r\n", Some(Reason::Unanswered)));
-    for (line, error) in [
-        ("+ !", ResponseError::Challenge),
-        ("+ Y2g", ResponseError::Challenge),
-        ("+Y2g=", ResponseError::Status),
-        ("* OK", ResponseError::Status),
-    ] {
+    for (line, error) in [("+Y2g=", ResponseError::Status), ("* OK", ResponseError::Status)] {
         let (_, _, closed) = authenticate(None, &format!("{hello}{line}\r\n"));
         assert_eq!(closed, Some(Reason::Garbled(error)), "{line}");
     }
@@ -556,4 +558,61 @@ fn no_login_by_auth_goes_out_without_tls() {
     };
     login.authenticate(Mechanism::parse(b"PLAIN").unwrap(), Some(b"\0ann\0secret"), &mut out);
     assert_eq!((&out[..], session.closed()), (&b"CAPA\r\n"[..], Some(Reason::TlsRequired)));
+}
+
+// Ledger: 5034-3-1
+#[test]
+fn a_server_that_announces_no_auth_gets_no_initial_response() {
+    for hello in ["+OK\r\n-ERR\r\n", "+OK\r\n+OK\r\nTOP\r\n.\r\n"] {
+        let (log, sent, _) = authenticate(Some(b"ch"), &format!("{hello}+ \r\n+OK\r\n+OK\r\n"));
+        assert_eq!(log, ["login []", "mailbox"]);
+        assert_eq!(sent, "CAPA\r\nAUTH X-Y\r\nY2g=\r\nQUIT\r\n");
+        let (_, sent, _) = authenticate(Some(b""), &format!("{hello}+ \r\n+OK\r\n+OK\r\n"));
+        assert_eq!(sent, "CAPA\r\nAUTH X-Y\r\n\r\nQUIT\r\n");
+    }
+}
+
+// Ledger: 5034-4-11, 5034-4-12
+#[test]
+fn a_challenge_that_is_no_base64_cancels_the_login() {
+    for challenge in ["!", "Y2g", "=AAA", "AAA=BBB", "Y2g= ", "Y2\u{e9}", "Y 2g", "*", "Y2h=", "===="] {
+        let server = format!("+OK\r\n-ERR\r\n+ {challenge}\r\n-ERR cancelled\r\n+OK\r\n");
+        let (log, sent, closed) = authenticate(Some(b"never sent"), &server);
+        assert_eq!(log, ["login []", "refused Auth"], "{challenge:?}");
+        assert_eq!(sent, "CAPA\r\nAUTH X-Y\r\n*\r\nQUIT\r\n");
+        assert_eq!(closed, Some(Reason::Quit));
+    }
+}
+
+#[test]
+fn a_login_that_was_given_up_cannot_be_accepted() {
+    // Y2FuY2Vs is "cancel".
+    for challenge in ["!", "Y2FuY2Vs"] {
+        let server = format!("+OK\r\n-ERR\r\n+ {challenge}\r\n+OK welcome\r\n");
+        let closed = authenticate(None, &server).2;
+        assert_eq!(closed, Some(Reason::Garbled(ResponseError::GivenUp)), "{challenge:?}");
+        // Refused, it is over.
+        let server = format!("+OK\r\n-ERR\r\n+ {challenge}\r\n-ERR\r\n+OK\r\n");
+        assert_eq!(authenticate(None, &server).2, Some(Reason::Quit));
+    }
+}
+
+// Ledger: 2449-6.9-1, 2449-7-1
+#[test]
+fn nothing_depends_on_what_the_server_is_called_or_on_extensions_that_it_lacks() {
+    let all = [
+        Request::Stat,
+        Request::List(None),
+        Request::Retr(1),
+        Request::Dele(1),
+        Request::Rset,
+        Request::Noop,
+    ];
+    let answers = "+OK 1 3\r\n+OK\r\n1 3\r\n.\r\n+OK\r\nx\r\n.\r\n+OK\r\n+OK\r\n+OK\r\n+OK\r\n";
+    let plain = Caller::new(&[&all]).hear(&format!("{LOGIN}{answers}"));
+    assert_eq!(plain.2, Some(Reason::Quit), "{plain:?}");
+    for name in ["Dovecot", "qpopper", "Shlemazle-Plotz-v302"] {
+        let login = format!("+OK\r\n+OK\r\nIMPLEMENTATION {name}\r\n.\r\n+OK\r\n+OK\r\n");
+        assert_eq!(Caller::new(&[&all]).hear(&format!("{login}{answers}")), plain, "{name}");
+    }
 }

@@ -1,14 +1,17 @@
 //! Behaviour, through the public API.
 
 mod client;
+mod dialogues;
 mod pair;
 mod rfc_examples;
 mod server;
+mod utf8;
 
 use core::time::Duration;
 use std::collections::VecDeque;
 
 use bytes::BytesMut;
+use pop3_codec::capability::Expire;
 use pop3_codec::client::{ClientConfig, ClientSession, Event as Told, Reason as ClientReason, Request};
 use pop3_codec::command::{Mechanism, Password, UserName};
 use pop3_codec::reply::{Reply, Status};
@@ -73,7 +76,7 @@ impl Host {
     /// Offers logins in the clear: "user" has the password "secret", and these messages.
     fn new(messages: &[&str]) -> Self {
         Self {
-            config: ServerConfig::new().plaintext_auth(),
+            config: ServerConfig::new().plaintext_auth().expire(Expire::Never),
             messages: Messages(messages.iter().map(|text| text.as_bytes().to_vec()).collect()),
             log: Vec::new(),
             piece: usize::MAX,
@@ -147,13 +150,17 @@ impl Host {
             }
             Asked::AuthCancelled => self.log.push("cancelled".into()),
             Asked::Retrieve(retrieve) => {
-                self.log.push(format!("retrieve {} {:?}", retrieve.index(), retrieve.lines()));
+                let utf8 = if retrieve.is_utf8() { " in UTF-8" } else { "" };
+                self.log.push(format!("retrieve {} {:?}{utf8}", retrieve.index(), retrieve.lines()));
                 if self.forget == "retrieve" {
                     return;
                 }
                 let text = retrieve.maildrop().0[retrieve.index()].clone();
                 if text.is_empty() {
                     return retrieve.reject(Reply::LOCAL_ERROR, out);
+                }
+                if self.forget == "surrogates" && !text.is_ascii() && !retrieve.is_utf8() {
+                    return retrieve.reject(Reply::UTF8_NEEDED, out);
                 }
                 let mut message = retrieve.accept(out);
                 for piece in text.chunks(self.piece.min(text.len())) {
@@ -277,6 +284,9 @@ struct Caller {
     /// What is queued at each time that the session has nothing to do.
     batches: VecDeque<Vec<Request>>,
     tls: bool,
+    /// What it asks for before it logs in: UTF8 and LANG.
+    before: VecDeque<Request>,
+    user: &'static str,
     /// Whether it logs in by AUTH, and with an initial response.
     auth: Option<bool>,
     password: &'static str,
@@ -292,6 +302,8 @@ impl Caller {
             config: ClientConfig::new().plaintext_auth(),
             batches: batches.iter().map(|batch| batch.to_vec()).collect(),
             tls: false,
+            before: VecDeque::new(),
+            user: "user",
             auth: None,
             password: "secret",
             log: Vec::new(),
@@ -314,6 +326,12 @@ impl Caller {
         match event {
             Told::Login(login) => {
                 self.log.push("login".into());
+                match self.before.pop_front() {
+                    Some(Request::Utf8) => return login.utf8(out),
+                    Some(Request::Lang(language)) => return login.lang(language, out),
+                    Some(Request::Stls) => return login.stls(out),
+                    _ => {}
+                }
                 match () {
                     // One attempt.
                     () if self.log.iter().any(|entry| entry.starts_with("refused")) => login.quit(out),
@@ -324,7 +342,7 @@ impl Caller {
                             let mechanism = Mechanism::parse(b"PLAIN").expect("a name");
                             login.authenticate(mechanism, initial.then_some(&message), out);
                         }
-                        None => login.user(UserName::new("user").expect("no control character"), out),
+                        None => login.user(UserName::new(self.user).expect("no control character"), out),
                     },
                 }
             }
@@ -341,6 +359,7 @@ impl Caller {
                 for request in self.batches.pop_front().unwrap_or_else(|| vec![Request::Quit]) {
                     match request {
                         Request::Capa => mailbox.capa(out),
+                        Request::Lang(language) => mailbox.lang(language, out),
                         Request::Stat => mailbox.stat(out),
                         Request::List(number) => mailbox.list(number, out),
                         Request::Uidl(number) => mailbox.uidl(number, out),
@@ -375,6 +394,9 @@ impl Caller {
             }
             Told::UniqueId { number, id } => self.log.push(format!("{number} {}", id.as_str())),
             Told::Size { number, octets } => self.log.push(format!("{number} {octets}")),
+            Told::Language { language, description } => {
+                self.log.push(format!("{}: {}", language.as_str(), String::from_utf8_lossy(description)));
+            }
             Told::Stat { messages, octets } => self.log.push(format!("stat {messages} {octets}")),
             Told::ListEnd => self.log.push("end".into()),
             Told::Done(request) => self.log.push(format!("done {request:?}")),

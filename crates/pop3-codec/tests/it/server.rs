@@ -86,6 +86,7 @@ fn without_mechanisms_there_is_no_auth() {
     assert!(answer.contains("-ERR unknown command\r\n") && !answer.contains("SASL"), "{answer}");
 }
 
+// Ledger: 2449-4-2, 5034-4-13
 #[test]
 fn a_response_may_be_long_but_not_too_long() {
     // A whole line of 12,288 octets, and one with four more.
@@ -515,6 +516,7 @@ fn continue_does_not_depend_on_what_was_already_in_out() {
     assert!(out.len() > before);
 }
 
+// Ledger: 2595-2.5-1
 #[test]
 fn plaintext_behind_stls_ends_the_session_at_every_split() {
     // CVE-2011-0411: what came before TLS was taken for what came within it.
@@ -574,6 +576,7 @@ fn nothing_is_written_between_the_answer_to_stls_and_tls() {
     assert!(out.is_empty(), "the client would take it for its handshake: {out:?}");
 }
 
+// Ledger: 2595-2.3-1
 #[test]
 fn logins_wait_for_tls_unless_they_need_not() {
     let tls = "-ERR send STLS first\r\n";
@@ -771,4 +774,13 @@ proptest! {
         let pieces: Vec<&[u8]> = cuts.windows(2).map(|cut| &octets.as_bytes()[cut[0]..cut[1]]).collect();
         prop_assert_eq!(host.run(&pieces), whole);
     }
+}
+
+// Ledger: 2449-4-1
+#[test]
+fn commands_of_255_octets_are_taken_whatever_the_limit() {
+    let host = host().config(ServerConfig::new().plaintext_auth().limits(Limits::default().line(0)));
+    let name = "x".repeat(255 - "USER \r\n".len());
+    let answer = host.talk(&format!("USER {name}\r\nUSER {name}x\r\n"));
+    assert_eq!(answer, format!("{GREETING}+OK send PASS\r\n-ERR line too long\r\n"));
 }

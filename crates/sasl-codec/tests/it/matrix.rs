@@ -222,6 +222,18 @@ fn names_that_look_alike_are_one() {
     }
 }
 
+// Ledger: 2595-6-2
+#[test]
+fn names_and_passwords_of_255_octets_are_taken() {
+    let [authzid, name, word] = ["a", "b", "c"].map(|letter| letter.repeat(255));
+    let (mut server, mut out) = (server(Mechanism::Plain), BytesMut::new());
+    let message = format!("{authzid}\0{name}\0{word}");
+    let Some(Event::Login(login)) = server.begin(Some(message.as_bytes()), &mut out) else {
+        panic!("a login");
+    };
+    assert_eq!((login.authzid(), login.name(), login.password()), (Some(&authzid[..]), &name[..], &word[..]));
+}
+
 #[test]
 fn an_event_without_an_answer_is_a_no() {
     for mechanism in Mechanism::ALL {

@@ -103,7 +103,7 @@ impl Ready<'_> {
     /// Begins a transaction. MAIL, all RCPT and DATA go in one group if the server announced PIPELINING, otherwise one
     /// after the other.
     ///
-    /// SIZE and BODY are sent only if they were announced.
+    /// SIZE, BODY and SMTPUTF8 are sent only if they were announced.
     pub fn mail(self, envelope: Envelope, out: &mut BytesMut) -> Result<(), Unsendable> {
         self.core.step(|core| {
             if envelope.to.is_empty() {

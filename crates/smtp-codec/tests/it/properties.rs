@@ -60,7 +60,7 @@ proptest! {
         if let Ok(mailbox) = Mailbox::parse(&text) {
             prop_assert_eq!(mailbox.as_str(), &text);
             let body = Some(if eight { Body::EightBitMime } else { Body::SevenBit });
-            let parameters = MailParameters { size, body };
+            let parameters = MailParameters { size, body, smtp_utf8: false };
             check(&Command::Mail(ReversePath::Mailbox(mailbox.clone()), parameters));
             check(&Command::Rcpt(ForwardPath::Mailbox(mailbox)));
         }

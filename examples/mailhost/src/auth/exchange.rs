@@ -7,7 +7,7 @@ use sasl_codec::server::{Event, Failure};
 use sasl_codec::{Mechanism, Nonce, ServerConfig, ServerSession};
 
 use super::{Attempt, Login, Password, password};
-use crate::accounts::login_key;
+use crate::accounts::{Presence, login_key, throttle_key};
 use crate::host::Host;
 use crate::wire::Wire;
 
@@ -24,7 +24,11 @@ pub struct Exchange<'h> {
     begun: bool,
     /// A failure, unless the exchange ends otherwise.
     attempt: Option<Attempt<'h>>,
-    account: Option<u64>,
+    presence: Option<Presence>,
+    /// The app password that the name names.
+    app: Option<String>,
+    /// The password is right, and nobody may log in.
+    suspended: bool,
     /// Nothing was found out: not the fault of the password.
     unavailable: bool,
 }
@@ -35,9 +39,11 @@ pub enum Step {
     /// Send this; the response goes to [`Exchange::respond`].
     Challenge(Bytes),
     /// The account has logged in under this name.
-    Accepted(u64, String),
+    Accepted(Presence, String),
     /// The name or the password is wrong, or something that the client said.
     Rejected(Failure),
+    /// The password is right, and the account is suspended.
+    Suspended,
     /// Too many logins have failed of late, or the password could not be checked.
     Unavailable,
 }
@@ -67,7 +73,17 @@ impl Offer {
         let mut random = [0; 18];
         host.store.system().fill_random(&mut random).ok()?;
         let session = ServerSession::new(mechanism, self.0.clone(), Nonce::new(random));
-        Some(Exchange { host, peer, session, begun: false, attempt: None, account: None, unavailable: false })
+        Some(Exchange {
+            host,
+            peer,
+            session,
+            begun: false,
+            attempt: None,
+            presence: None,
+            app: None,
+            suspended: false,
+            unavailable: false,
+        })
     }
 }
 
@@ -85,12 +101,13 @@ impl Exchange<'_> {
                 match Password::new(login.password().to_owned()) {
                     Ok(password) if right => {
                         match self.host.log_in(self.peer, login.name(), password).await {
-                            Ok(account) => {
-                                self.account = Some(account);
+                            Ok(presence) => {
+                                self.presence = Some(presence);
                                 login.accept();
                             }
                             Err(outcome) => {
                                 self.unavailable = matches!(outcome, Login::TooMany | Login::Unavailable);
+                                self.suspended = outcome == Login::Suspended;
                                 login.reject();
                             }
                         }
@@ -100,17 +117,18 @@ impl Exchange<'_> {
             }
             Some(Event::Keys(keys)) => {
                 let known_as = login_key(keys.name());
-                match self.host.authenticator.admit(self.peer, &known_as).await {
+                match self.host.authenticator.admit(self.peer, &throttle_key(keys.name())).await {
                     Some(attempt) => {
                         self.attempt = Some(attempt);
                         let found = self.host.accounts.login(keys.name());
                         let found = found.filter(|_| acts_for_itself(keys.name(), keys.authzid()));
-                        self.account = found.as_ref().map(|(account, _)| *account);
                         let hash = keys.hash();
-                        let stored = found.as_ref().and_then(|(_, secrets)| {
-                            secrets.scram.iter().find(|verifier| verifier.hash() == hash)
-                        });
+                        let stored = found
+                            .as_ref()
+                            .and_then(|found| found.scram.iter().find(|verifier| verifier.hash() == hash));
                         keys.answer(stored, &known_as, &mut challenge);
+                        (self.presence, self.app) =
+                            found.map_or((None, None), |found| (Some(found.presence), found.named));
                     }
                     None => {
                         self.unavailable = true;
@@ -120,18 +138,28 @@ impl Exchange<'_> {
             }
             _ => {}
         }
-        self.step(challenge)
+        self.step(challenge).await
     }
 
-    fn step(&mut self, challenge: BytesMut) -> Step {
-        match (self.session.closed(), self.account) {
-            (None, _) => Step::Challenge(challenge.freeze()),
-            (Some(Ok(identity)), Some(account)) => {
-                if let Some(attempt) = self.attempt.take() {
-                    attempt.end(true);
-                }
-                Step::Accepted(account, identity.name().unwrap_or_default().to_owned())
+    async fn step(&mut self, challenge: BytesMut) -> Step {
+        match (self.session.closed(), self.presence.take()) {
+            (None, presence) => {
+                self.presence = presence;
+                Step::Challenge(challenge.freeze())
             }
+            (Some(Ok(identity)), Some(presence)) => {
+                let name = identity.name().unwrap_or_default().to_owned();
+                let Some(attempt) = self.attempt.take() else {
+                    // By its password: all is looked at.
+                    return Step::Accepted(presence, name);
+                };
+                attempt.end(true);
+                match self.host.enter(presence, self.app.as_deref()).await {
+                    Ok(presence) => Step::Accepted(presence, name),
+                    Err(_) => Step::Suspended,
+                }
+            }
+            _ if self.suspended => Step::Suspended,
             _ if self.unavailable => Step::Unavailable,
             (Some(Err(failure)), _) => {
                 self.attempt = None;

@@ -101,9 +101,13 @@ impl Secrets {
     /// Takes the texts of a hash and of keys. Keys that cannot be read, or were derived with another number of
     /// iterations, are left out: the next login that sends the password makes new ones.
     pub fn parse(hash: &str, scram: &[String]) -> Result<Self, HashError> {
+        Ok(Self { hash: PasswordHash::parse(hash)?, scram: Self::parse_keys(scram) })
+    }
+
+    /// The same of keys alone.
+    pub fn parse_keys(scram: &[String]) -> Vec<Verifier> {
         let keys = scram.iter().filter_map(|text| Verifier::parse(text).ok());
-        let scram = keys.filter(|keys| keys.iterations() == ITERATIONS.get()).collect();
-        Ok(Self { hash: PasswordHash::parse(hash)?, scram })
+        keys.filter(|keys| keys.iterations() == ITERATIONS.get()).collect()
     }
 
     /// The texts of the keys.

@@ -4,7 +4,7 @@ use super::ConfigError;
 use super::table::{Entry, Table};
 
 /// The sections and their keys; the first one is the top of the file.
-pub(super) const KEYS: [(&str, &[&str]); 10] = [
+pub(super) const KEYS: [(&str, &[&str]); 11] = [
     ("", &["hostname", "data_dir", "domains"]),
     (
         "listen",
@@ -14,6 +14,7 @@ pub(super) const KEYS: [(&str, &[&str]); 10] = [
     ("tls", &["certificate", "key"]),
     ("run", &["user"]),
     ("auth", &["allow_plaintext"]),
+    ("accounts", &["subaddress_separator"]),
     ("dns", &["servers"]),
     (
         "relay",

@@ -55,6 +55,9 @@ fn write(config: &Config, out: &mut String) -> std::fmt::Result {
 
     writeln!(out, "\n[auth]\nallow_plaintext = {}", config.allow_plaintext)?;
 
+    let separator = config.subaddress_separator.map(String::from).unwrap_or_default();
+    writeln!(out, "\n[accounts]\nsubaddress_separator = {}", quoted(&separator))?;
+
     let servers: Vec<String> = config.dns.iter().map(|server| quoted(&server.to_string())).collect();
     writeln!(out, "\n[dns]")?;
     if servers.is_empty() {

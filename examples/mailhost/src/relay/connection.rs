@@ -8,15 +8,17 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes, BytesMut};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use sasl_codec::ChannelBinding;
 use smtp_codec::client::{
-    ClientConfig as SmtpConfig, ClientSession, Envelope, Event, Outcome, Reason, Stage, Timer,
+    ClientConfig as SmtpConfig, ClientSession, Envelope, Event, Outcome, Ready, Reason, Stage, Timer,
 };
-use smtp_codec::extension::Mechanism;
+use smtp_codec::extension::{Capabilities, Mechanism};
 use smtp_codec::{Domain, Reply};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{self, Instant};
 
-use crate::client::{Credentials, shown};
+use crate::client::auth::{Exchange, Way, Ways};
+use crate::client::{ClientError, Credentials, Encryption, shown};
 use crate::planted::Bug;
 use crate::system::{Stream, System};
 use crate::wire::{Wire, until};
@@ -33,12 +35,12 @@ pub struct Peer {
 /// How TLS and logins are handled.
 #[derive(Clone, Debug)]
 pub struct Security {
-    /// For STARTTLS.
+    /// For TLS.
     pub tls: Arc<ClientConfig>,
-    /// Whether to go on in the clear where TLS cannot be had (RFC 7435). A login then goes in the clear too: no configuration
-    /// has both, but users in simulations do.
-    pub opportunistic: bool,
-    /// The login, for a smarthost.
+    /// When TLS begins. Where it need not, a login may go in the clear: no configuration of a host has both, but users of
+    /// `mailhost client` and in simulations do.
+    pub encryption: Encryption,
+    /// The login, if one is wanted.
     pub login: Option<Arc<Credentials>>,
 }
 
@@ -127,8 +129,9 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
         peer: &Peer,
         security: &Security,
     ) -> Result<Self, NoConnection> {
-        match Self::try_open(dial, client, peer, security, true).await {
-            Err(Attempted::Handshake(error)) if security.opportunistic => {
+        let ask = matches!(security.encryption, Encryption::Required | Encryption::Opportunistic);
+        match Self::try_open(dial, client, peer, security, ask).await {
+            Err(Attempted::Handshake(error)) if security.encryption == Encryption::Opportunistic => {
                 // RFC 7435 §3: what cannot be had encrypted goes in the clear, as it always did. Not on the same connection:
                 // what was said on it is of no worth.
                 tracing::info!(peer = peer.name, error, "no TLS with this host, going on without");
@@ -147,14 +150,23 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
     ) -> Result<Self, Attempted> {
         let connect = time::timeout(CONNECT, dial.dial(peer.address)).await;
         let stream = connect.map_err(|_| io::Error::from(io::ErrorKind::TimedOut)).flatten()?;
-        let (mut out, start) = (BytesMut::new(), Instant::now());
+        let mut wire = Wire::Plain(stream);
         let mut config = SmtpConfig::new(client.clone());
-        if security.opportunistic && security.login.is_some() {
-            config = config.plaintext_auth();
+        let mut tls = Tls::Off;
+        match security.encryption {
+            Encryption::Implicit => {
+                let handshake = wire.connect_tls(&security.tls, server_name(peer)).await;
+                handshake.map_err(|error| Attempted::Handshake(error.to_string()))?;
+                (config, tls) = (config.implicit_tls(), Tls::On);
+            }
+            Encryption::Opportunistic | Encryption::Off if security.login.is_some() => {
+                config = config.plaintext_auth();
+            }
+            _ => {}
         }
+        let (mut out, start) = (BytesMut::new(), Instant::now());
         let session = ClientSession::new(config, start.elapsed(), &mut out);
-        let (wire, buffer) = (Wire::Plain(stream), BytesMut::new());
-        let mut this = Self { wire, session, buffer, out, start, tls: Tls::Off };
+        let mut this = Self { wire, session, buffer: BytesMut::new(), out, start, tls };
         match this.introduce(peer, security, want_tls).await {
             Ok(()) => Ok(this),
             // Octets behind the reply to STARTTLS, a handshake that fails, a server that is gone behind it: in all of
@@ -171,7 +183,9 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
         security: &Security,
         mut want_tls: bool,
     ) -> Result<(), Attempted> {
-        let mut login = security.login.clone();
+        let login = security.login.clone();
+        let mut ways = login.as_deref().map(Ways::new);
+        let (mut exchange, mut denied) = (None, None);
         loop {
             let mut input = &self.buffer[..];
             let mut refused = None;
@@ -183,27 +197,62 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
                         let _ = offer.starttls(&mut self.out);
                         self.tls = Tls::Beginning;
                     }
-                    Event::Ready(offer) if !offer.is_tls() && !security.opportunistic => {
+                    Event::Ready(offer) if !offer.is_tls() && security.encryption == Encryption::Required => {
                         offer.quit(&mut self.out);
                         refused = Some(Attempted::Network("the server does not offer STARTTLS".to_owned()));
                     }
                     Event::Ready(offer) => {
                         self.tls = if offer.is_tls() { Tls::On } else { Tls::Off };
-                        match login.take() {
-                            Some(credentials) => {
-                                let response = credentials.plain();
-                                if offer.auth(Mechanism::PLAIN, Some(&response), &mut self.out).is_err() {
-                                    let why = "the server does not offer AUTH PLAIN".to_owned();
-                                    refused = Some(Attempted::Network(why));
+                        let Some(ways) = &mut ways else {
+                            offer.idle();
+                            ready = true;
+                            continue;
+                        };
+                        match next_login(ways, &offer, self.wire.exported()) {
+                            Ok(Some((mut way, mechanism))) => {
+                                // What the line has no room for is asked for.
+                                let initial = way.initial().filter(|initial| initial.len() <= MAX_INITIAL);
+                                match offer.auth(
+                                    mechanism,
+                                    initial.as_ref().map(|octets| &octets[..]),
+                                    &mut self.out,
+                                ) {
+                                    Ok(()) => exchange = Some(way),
+                                    Err(error) => refused = Some(Attempted::Network(error.to_string())),
                                 }
                             }
-                            None => {
-                                offer.idle();
-                                ready = true;
+                            Ok(None) => {
+                                offer.quit(&mut self.out);
+                                let why = "the server offers no way to log in that is known here";
+                                let none = || Attempted::Network(why.to_owned());
+                                refused = Some(denied.take().map_or_else(none, Attempted::Refused));
                             }
+                            Err(error) => refused = Some(Attempted::Network(error.to_string())),
                         }
                     }
-                    Event::TlsRefused(reply) if security.opportunistic && reply.code() != 421 => {
+                    Event::Challenge(challenge) => {
+                        match exchange.as_mut().and_then(|exchange| exchange.answer(challenge.data())) {
+                            Some(answer) => challenge.respond(&answer, &mut self.out),
+                            None => challenge.cancel(&mut self.out),
+                        }
+                    }
+                    Event::LoggedIn(_) => {
+                        ways = None;
+                        let proven = exchange.take().map_or(Ok(true), |mut exchange| exchange.finish(true));
+                        if let Err(error) = proven {
+                            refused = Some(Attempted::Network(error.to_string()));
+                        }
+                    }
+                    Event::LoginFailed(reply) => {
+                        let known = exchange.take().map_or(Ok(false), |mut exchange| exchange.finish(false));
+                        if let Err(error) = known {
+                            refused = Some(Attempted::Network(error.to_string()));
+                        }
+                        denied = Some(reply);
+                    }
+                    Event::TlsRefused(reply)
+                        if security.encryption == Encryption::Opportunistic && reply.code() != 421 =>
+                    {
                         tracing::info!(
                             peer = peer.name,
                             reply = shown(&reply),
@@ -211,7 +260,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
                         );
                         want_tls = false;
                     }
-                    Event::Rejected(reply) | Event::TlsRefused(reply) | Event::LoginFailed(reply) => {
+                    Event::Rejected(reply) | Event::TlsRefused(reply) => {
                         refused = Some(Attempted::Refused(reply));
                     }
                     _ => {}
@@ -239,9 +288,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
     }
 
     async fn start_tls(&mut self, peer: &Peer, security: &Security) -> io::Result<()> {
-        let name = ServerName::try_from(peer.name.clone())
-            .unwrap_or_else(|_| ServerName::IpAddress(peer.address.ip().into()));
-        self.wire.connect_tls(&security.tls, name).await?;
+        self.wire.connect_tls(&security.tls, server_name(peer)).await?;
         self.session.handle_tls_started(self.start.elapsed());
         Ok(())
     }
@@ -249,6 +296,11 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
     /// Whether the connection is under TLS.
     pub fn is_tls(&self) -> bool {
         self.tls == Tls::On
+    }
+
+    /// What the server announces.
+    pub fn capabilities(&self) -> &Capabilities {
+        self.session.capabilities()
     }
 
     /// Sends one message. Afterwards the connection waits for the next, unless it says that it was lost.
@@ -374,6 +426,25 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
     }
 }
 
+/// The next way to log in, and its name.
+fn next_login(
+    ways: &mut Ways<'_>,
+    offer: &Ready<'_>,
+    channel: Option<ChannelBinding>,
+) -> Result<Option<(Box<Exchange>, Mechanism)>, ClientError> {
+    let offered = offer.capabilities().mechanisms();
+    let way = ways.next(offered.iter().map(Mechanism::as_str), false, offer.is_tls(), channel)?;
+    let Some(Way::Exchange(exchange)) = way else { return Ok(None) };
+    let mechanism =
+        Mechanism::parse(exchange.mechanism().as_bytes()).expect("one of those that were offered");
+    Ok(Some((exchange, mechanism)))
+}
+
+fn server_name(peer: &Peer) -> ServerName<'static> {
+    ServerName::try_from(peer.name.clone())
+        .unwrap_or_else(|_| ServerName::IpAddress(peer.address.ip().into()))
+}
+
 enum Attempted {
     Network(String),
     Refused(Reply),
@@ -413,3 +484,5 @@ fn told(reason: Reason) -> String {
 
 /// RFC 5321 §4.5.3.2.1 has five minutes for the greeting; a connection itself takes far less.
 const CONNECT: Duration = Duration::from_secs(30);
+/// What fits into the line of AUTH in base64, whichever the mechanism: RFC 4954 §4 has it under the 512 octets of a command.
+const MAX_INITIAL: usize = 350;

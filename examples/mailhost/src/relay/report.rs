@@ -31,9 +31,9 @@ pub(super) async fn inject(relay: &Relay, accounts: &Accounts, report: &Report) 
     let targets = match accounts.route(&ForwardPath::Mailbox(mailbox)) {
         Ok(targets) => targets,
         Err(Unroutable::NotLocal) => BTreeSet::from([Target::Elsewhere(report.to.clone())]),
-        Err(Unroutable::NoSuchMailbox) => {
+        Err(why) => {
             // RFC 5321 §6.1 has nobody left to tell.
-            info!(about = %report.about, to = %report.to, "report dropped: its reader is not here any more");
+            info!(about = %report.about, to = %report.to, ?why, "report dropped: its reader is not here any more");
             return Injected::default();
         }
     };
@@ -54,7 +54,7 @@ pub(super) async fn inject(relay: &Relay, accounts: &Accounts, report: &Report) 
                     flags: NamedFlags::NONE,
                 });
             }
-            Target::Elsewhere(to) => {
+            Target::Elsewhere(to) | Target::Sender(to) => {
                 let body = handle(&id);
                 let report = Report { to, ..report.clone() };
                 let commit = relay.queue().accept_report(relay.unix_now(), &report, body);

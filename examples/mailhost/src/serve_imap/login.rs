@@ -10,6 +10,7 @@ use mailstore::mailbox::AccountId;
 use tracing::info;
 
 use super::session::{Session, User};
+use crate::accounts::Presence;
 use crate::auth::{self, Password};
 
 /// What the client gets.
@@ -38,9 +39,9 @@ impl Session<'_> {
         };
         let login = user.as_str().unwrap_or_default();
         match result {
-            Ok(account) => {
+            Ok(presence) => {
                 info!(service = %self.service, peer = %self.peer, ?login, "logged in");
-                answer.restrict(self.enter(account));
+                answer.restrict(self.enter(presence));
                 answer.ok("logged in", out);
             }
             Err(outcome) => {
@@ -87,17 +88,20 @@ impl Session<'_> {
         info!(service = %self.service, peer = %self.peer, %mechanism, ?login, outcome = ?step, "login");
         self.exchange = None;
         match step {
-            auth::Step::Accepted(account, _) => Ok(Step::In(self.enter(account))),
+            auth::Step::Accepted(presence, _) => Ok(Step::In(self.enter(presence))),
+            auth::Step::Suspended => Err(refusal(&auth::Login::Suspended)),
             auth::Step::Unavailable => Err(unavailable()),
             _ => Err(refusal(&auth::Login::Rejected)),
         }
     }
 
     /// Somebody is here now. Gives what there is for them.
-    fn enter(&mut self, account: u64) -> Extensions {
+    fn enter(&mut self, presence: Presence) -> Extensions {
+        let account = presence.account();
         let off = self.host.accounts.imap_without(account);
         let extensions = off.into_iter().fold(super::extensions(), Extensions::switched_off);
         self.user = Some(User { account: AccountId(account), extensions });
+        self.presence = Some(presence);
         extensions
     }
 }
@@ -105,6 +109,10 @@ impl Session<'_> {
 fn refusal(outcome: &auth::Login) -> Reply<'static> {
     match outcome {
         auth::Login::TooMany | auth::Login::Unavailable => unavailable(),
+        // RFC 5530 §3: said to nobody who has not given the right password.
+        auth::Login::Suspended => {
+            (Code::ContactAdmin, "this account is suspended; ask whoever runs this host").into()
+        }
         auth::Login::Accepted | auth::Login::Rejected => {
             (Code::AuthenticationFailed, "wrong name or password").into()
         }

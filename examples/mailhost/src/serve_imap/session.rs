@@ -18,6 +18,7 @@ use tracing::{info, warn};
 
 use super::append::Arriving;
 use super::selected::Selected;
+use crate::accounts::Presence;
 use crate::auth::{Exchange, Offer};
 use crate::host::Host;
 use crate::listener::Service;
@@ -34,6 +35,8 @@ pub(super) struct Session<'h> {
     /// A login under way.
     pub(super) exchange: Option<Exchange<'h>>,
     pub(super) user: Option<User>,
+    /// How long they may stay.
+    pub(super) presence: Option<Presence>,
     pub(super) selected: Option<Selected>,
     /// Whether it has been told of the last change since it asked for mod-sequences.
     pub(super) knows_mod_seq: bool,
@@ -77,9 +80,26 @@ impl<'h> Session<'h> {
             offer,
             exchange: None,
             user: None,
+            presence: None,
             selected: None,
             knows_mod_seq: false,
             arriving: None,
+        }
+    }
+
+    /// Whether who has logged in may do nothing more.
+    pub(super) fn is_over(&self) -> bool {
+        self.presence.as_ref().is_some_and(Presence::is_over)
+    }
+
+    /// Waits until that is so; for ever, while nobody has logged in.
+    pub(super) fn over(&self) -> impl Future<Output = ()> + use<> {
+        let presence = self.presence.clone();
+        async move {
+            match presence {
+                Some(presence) => presence.over().await,
+                None => std::future::pending().await,
+            }
         }
     }
 

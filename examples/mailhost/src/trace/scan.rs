@@ -1,8 +1,10 @@
 //! Reading along in the header of a message that streams past, in constant memory.
 
+use std::collections::BTreeSet;
+
 use memchr::memchr;
-use smtp_codec::Reply;
 use smtp_codec::reply::Enhanced;
+use smtp_codec::{Domain, Reply};
 
 /// The most `Received:` fields that a message may come with; more is a loop.
 /// [RFC 5321 §6.3](https://www.rfc-editor.org/rfc/rfc5321#section-6.3) asks for a bound of 100 or so; Postfix has 50.
@@ -34,6 +36,11 @@ pub struct HeaderScan {
     at: At,
     name: [u8; LONGEST_NAME],
     length: usize,
+    /// This host, in lower case.
+    host: String,
+    /// What was read of a `Received:` field, if it is of interest.
+    field: Option<Vec<u8>>,
+    been_for: BTreeSet<String>,
 }
 
 /// Where the next octet stands.
@@ -60,6 +67,11 @@ impl HeaderScan {
         Self::default()
     }
 
+    /// The same, which also notes for whom this host has had the message before.
+    pub fn at(host: &Domain<'_>) -> Self {
+        Self { host: host.as_str().to_lowercase(), ..Self::default() }
+    }
+
     /// Takes the next octets of the message; those of the body cost nothing.
     pub fn push(&mut self, chunk: &[u8]) {
         let mut rest = chunk;
@@ -71,6 +83,7 @@ impl HeaderScan {
                 let end = memchr(b'\n', rest);
                 let used = end.map_or(rest.len(), |end| end + 1);
                 self.octets += used as u64;
+                self.gather(&rest[..used]);
                 rest = &rest[used..];
                 if end.is_some() {
                     self.begin_line();
@@ -85,12 +98,19 @@ impl HeaderScan {
 
     /// The message has ended: what was a header without an empty line is one now.
     pub fn finish(&mut self) {
+        self.end_field();
         self.at = At::Body;
     }
 
     /// What was found; `None` until the whole header was seen.
     pub fn fields(&self) -> Option<&Fields> {
         (self.at == At::Body).then_some(&self.fields)
+    }
+
+    /// The recipients, in lower case, for whom this host has had the message before, each as its only one: as its own
+    /// `Received:` fields say, of which [`MAX_HOPS`] are looked at.
+    pub const fn been_for(&self) -> &BTreeSet<String> {
+        &self.been_for
     }
 
     /// How many `Received:` fields came so far.
@@ -114,6 +134,9 @@ impl HeaderScan {
     }
 
     fn step(&mut self, octet: u8) {
+        if self.at == At::Start && !matches!(octet, b' ' | b'\t') {
+            self.end_field();
+        }
         self.at = match (self.at, octet) {
             (At::StartCr, b'\n') => At::Body,
             (_, b'\n') => return self.begin_line(),
@@ -144,13 +167,40 @@ impl HeaderScan {
             b"from" => &mut self.fields.from,
             b"date" => &mut self.fields.date,
             b"message-id" => &mut self.fields.message_id,
-            b"received" => &mut self.fields.received,
+            b"received" => {
+                self.field = (!self.host.is_empty() && self.fields.received < MAX_HOPS).then(Vec::new);
+                &mut self.fields.received
+            }
             _ => return,
         };
         *count = count.saturating_add(1);
     }
+
+    fn gather(&mut self, octets: &[u8]) {
+        if let Some(field) = &mut self.field {
+            let room = LONGEST_FIELD - field.len().min(LONGEST_FIELD);
+            field.extend_from_slice(&octets[..octets.len().min(room)]);
+        }
+    }
+
+    /// RFC 5321 §4.4: `by` names the host that wrote the field, and `for` the recipient.
+    fn end_field(&mut self) {
+        let Some(field) = self.field.take() else { return };
+        let text = String::from_utf8_lossy(&field).to_lowercase();
+        let words = text.split(|c: char| c.is_ascii_whitespace() || c == ';');
+        let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
+        let behind = |word: &str| words.windows(2).find(|pair| pair[0] == word).map(|pair| pair[1]);
+        if behind("by") == Some(&self.host)
+            && let Some(address) =
+                behind("for").and_then(|path| path.strip_prefix('<')).and_then(|path| path.strip_suffix('>'))
+        {
+            self.been_for.insert(address.to_owned());
+        }
+    }
 }
 
+/// What this host writes is shorter.
+const LONGEST_FIELD: usize = 2_048;
 /// `message-id`
 const LONGEST_NAME: usize = 10;
 
@@ -162,18 +212,19 @@ mod tests {
     #[track_caller]
     fn scan(message: &str) -> HeaderScan {
         let octets = message.as_bytes();
-        let mut whole = HeaderScan::new();
+        let new = || HeaderScan::at(&Domain::parse("Mail.a.test").unwrap());
+        let mut whole = new();
         whole.push(octets);
         let same = |other: &HeaderScan, cut: &[usize]| {
             assert_eq!(
-                (other.fields(), other.hops(), other.octets),
-                (whole.fields(), whole.hops(), whole.octets)
+                (other.fields(), other.hops(), other.octets, other.been_for()),
+                (whole.fields(), whole.hops(), whole.octets, whole.been_for())
             );
             assert_eq!(other.at, whole.at, "{message:?} cut at {cut:?}");
         };
         for first in 0..=octets.len() {
             for second in first..=octets.len() {
-                let mut pieces = HeaderScan::new();
+                let mut pieces = new();
                 pieces.push(&octets[..first]);
                 pieces.push(&octets[first..second]);
                 pieces.push(&octets[second..]);
@@ -195,6 +246,28 @@ mod tests {
              From: a\r\nFROM: b\r\nMessage-Id: <x>\r\nDate:\r\n\r\nReceived: body\r\nFrom: body\r\n",
         );
         assert_eq!(found, Fields { from: 2, date: 1, message_id: 1, received: 3 });
+    }
+
+    #[test]
+    fn for_whom_this_host_has_had_a_message_is_read_from_its_own_fields() {
+        let found = |message: &str| scan(message).been_for().iter().cloned().collect::<Vec<_>>();
+        assert_eq!(
+            found(
+                "Received: from b.test ([::1]) by mail.A.test with ESMTPS\r\n\tid 5 for <Anna@a.test>; Tue\r\n\
+                 Received: by mail.a.test for\r\n <ben@a.test>\r\nX: 1\r\n\r\n"
+            ),
+            ["anna@a.test", "ben@a.test"]
+        );
+        let others = "Received: by mail.b.test for <anna@a.test>; x\r\nReceived: by mail.a.test; for\r\n\
+            X-Received: by mail.a.test for <anna@a.test>\r\n\r\nReceived: by mail.a.test for <anna@a.test>\r\n";
+        assert_eq!(found(others), Vec::<String>::new());
+        let mut unfinished = scan("Received: by mail.a.test for <anna@a.test>");
+        unfinished.finish();
+        assert_eq!(unfinished.been_for().len(), 1);
+        let mut long = HeaderScan::at(&Domain::parse("a.test").unwrap());
+        long.push(b"Received: by a.test ");
+        long.push(&vec![b'a'; 100_000]);
+        assert!(long.field.as_ref().is_some_and(|field| field.len() <= LONGEST_FIELD));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use super::Visitor;
 use super::page::render;
 use crate::accounts::ChangeError;
-use crate::auth::{Login, Password, Secrets};
+use crate::auth::{Login, Password};
 use crate::host::Host;
 
 /// What comes back. The names of the fields are those that password managers know.
@@ -111,22 +111,22 @@ async fn carry_out(host: &Host, visitor: Visitor, change: Change) -> Result<(), 
     }
     let new = Password::new(change.new_password).map_err(|error| Refusal::Unusable(error.to_string()))?;
     let old = Password::new(change.password).map_err(|_| Refusal::Wrong)?;
-    let account = match host.log_in(visitor.peer, &change.username, old).await {
-        Ok(account) => account,
+    // Who has an app password may read mail, and not shut the owner out.
+    let account = match host.log_in_as_owner(visitor.peer, &change.username, old).await {
+        Ok(presence) => presence.account(),
         Err(Login::TooMany) => return Err(Refusal::TooMany),
         Err(Login::Unavailable) => return Err(Refusal::Unavailable),
         Err(_) => return Err(Refusal::Wrong),
     };
-    let failed = |error: ChangeError| {
-        warn!(account, %error, "a password could not be changed");
-        Refusal::Unavailable
-    };
-    let address =
-        host.accounts.accounts().into_iter().find(|found| found.id == account).map(|found| found.address);
-    let address = address.ok_or(Refusal::Wrong)?;
-    let secrets = host.store.system().compute(move || Secrets::new(&new)).await;
-    let secrets = secrets.and_then(Result::ok).ok_or(Refusal::Unavailable)?;
-    host.accounts.set_password(&address, &secrets).await.map_err(failed)
+    host.accounts.change_own_password(account, &new).await.map_err(|error| match error {
+        ChangeError::ShortPassword(_) | ChangeError::GuessablePassword => {
+            Refusal::Unusable(error.to_string())
+        }
+        error => {
+            warn!(account, %error, "a password could not be changed");
+            Refusal::Unavailable
+        }
+    })
 }
 
 /// Whether a browser that says where a form comes from says that it comes from here. Others have the seal alone to show.

@@ -1,5 +1,6 @@
 //! Drives the real program.
 
+mod accounts;
 mod archive;
 mod clients;
 mod damage;
@@ -11,6 +12,7 @@ mod imap;
 mod memory;
 mod peers;
 mod policy;
+mod pop3;
 mod privileges;
 mod python;
 mod relay;

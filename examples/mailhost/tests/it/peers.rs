@@ -1,5 +1,6 @@
 //! Foreign programs on the other side: clients that people use, and whole mail hosts.
 
+mod client_send;
 mod curl;
 pub(crate) mod daemon;
 mod exchange;

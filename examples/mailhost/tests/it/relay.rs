@@ -2,6 +2,7 @@
 
 mod expiry;
 mod failures;
+mod forward;
 mod knot;
 mod loops;
 mod mx;

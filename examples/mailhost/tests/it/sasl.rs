@@ -125,6 +125,28 @@ fn submissions(site: &Site, host: &Host) -> Wire {
     wire
 }
 
+/// The keys have to be known before the password is: so the login name says which of them it is.
+#[test]
+fn an_app_password_logs_in_with_scram_under_a_name_that_names_it() {
+    let site = Site::with_accounts(PLAINTEXT, &["anna"]);
+    let said = site.does(&format!("account app-password add {ANNA} phone"));
+    let word = said.strip_prefix("password ").and_then(|rest| rest.strip_suffix('\n')).expect("a password");
+    let host = site.start();
+    let named = format!("{ANNA}/Phone");
+    let try_as = |name: &str, word: &str| {
+        let mut wire = Wire::smtp(host.address(Service::Submission));
+        log_in(&mut wire, "SCRAM-SHA-256", name, word, None)
+    };
+    let outcome = try_as(&named, word);
+    assert!(outcome.believed && outcome.reply.starts_with("235 2.7.0"), "{outcome:?}");
+    assert!(try_as(ANNA, PASSWORD).reply.starts_with("235 2.7.0"));
+    assert!(site.does(&format!("account app-password list {ANNA}")).contains("used 20"));
+    assert!(try_as(&named, PASSWORD).reply.starts_with("535 5.7.8"));
+    // Only who knows the password is told.
+    site.does(&format!("account suspend {ANNA}"));
+    assert!(try_as(ANNA, PASSWORD).reply.starts_with("535 5.7.13"));
+}
+
 #[test]
 fn what_binds_to_tls_is_announced_under_tls_only() {
     let site = Site::with_accounts(PLAINTEXT, &["anna"]);

@@ -122,6 +122,24 @@ fn a_message_is_accepted_behind_the_sync_of_the_journal() {
 }
 
 #[test]
+fn the_end_of_a_pop3_session_is_confirmed_behind_the_sync_of_what_it_removes() {
+    let name = "the_end_of_a_pop3_session_is_confirmed_behind_the_sync_of_what_it_removes";
+    let site = Site::with_accounts("[auth]\nallow_plaintext = true\n", &["anna"]);
+    let Some(host) = start(&site, name) else { return };
+    Wire::smtp(host.address(Service::Smtp)).deliver(&["anna@example.test"], "Subject: x\r\n\r\nx\r\n");
+    let mut pop3 = Wire::pop3(host.address(Service::Pop3), "anna@example.test");
+    pop3.say("DELE 1", "+OK");
+    pop3.say("QUIT", "+OK goodbye");
+    host.stop();
+    let calls = calls(&fs::read_to_string(site.folder().path("trace")).unwrap());
+    let marked = find(&calls, 0, WRITES, &["socket:", "\"+OK\\r\\n\""]);
+    let written = find(&calls, marked.began, WRITES, &["/mail/journal"]);
+    let synced = find(&calls, written.returned, SYNCS, &[file_of(written), " = 0"]);
+    let reply = find(&calls, 0, WRITES, &["socket:", "\"+OK goodbye"]);
+    assert!(synced.returned < reply.began, "{synced:?}, {reply:?}");
+}
+
+#[test]
 fn a_large_body_and_its_name_are_synced_before_the_journal() {
     let name = "a_large_body_and_its_name_are_synced_before_the_journal";
     let message = format!("Subject: a large message\r\n\r\n{}the end\r\n", "a line\r\n".repeat(50_000));

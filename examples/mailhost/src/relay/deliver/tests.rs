@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::auth::Password;
-use crate::client::Credentials;
+use crate::client::{Credentials, Encryption};
 use crate::listener::Stop;
 use crate::relay::opportunistic_tls;
 use crate::wire::Wire;
@@ -206,7 +206,7 @@ impl World {
             queue: Mutex::new(Queue::new(config, 1)),
             security: Security {
                 tls: opportunistic_tls().unwrap(),
-                opportunistic: !login,
+                encryption: if login { Encryption::Required } else { Encryption::Opportunistic },
                 login: login.then(|| Arc::new(credentials)),
             },
             name: Domain::parse("mail.a.test").unwrap().into_owned(),

@@ -16,6 +16,8 @@ pub(super) struct Dovecot {
     pub(super) imap: SocketAddr,
     pub(super) imaps: SocketAddr,
     pub(super) lmtp: SocketAddr,
+    pub(super) pop3: SocketAddr,
+    pub(super) pop3s: SocketAddr,
     folder: Folder,
     _daemon: Daemon,
 }
@@ -26,6 +28,11 @@ pub(super) fn missing() -> Option<&'static str> {
         true => (!is_installed("openssl", "version")).then_some("openssl is not installed"),
         false => Some("dovecot-imapd and dovecot-lmtpd are not installed"),
     }
+}
+
+/// Why it has no POP3.
+pub(super) fn missing_pop3() -> Option<&'static str> {
+    missing().or_else(|| (!Path::new(POP3).exists()).then_some("dovecot-pop3d is not installed"))
 }
 
 impl Dovecot {
@@ -47,7 +54,7 @@ impl Dovecot {
             belongs(&folder.path(path), mail);
         }
         place(&folder.path(MAILDIR), mail);
-        let ports @ [imap, imaps, lmtp] = ports();
+        let ports @ [imap, imaps, lmtp, pop3, pop3s] = ports();
         let config =
             folder.write("dovecot.conf", &config(&folder.path(""), &name, &group, mail_location, ports));
         let mut command = Command::new(PROGRAM);
@@ -59,7 +66,8 @@ impl Dovecot {
         // It listens before it says so.
         daemon.wait_for(" starting up for ", 1);
         let at = |port| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
-        Self { imap: at(imap), imaps: at(imaps), lmtp: at(lmtp), folder, _daemon: daemon }
+        let [imap, imaps, lmtp, pop3, pop3s] = [imap, imaps, lmtp, pop3, pop3s].map(at);
+        Self { imap, imaps, lmtp, pop3, pop3s, folder, _daemon: daemon }
     }
 
     /// The mailboxes of [`LOGIN`].
@@ -77,16 +85,26 @@ fn output(program: &str, argument: &str) -> String {
 }
 
 /// Below those that the system gives away, so that only other runs of these tests could want them.
-fn ports() -> [u16; 3] {
+fn ports() -> [u16; 5] {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let number = NEXT.fetch_add(3, Ordering::Relaxed) % RUN;
+    let number = NEXT.fetch_add(5, Ordering::Relaxed) % RUN;
     let first = FIRST + (process::id() % RUNS) as u16 * RUN + number;
-    [first, first + 1, first + 2]
+    [first, first + 1, first + 2, first + 3, first + 4]
 }
 
-fn config(here: &Path, user: &str, group: &str, mail: &str, [imap, imaps, lmtp]: [u16; 3]) -> String {
+fn config(
+    here: &Path,
+    user: &str,
+    group: &str,
+    mail: &str,
+    [imap, imaps, lmtp, pop3, pop3s]: [u16; 5],
+) -> String {
+    let (more, login) = match missing_pop3() {
+        Some(_) => ("", String::new()),
+        None => (" pop3", pop3_login(pop3, pop3s)),
+    };
     format!(
-        "protocols = imap lmtp
+        "protocols = imap lmtp{more}
 base_dir = {here}run
 state_dir = {here}state
 log_path = /dev/stderr
@@ -143,8 +161,23 @@ service lmtp {{
     port = {lmtp}
   }}
 }}
-",
+{login}",
         here = here.display(),
+    )
+}
+
+fn pop3_login(pop3: u16, pop3s: u16) -> String {
+    format!(
+        "service pop3-login {{
+  chroot =
+  inet_listener pop3 {{
+    port = {pop3}
+  }}
+  inet_listener pop3s {{
+    port = {pop3s}
+  }}
+}}
+"
     )
 }
 
@@ -169,7 +202,8 @@ const MAILDIR: &str = "mail/anna@example.test/Maildir";
 const PROGRAM: &str = "/usr/sbin/dovecot";
 const IMAP: &str = "/usr/lib/dovecot/imap";
 const LMTP: &str = "/usr/lib/dovecot/lmtp";
+const POP3: &str = "/usr/lib/dovecot/pop3-login";
 /// The first port of all, how many a run of the tests has for itself, and how many runs there may be at once.
 const FIRST: u16 = 20_000;
-const RUN: u16 = 120;
-const RUNS: u32 = 100;
+const RUN: u16 = 200;
+const RUNS: u32 = 60;

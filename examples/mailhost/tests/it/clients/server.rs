@@ -88,11 +88,30 @@ impl Server {
         }
     }
 
+    /// POP3 of any of them, with STLS; then the port under TLS from the first octet.
+    pub(super) fn maildrops(&self) -> [SocketAddr; 2] {
+        match &self.0 {
+            Running::Dovecot(dovecot) => [dovecot.pop3, dovecot.pop3s],
+            Running::Ours(_, host) => [host.address(Service::Pop3), host.address(Service::Pop3s)],
+        }
+    }
+
     /// For localhost and 127.0.0.1, signed by itself.
     pub(super) fn certificate(&self) -> PathBuf {
         match &self.0 {
             Running::Dovecot(dovecot) => dovecot.certificate(),
             Running::Ours(site, _) => site.data("self-signed.pem"),
+        }
+    }
+
+    /// What [`LOGIN`] does without in IMAP from now on, where that can be chosen.
+    #[track_caller]
+    pub(super) fn goes_without(&self, capabilities: &[&str]) {
+        if let Running::Ours(site, _) = &self.0
+            && !capabilities.is_empty()
+        {
+            let words: String = capabilities.iter().map(|word| format!(" --without {word}")).collect();
+            site.does(&format!("account imap {LOGIN}{words}"));
         }
     }
 

@@ -82,6 +82,7 @@ def send(settings, port, sender, recipient, login, messages):
 def fetch(settings, account):
     """All messages in the order of their numbers. Not with retr(), which loses the line ends."""
     box = poplib.POP3_SSL("localhost", settings["pop3s"], timeout=60, context=context(settings))
+    box.utf8()
     box.user(account[0])
     box.pass_(account[1])
     ids = [line.split()[1] for line in box.uidl()[1]]

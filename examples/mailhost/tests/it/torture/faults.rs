@@ -259,6 +259,31 @@ fn refused(ledger: &mut Ledger, host: &Host, round: usize) -> usize {
     refused
 }
 
+/// RFC 1939 §6: what could not be removed is still there, and the client is told.
+#[test]
+fn a_failing_disk_gives_no_wrong_end_to_a_pop3_session() {
+    let name = "a_failing_disk_gives_no_wrong_end_to_a_pop3_session";
+    let site = Site::with_accounts("[auth]\nallow_plaintext = true\n", &["anna"]);
+    let host = site.start();
+    let pop3 = || Wire::pop3(host.address(Service::Pop3), "anna@example.test");
+    Wire::smtp(host.address(Service::Smtp)).deliver(&["anna@example.test"], "Subject: x\r\n\r\nx\r\n");
+    let mut failing = pop3();
+    failing.say("DELE 1", "+OK");
+    let what = "fdatasync:error=EIO:when=1";
+    let injection = match Injection::attach(&host, what, &site.folder().path("injected")) {
+        Ok(injection) => injection,
+        Err(why) => return skip(name, &why),
+    };
+    failing.say("QUIT", "-ERR [SYS/TEMP] some messages were not removed");
+    failing.ended();
+    injection.detach();
+    let mut again = pop3();
+    assert_eq!(again.unique_ids().len(), 1, "it is still there");
+    again.say("DELE 1", "+OK");
+    again.say("QUIT", "+OK goodbye");
+    assert_eq!(pop3().unique_ids().len(), 0);
+}
+
 /// `strace -e inject=`, with the number of the call.
 const KINDS: [&str; 6] = [
     "fdatasync:error=EIO:when={}",

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::{fs, thread};
 
 use mailhost::auth::Password;
-use mailhost::client::{Credentials, Server, imap as client};
+use mailhost::client::{Credentials, Encryption, Server, imap as client};
 use mailhost::listener::Service;
 use mailhost::tls::provider;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::version::{TLS12, TLS13};
 use rustls::{CipherSuite, ClientConfig, RootCertStore, SupportedProtocolVersion};
 
@@ -122,12 +122,8 @@ fn nobody_goes_on_where_tls_has_failed() {
         name: "anna@example.test".into(),
         password: Password::new(PASSWORD.into()).unwrap(),
     };
-    let server = |address, tls| Server {
-        address,
-        implicit_tls: false,
-        name: "mail.example.test".try_into().unwrap(),
-        tls,
-    };
+    let name = ServerName::try_from("mail.example.test").unwrap();
+    let server = |address, tls| Server::at(address, Encryption::Required, name.clone(), tls);
     let open = |server: Server| runtime.block_on(client::Imap::open(&server, &login())).map(drop);
     let address = host.address(Service::Imap);
     open(server(address, site.tls())).unwrap();
