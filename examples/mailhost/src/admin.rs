@@ -23,7 +23,6 @@ use crate::config::Config;
 use crate::host::Host;
 use crate::listener::Stopping;
 use crate::preflight::{DataDir, Unclaimed};
-use crate::privileges;
 use crate::relay::{Ordered, Page, Relay, Shown, Target};
 use crate::store::{Opening, Store};
 use crate::system::Machine;
@@ -381,8 +380,6 @@ pub(crate) struct Alone {
 
 /// Opens the store of a host that does not run.
 pub(crate) async fn open_alone(config: &Config, opening: Opening) -> Result<Alone, Failure> {
-    // What root would make, the host could not read.
-    privileges::settle(config)?;
     let claimed = Unclaimed::probe(&config.data_dir)?.claim()?;
     open_claimed(config, claimed, &config.mail_dir(), opening).await
 }

@@ -113,6 +113,33 @@ pub fn settle(config: &Config) -> Result<(), PrivilegeError> {
     other.become_it()
 }
 
+/// Makes the data directory for whom the host becomes, if this process is root and it is not there.
+pub fn make_data_dir(config: &Config) -> std::io::Result<()> {
+    match Other::of(config).map_err(std::io::Error::other)? {
+        Some(other) => make_for(&config.data_dir, &other),
+        None => Ok(()),
+    }
+}
+
+/// Gives all that is below a path to whom the host becomes, where root has worked for it without becoming that user: root
+/// may have to read and write elsewhere at the same time.
+pub fn hand_over(config: &Config, path: &Path) -> std::io::Result<()> {
+    match Other::of(config).map_err(std::io::Error::other)? {
+        Some(other) => give(path, &other),
+        None => Ok(()),
+    }
+}
+
+fn give(path: &Path, other: &Other) -> std::io::Result<()> {
+    use std::os::unix::fs::lchown;
+    if std::fs::symlink_metadata(path)?.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            give(&entry?.path(), other)?;
+        }
+    }
+    lchown(path, Some(other.user.as_raw()), Some(other.group.as_raw()))
+}
+
 /// Whether this process is root.
 pub fn is_root() -> bool {
     geteuid().is_root()

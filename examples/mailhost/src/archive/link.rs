@@ -21,6 +21,7 @@ use crate::commands::Failure;
 use crate::config::Config;
 use crate::host::Host;
 use crate::listener::Stopping;
+use crate::privileges;
 use crate::store::{Opening, Store};
 
 /// What frames are to be exchanged for.
@@ -58,7 +59,8 @@ pub async fn run(
             let alone = admin::open_alone(config, Opening::Usual).await?;
             perform(&alone.accounts, &alone.store, config, job, to_host, from_host).await;
             alone.store.close().await;
-            Ok(())
+            // Root has read what only root may, and what it has made belongs to the host.
+            privileges::hand_over(config, &config.mail_dir()).map_err(Failure::from)
         }
         Err(error) => Err(Failure::new(format!("{}: {error}", config.admin_socket().display()))),
     }

@@ -15,6 +15,7 @@ use crate::admin::{self, Alone};
 use crate::commands::Failure;
 use crate::config::Config;
 use crate::preflight::Unclaimed;
+use crate::privileges;
 use crate::relay::Ordered;
 use crate::store::Opening;
 
@@ -63,7 +64,7 @@ pub async fn restore(dir: &Path, config: &Config, options: RestoreOptions) -> Re
     let contents = Contents::read(dir)?.ok_or_else(|| {
         Failure::new(format!("{} holds no backup: there is no backup.json in it", dir.display()))
     })?;
-    crate::privileges::settle(config)?;
+    privileges::make_data_dir(config)?;
     let claimed = Unclaimed::probe(&config.data_dir)?.claim()?;
     let (mail, making) = (config.mail_dir(), config.data_dir.join("restoring"));
     if is_taken(&mail) {
@@ -77,8 +78,11 @@ pub async fn restore(dir: &Path, config: &Config, options: RestoreOptions) -> Re
     let mut restored = settle(&alone, options).await?;
     alone.store.close().await;
     restored.taken = contents.taken;
+    privileges::hand_over(config, &making)?;
     let _ = fs::remove_dir_all(&mail);
     fs::rename(&making, &mail).map_err(|error| failed_at(&mail, &error))?;
+    // The lock, too, which was made if there was none.
+    privileges::hand_over(config, &config.data_dir)?;
     File::open(&config.data_dir)?.sync_all()?;
     Ok(restored)
 }

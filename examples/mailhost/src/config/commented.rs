@@ -139,6 +139,8 @@ const NOTES: &[(&str, &str, &str, &str)] = &[
     ),
     ("auth", "allow_plaintext", "Whether passwords may come without TLS. For tests on loopback.", ""),
     ("accounts", "subaddress_separator", "Mail for anna+anything comes to anna; \"\" for none of that.", ""),
+    ("log", "format", "How the log is written: as text for people, or as json.", ""),
+    ("log", "level", "How much is written: error, warn, info or debug.", ""),
     ("dns", "servers", "Whom to ask. Without this: the servers of the system.", "[\"127.0.0.1:53\"]"),
     (
         "relay",

@@ -93,6 +93,9 @@ fn write(config: &Config, out: &mut String) -> std::fmt::Result {
     writeln!(out, "resident_messages = {}", queue.resident_messages)?;
     writeln!(out, "resident_size = {}", size(queue.resident_size))?;
 
+    let level = config.log.level.as_str().to_lowercase();
+    writeln!(out, "\n[log]\nformat = {}\nlevel = {}", quoted(config.log.format.key()), quoted(&level))?;
+
     let limits = &config.limits;
     writeln!(out, "\n[limits]\nmessage_size = {}", size(limits.message_size))?;
     writeln!(out, "recipients = {}", limits.recipients)?;
