@@ -228,6 +228,12 @@ fn keep_what_is_fixed(old: &Config, mut new: Config) -> Config {
     if keep("resident_size", queue.resident_size != before.resident_size, &before.resident_size) {
         queue.resident_size = before.resident_size;
     }
+    if keep("log.format", new.log.format != old.log.format, &old.log.format.key()) {
+        new.log.format = old.log.format;
+    }
+    if keep("log.level", new.log.level != old.log.level, &old.log.level.as_str().to_lowercase()) {
+        new.log.level = old.log.level;
+    }
     if !kept.is_empty() {
         let (file, kept) = (new.file.display(), kept.join(", "));
         warn!(%file, kept, "some settings stay until the host is restarted");
