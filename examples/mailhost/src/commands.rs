@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio::runtime;
-use tracing::{Level, info, warn};
+use tracing::{info, warn};
 use zeroize::Zeroizing;
 
 use crate::accounts::Accounts;
@@ -118,7 +118,7 @@ impl Started {
             }
         };
         for warning in &cleared.warnings {
-            warn!("{warning}");
+            warn!(%warning, "the configuration can be better");
         }
         let data_dir = cleared.data_dir.claim()?;
         let identity = cleared.tls.carry_out()?;
@@ -155,7 +155,7 @@ pub fn new_password(source: PasswordSource) -> Result<NewPassword, Failure> {
 
 fn serve(file: &Path) -> Result<ExitCode, Failure> {
     let config = Config::load(file)?;
-    logs::init(Level::INFO);
+    logs::init(config.log);
     runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let started = Started::new(config)?;
         for (service, address) in started.listeners.addresses() {

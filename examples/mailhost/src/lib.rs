@@ -15,6 +15,7 @@ pub mod host;
 pub mod listener;
 pub mod logs;
 pub mod lookup;
+pub mod metrics;
 pub mod offers;
 pub mod planted;
 pub mod preflight;

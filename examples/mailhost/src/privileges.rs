@@ -61,7 +61,7 @@ impl Other {
     fn owner(data_dir: &Path) -> Option<Self> {
         let found = std::fs::metadata(data_dir).ok()?;
         let (user, group) = (Uid::from_raw(found.uid()), Gid::from_raw(found.gid()));
-        let name = User::from_uid(user).ok().flatten().map_or_else(|| user.to_string(), |user| user.name);
+        let name = name_of(user);
         (!user.is_root()).then_some(Self { name, user, group })
     }
 
@@ -143,6 +143,15 @@ fn give(path: &Path, other: &Other) -> std::io::Result<()> {
 /// Whether this process is root.
 pub fn is_root() -> bool {
     geteuid().is_root()
+}
+
+/// What the user of this process is called.
+pub fn own_name() -> String {
+    name_of(geteuid())
+}
+
+fn name_of(user: Uid) -> String {
+    User::from_uid(user).ok().flatten().map_or_else(|| user.to_string(), |user| user.name)
 }
 
 /// The user that this process is since it has given up root.

@@ -52,6 +52,7 @@ impl Pop3 {
     async fn log_in(&mut self, server: &Server, login: &Credentials) -> Result<(), ClientError> {
         let bad = |_| ClientError::Unsendable("the name or the password cannot be sent over POP3".to_owned());
         let (mut ways, mut exchange, mut denied) = (Ways::new(login), None::<Box<Exchange>>, None);
+        let mut asked_for_utf8 = false;
         loop {
             let mut input = &self.buffer[..];
             let mut end = None;
@@ -67,6 +68,11 @@ impl Pop3 {
                         };
                         if ask && !offer.is_tls() {
                             offer.stls(&mut self.out);
+                            continue;
+                        }
+                        // So that messages come as they are stored, and not as surrogates (RFC 6856 §2.1).
+                        if offer.capabilities().utf8 && !std::mem::replace(&mut asked_for_utf8, true) {
+                            offer.utf8(&mut self.out);
                             continue;
                         }
                         let capabilities = offer.capabilities();
@@ -104,6 +110,8 @@ impl Pop3 {
                             None => challenge.cancel(&mut self.out),
                         }
                     }
+                    // It is the server's right.
+                    Event::Refused { request: Request::Utf8, .. } => {}
                     Event::Refused { request: Request::Stls, .. } => {
                         end = Some(Err(ClientError::NotOffered("STLS")));
                     }
@@ -343,6 +351,7 @@ fn told(reason: Reason) -> String {
         Reason::Timeout(Timer::Greeting) => "the server did not greet in time",
         Reason::Timeout(_) => "the server did not answer in time; nothing is deleted there",
         Reason::Garbled(error) => return format!("the server did not answer in POP3: {error}"),
+        Reason::NotAscii => "the name or the password is not ASCII, and the server takes no other",
         Reason::PlaintextBehindStls => "the server went on in the clear behind its answer to STLS",
         _ => "the session ended",
     };

@@ -22,5 +22,6 @@ mod second_process;
 mod strace;
 mod support;
 mod torture;
+mod watch;
 mod web;
 mod wrong_configuration;

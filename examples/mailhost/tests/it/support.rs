@@ -1,5 +1,6 @@
 //! Folders that go away, runs of the program that end, hosts that run, and connections to them.
 
+pub(crate) mod executed;
 mod site;
 mod wire;
 
