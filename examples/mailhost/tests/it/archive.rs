@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, FileTimes};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -403,4 +404,32 @@ fn restored_mail_is_not_sent_twice_and_restored_mailboxes_are_read_anew() {
     let said = site.does(&format!("restore {} --queue drop", backup.display()));
     assert!(said.contains("mail for 2 recipients that waited for other hosts was dropped"), "{said}");
     assert_eq!(site.does("queue list"), "the queue is empty\n");
+}
+
+#[test]
+fn what_root_has_done_belongs_to_the_host() {
+    if !rustix::process::geteuid().is_root() {
+        println!("only root can do something for somebody else");
+        return;
+    }
+    const SOMEBODY: u32 = 65_534;
+    let site = Site::with_accounts("", &["anna"]);
+    let path = |name: &str| site.folder().path(name);
+    let given = run(Command::new("chown").args(["-R", "65534:65534"]).arg(path("data")), "");
+    assert_eq!(given.status, Some(0), "{}", given.stderr);
+    // What only root can read.
+    make(&path("maildir"), 30);
+    fs::set_permissions(path("maildir"), fs::Permissions::from_mode(0o700)).unwrap();
+    site.does(&format!("import maildir {} {ACCOUNT}", path("maildir").display()));
+    site.does(&format!("backup {}", path("backup").display()));
+    let restored = elsewhere(&site, "restored");
+    fs::create_dir(path("restored")).unwrap();
+    std::os::unix::fs::chown(path("restored"), Some(SOMEBODY), Some(SOMEBODY)).unwrap();
+    let said = with(&restored, &format!("restore {}", path("backup").display()));
+    assert_eq!((said.status, &*said.stderr), (Some(0), ""), "{}", said.stdout);
+    for mail in [path("data/mail"), path("restored/mail")] {
+        let others = run(Command::new("find").arg(&mail).args(["!", "-user", "65534"]), "");
+        assert_eq!((&*others.stdout, others.status), ("", Some(0)), "{}", mail.display());
+    }
+    site.start().stop();
 }
