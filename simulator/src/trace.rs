@@ -87,7 +87,8 @@ impl fmt::Debug for Trace {
 impl Subscriber for Trace {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let target = metadata.target();
-        target.starts_with("mailhost") || target.starts_with("simulator")
+        // The spans of a host's sessions say nothing that its events do not.
+        (target.starts_with("mailhost") && metadata.is_event()) || target.starts_with("simulator")
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {

@@ -4,6 +4,7 @@
 mod guard;
 mod host;
 mod load;
+mod logins;
 mod ours;
 mod pop3;
 mod postfix;
@@ -20,6 +21,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub(crate) use self::guard::watch;
+pub(crate) use self::logins::logins;
 pub(crate) use self::queue::{QueueOptions, queue};
 
 use self::guard::Guard;

@@ -36,6 +36,9 @@ commands:
     bench queue [--messages N] [--runs N]
                             how soon a host greets whose queue holds 1,000,000 messages, or N, and
                             how much memory it has by then and when it has read them all
+    bench logins [--pairs N]
+                            whether names that exist can be told by time, for each protocol and mechanism:
+                            Welch's t over 5,000 pairs of logins, or N
     ledger                  writes docs/ledger.md: what the RFCs demand, and by which test it is done
     ledger --check          whether it is up to date, with a test at each row that says so
     simulate [--seeds N] [--hosts N] [--days N] [--first SEED] [--replays N] [--jobs N]
@@ -71,6 +74,10 @@ fn main() -> ExitCode {
         }
         ["bench", "queue", ref options @ ..] if let Some(options) = bench::QueueOptions::parse(options) => {
             Project::load().and_then(|project| bench::queue(&project, options))
+        }
+        ["bench", "logins"] => Project::load().and_then(|project| bench::logins(&project, "5000")),
+        ["bench", "logins", "--pairs", pairs] => {
+            Project::load().and_then(|project| bench::logins(&project, pairs))
         }
         ["simulate", ref rest @ ..] => Project::load().and_then(|project| simulate::simulate(&project, rest)),
         ["torture", "kill", "--rounds", count] => {

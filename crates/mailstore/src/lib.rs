@@ -157,7 +157,6 @@
 //! | [RFC 9208](https://www.rfc-editor.org/rfc/rfc9208) | STORAGE in octets and MESSAGE, for all of an account |
 //! | [RFC 7162 §3.1](https://www.rfc-editor.org/rfc/rfc7162#section-3.1) | modification sequences of messages and mailboxes |
 //! | [RFC 5321 §6.1](https://www.rfc-editor.org/rfc/rfc5321#section-6.1) | what was accepted is not lost: `Durable` is what a 250 may say |
-//!
 //! | [RFC 2045](https://www.rfc-editor.org/rfc/rfc2045), [RFC 2046](https://www.rfc-editor.org/rfc/rfc2046), [RFC 5322](https://www.rfc-editor.org/rfc/rfc5322) | the parts of messages and what their headers say: [`mime`] |
 //! | [RFC 9051 §6.4.4](https://www.rfc-editor.org/rfc/rfc9051#section-6.4.4), [RFC 2047](https://www.rfc-editor.org/rfc/rfc2047) | SEARCH: [`search`] |
 //!
@@ -173,6 +172,7 @@
 //! | [`mime`] | the parts of a message, its envelope, sections |
 //! | [`search`] | which messages match |
 //! | [`verify`] | everything compared with its checksums |
+//! | [`backup`] | what to copy of a store that works |
 //! | [`limits`], [`error`] | every bound; what can go wrong, by whose fault |
 //! | `os` | the driver over `std::fs`, behind a feature |
 //! | `sim` | the simulated disk, behind a feature |
@@ -180,6 +180,7 @@
 //! `docs/format.md` gives the files octet by octet.
 #![forbid(unsafe_code)]
 
+pub mod backup;
 pub mod commit;
 pub mod error;
 mod index;

@@ -55,12 +55,16 @@ mod bug {
         StructureDropped,
         /// A snapshot says that no flag has a record of its own.
         FlagsUncounted,
+        /// A backup leaves out segments that the newest header still lists.
+        EmptiedNotCopied,
+        /// Files that are to be copied are removed before they have been.
+        BackupNotPinned,
     }
 
     #[cfg(feature = "simulation")]
     impl Bug {
         /// All of them.
-        pub const ALL: [Self; 22] = [
+        pub const ALL: [Self; 24] = [
             Self::NoSync,
             Self::NoDirectorySync,
             Self::SyncRetried,
@@ -83,6 +87,8 @@ mod bug {
             Self::CopyIsFree,
             Self::StructureDropped,
             Self::FlagsUncounted,
+            Self::EmptiedNotCopied,
+            Self::BackupNotPinned,
         ];
     }
 }

@@ -30,11 +30,13 @@ use self::access::{Right, authorise};
 use self::compaction::Compaction;
 use self::loading::Loading;
 use self::making::Making;
+use crate::backup::{Backup, Extract};
 use crate::commit::{Actor, Commit, Intent, Outcome, Receipt, Source};
 use crate::error::{Dead, Failure, Refusal, Unavailable};
 use crate::index::{Change, Highest, Index, Key, Salts};
 use crate::journal::recovery::{Damage, Recovered, Recovery, Report};
 use crate::journal::segment::Live;
+use crate::journal::writer::Writer;
 use crate::limits::Limits;
 use crate::mailbox::{
     AccountId, Located, MailboxId, MailboxStatus, ModSeq, Pin, Quota, Records, TableStatus, View, normalise,
@@ -45,7 +47,7 @@ use crate::planted::{Bug, Planted};
 use crate::snapshot::reader::Count;
 use crate::snapshot::{Position, writer};
 use crate::upload::Upload;
-use crate::verify::Verification;
+use crate::verify::{Verification, on_disk};
 
 /// What tells one commit, or one mailbox that was asked for, from another.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -119,7 +121,7 @@ pub struct Store {
     /// Files that a crash may still want, until a later segment counts.
     doubtful: Vec<File>,
     /// Segments whose live records have been copied; they go when a header without them is durable.
-    emptied: Vec<u64>,
+    emptied: Vec<Live>,
     /// The last attempt at a segment has failed; only a commit is reason enough for the next one.
     hold_off: bool,
     /// How often the names of bodies could not be synced.
@@ -415,6 +417,32 @@ impl Store {
     pub fn verified(&mut self, verification: Verification) -> Vec<Damage> {
         self.release(verification.pin);
         verification.damage
+    }
+
+    /// Says what to copy, and keeps it in its place; `None` before [`Event::Ready`] and after the end.
+    pub fn backup(&mut self) -> Option<Backup> {
+        let active = self.is_ready().then(|| self.live.last().copied()).flatten()?;
+        let extract = |file, length| Extract { file, length, identity: 0 };
+        let bodies = self.index.bodies().in_files();
+        let mut files: Vec<_> = bodies.map(|(id, size)| extract(File::Body(id), on_disk(size))).collect();
+        // The newest header lists what has been emptied since it was written.
+        let mut segments = [&self.live[..], &self.emptied].concat();
+        if self.planted.has(Bug::EmptiedNotCopied) {
+            segments.truncate(self.live.len());
+        }
+        segments.sort_unstable_by_key(|live| live.number);
+        files.extend(segments.iter().map(|live| Extract {
+            file: File::Segment(live.number),
+            // Of one whose header has been lost, nobody knows how long it is.
+            length: if live.is_lost() { u64::MAX } else { live.limit },
+            identity: live.salt,
+        }));
+        files.extend(self.snapshot.map(|snapshot| extract(File::Snapshot(snapshot.number), snapshot.length)));
+        let pin = self.pin();
+        if self.planted.has(Bug::BackupNotPinned) {
+            self.pins.remove(&pin.0);
+        }
+        Some(Backup { pin, files, seal: Writer::seal(active.salt, active.limit) })
     }
 
     /// What is known of a mailbox without its messages.

@@ -171,7 +171,7 @@ impl Verification {
 }
 
 /// How long the file of a body is.
-const fn on_disk(size: u64) -> u64 {
+pub(crate) const fn on_disk(size: u64) -> u64 {
     size + size.div_ceil(BLOCK) * CRC
 }
 

@@ -424,7 +424,7 @@ impl Queue {
         let now = self.now;
         let message = self.messages.get_mut(&id).expect("a recipient has a message");
         let next = self.config.schedule.after_failure(self.seed, id, message.accepted, now);
-        let has_sender = message.from.is_some();
+        let (has_sender, body) = (message.from.is_some(), message.body);
         let slot = &mut message.slots[at];
         if let Some(answer) = answer {
             slot.last = Some(Last { at: now, answer: answer.clone() });
@@ -433,7 +433,7 @@ impl Queue {
         let wish = slot.wish.take();
         let recipient = slot.address.clone();
         slot.unsaved = true;
-        let ordered = |order| Fact::Ordered { message: id, recipient: recipient.clone(), order };
+        let ordered = |order| Fact::Ordered { message: id, body, recipient: recipient.clone(), order };
         let fact = match (permanent, wish, next) {
             (false, Some(Order::Hold), _) => {
                 slot.state = State::Held;
@@ -448,7 +448,7 @@ impl Queue {
                 slot.next = at;
                 self.counters.deferred += 1;
                 let answer = slot.last.as_ref().expect("it has failed").answer.clone();
-                Fact::Deferred { message: id, recipient, answer, next: since_epoch(at) }
+                Fact::Deferred { message: id, body, recipient, answer, next: since_epoch(at) }
             }
             _ => {
                 slot.state = State::Failed;
@@ -469,7 +469,7 @@ impl Queue {
                 }
                 let answer = slot.last.as_ref().map(|last| last.answer.clone());
                 let expired = !permanent && wish != Some(Order::Bounce);
-                Fact::Failed { message: id, recipient, answer, expired, told }
+                Fact::Failed { message: id, body, recipient, answer, expired, told }
             }
         };
         message.facts.push(fact);

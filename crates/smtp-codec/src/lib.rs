@@ -108,6 +108,7 @@
 //! | [RFC 3207](https://www.rfc-editor.org/rfc/rfc3207) | STARTTLS | no octet from before TLS counts within |
 //! | [RFC 4954](https://www.rfc-editor.org/rfc/rfc4954) | AUTH | octets both ways; mechanisms are the caller's, and AUTH= is read and ignored |
 //! | [RFC 6152](https://www.rfc-editor.org/rfc/rfc6152) | 8BITMIME | BODY=; octets pass unchanged |
+//! | [RFC 6531](https://www.rfc-editor.org/rfc/rfc6531) | SMTPUTF8 | clients say it of a header; not addresses, not servers |
 //! | [RFC 3463](https://www.rfc-editor.org/rfc/rfc3463) | Enhanced status codes | those of the replies here |
 //!
 //! # Modules

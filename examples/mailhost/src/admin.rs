@@ -16,12 +16,13 @@ use tokio::time;
 use tracing::{info, warn};
 
 use crate::accounts::{Account, Accounts, Alias, ChangeError, Overview, hidden};
+use crate::archive::{self, Job};
 use crate::auth::Secrets;
 use crate::commands::Failure;
 use crate::config::Config;
 use crate::host::Host;
 use crate::listener::Stopping;
-use crate::preflight::Unclaimed;
+use crate::preflight::{DataDir, Unclaimed};
 use crate::relay::{Ordered, Page, Relay, Shown, Target};
 use crate::store::{Opening, Store};
 use crate::system::Machine;
@@ -140,6 +141,8 @@ pub enum Request {
         #[serde(default)]
         targets: Vec<String>,
     },
+    /// Imports, exports or copies; what is said about it then are frames.
+    Archive(Job),
     /// Reads everything that is stored and compares it with its checksums.
     Verify {
         /// First makes anew what follows from the journal.
@@ -274,13 +277,16 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
 async fn answer(host: &Host, mut stream: UnixStream, stopping: &Stopping) -> io::Result<()> {
     let (reader, mut writer) = stream.split();
     let mut line = String::new();
-    time::timeout(ANSWER, BufReader::new(reader.take(LONGEST)).read_line(&mut line))
-        .await
-        .map_err(|_| io::ErrorKind::TimedOut)??;
+    let mut reader = BufReader::new(reader.take(LONGEST));
+    time::timeout(ANSWER, reader.read_line(&mut line)).await.map_err(|_| io::ErrorKind::TimedOut)??;
     let failed = |why: String| Progress { response: Response::Failed(why), next: None };
     let mut work = match serde_json::from_str(&line) {
         Ok(Request::Verify { rebuild: true }) => {
             Err("the host runs; stop it first, for a rebuild needs its store alone".to_owned())
+        }
+        Ok(Request::Archive(job)) => {
+            reader.get_mut().set_limit(u64::MAX);
+            return archive::serve(host, job, reader, writer, stopping).await;
         }
         Ok(request) => Ok(Work::Begin(request)),
         Err(error) => Err(format!("this version of the host does not understand the request: {error}")),
@@ -343,28 +349,52 @@ async fn ask_store(
     request: Request,
     tell: &mut impl FnMut(Response) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let _claimed = Unclaimed::probe(&config.data_dir)?.claim()?;
     let rebuild = matches!(request, Request::Verify { rebuild: true });
     let opening = if rebuild { Opening::Rebuild } else { Opening::Usual };
-    let (store, _) =
-        Store::open(Arc::new(Machine), &config.mail_dir(), mailstore::Limits::default(), opening).await?;
-    let accounts = Arc::new(Accounts::of(store.clone(), config).await?);
-    let relay = Arc::new(Relay::open(store.clone(), config).await?);
+    let Alone { accounts, store, relay, .. } = &open_alone(config, opening).await?;
     let work = async {
         if matches!(request, Request::Queue { .. } | Request::Order { .. }) {
             relay.read_all().await;
         }
         let mut work = Some(Work::Begin(request));
         while let Some(now) = work {
-            let Progress { response, next } = perform(&accounts, &store, &relay, now).await;
+            let Progress { response, next } = perform(accounts, store, relay, now).await;
             tell(response)?;
             work = next;
         }
         Ok(())
     };
-    let result = relay.alone(&accounts, work).await;
+    let result = relay.alone(accounts, work).await;
     store.close().await;
     result
+}
+
+/// A store without a host that serves it.
+pub(crate) struct Alone {
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) store: Store,
+    pub(crate) relay: Arc<Relay>,
+    pub(crate) report: mailstore::Report,
+    _claimed: DataDir,
+}
+
+/// Opens the store of a host that does not run.
+pub(crate) async fn open_alone(config: &Config, opening: Opening) -> Result<Alone, Failure> {
+    let claimed = Unclaimed::probe(&config.data_dir)?.claim()?;
+    open_claimed(config, claimed, &config.mail_dir(), opening).await
+}
+
+/// Opens a store in a directory that is locked.
+pub(crate) async fn open_claimed(
+    config: &Config,
+    claimed: DataDir,
+    dir: &Path,
+    opening: Opening,
+) -> Result<Alone, Failure> {
+    let (store, report) = Store::open(Arc::new(Machine), dir, mailstore::Limits::default(), opening).await?;
+    let accounts = Arc::new(Accounts::of(store.clone(), config).await?);
+    let relay = Arc::new(Relay::open(store.clone(), config).await?);
+    Ok(Alone { accounts, store, relay, report, _claimed: claimed })
 }
 
 /// What is left to be done of a request.
@@ -448,11 +478,13 @@ async fn verify(store: &Store) -> Response {
     let Some((files, damage)) = store.verify().await else {
         return Response::Failed("the store is closing".to_owned());
     };
-    let line = |damage: &mailstore::Damage| {
-        let mailstore::Damage { file, at, length, held } = damage;
-        format!("{file}: {length} octets from {at} on cannot be read; they held {held}")
-    };
-    Response::Verified { files, damage: damage.iter().map(line).collect() }
+    Response::Verified { files, damage: damage.iter().map(damaged).collect() }
+}
+
+/// A line about something that cannot be read.
+pub(crate) fn damaged(damage: &mailstore::Damage) -> String {
+    let mailstore::Damage { file, at, length, held } = damage;
+    format!("{file}: {length} octets from {at} on cannot be read; they held {held}")
 }
 
 async fn change(accounts: &Accounts, request: Request) -> Result<Response, ChangeError> {
@@ -523,7 +555,9 @@ async fn change(accounts: &Accounts, request: Request) -> Result<Response, Chang
             Response::Done
         }
         // Nothing of accounts: see `perform`.
-        Request::Verify { .. } | Request::Queue { .. } | Request::Order { .. } => Response::Done,
+        Request::Archive(_) | Request::Verify { .. } | Request::Queue { .. } | Request::Order { .. } => {
+            Response::Done
+        }
     })
 }
 
@@ -531,7 +565,8 @@ fn secrets(hash: &str, scram: &[String]) -> Result<Secrets, ChangeError> {
     Secrets::parse(hash, scram).map_err(|_| ChangeError::BadPassword)
 }
 
-fn is_nobody(error: &io::Error) -> bool {
+/// Nobody listens on the socket.
+pub(crate) fn is_nobody(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
 

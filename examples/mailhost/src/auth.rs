@@ -5,20 +5,24 @@
 mod exchange;
 mod password;
 mod throttle;
+mod turns;
 
 use std::net::IpAddr;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use sasl_codec::scram::Verifier;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::{self, Instant};
 
 pub use self::exchange::{Exchange, Offer, Step};
 pub use self::password::{HashError, Memory, Password, PasswordHash, Secrets};
-pub use self::throttle::{Admission, Throttle, Ticket};
+pub use self::throttle::{Admission, Repute, Throttle, Ticket};
+use self::turns::Cores;
+use crate::metrics::Outcome;
 use crate::system::System;
 
 /// Checks passwords, no more of them at once than there are cores, and slows guessing down.
@@ -26,12 +30,14 @@ use crate::system::System;
 pub struct Authenticator {
     system: Arc<dyn System>,
     /// Each check takes 19 MiB and a core for its time.
-    cores: Arc<Semaphore>,
+    cores: Cores,
     /// As many as there are cores, once so many checks have gone on at once.
     memory: Arc<Mutex<Vec<Memory>>>,
     /// What the password for an unknown name is compared with.
     nobody: PasswordHash,
     throttle: Mutex<Throttle>,
+    /// Passwords that were hashed to be compared.
+    checks: AtomicU64,
     /// A login has ended.
     ended: Notify,
     start: Instant,
@@ -52,6 +58,18 @@ pub enum Login {
     Unavailable,
 }
 
+impl Login {
+    /// What it counts as.
+    pub const fn counted(self) -> Outcome {
+        match self {
+            Self::Accepted => Outcome::Good,
+            Self::Rejected => Outcome::Bad,
+            Self::Suspended => Outcome::Suspended,
+            Self::TooMany | Self::Unavailable => Outcome::Unavailable,
+        }
+    }
+}
+
 impl Authenticator {
     /// Makes ready, which takes as long as one check.
     pub fn new(system: Arc<dyn System>) -> Result<Self, HashError> {
@@ -64,10 +82,11 @@ impl Authenticator {
     pub fn with(system: Arc<dyn System>, cores: usize, nobody: PasswordHash) -> Self {
         Self {
             system,
-            cores: Arc::new(Semaphore::new(cores)),
+            cores: Cores::new(cores),
             memory: Arc::default(),
             nobody,
             throttle: Mutex::new(Throttle::default()),
+            checks: AtomicU64::new(0),
             ended: Notify::new(),
             start: Instant::now(),
         }
@@ -84,7 +103,7 @@ impl Authenticator {
         password: Password,
     ) -> Login {
         let Some(attempt) = self.admit(peer, name).await else { return Login::TooMany };
-        match self.verify(stored, password).await {
+        match self.verify(attempt.repute(), stored, password).await {
             Some(true) => {
                 attempt.end(true);
                 Login::Accepted
@@ -129,8 +148,9 @@ impl Authenticator {
     }
 
     /// Whether the password is the right one; `None` if that could not be found out.
-    async fn verify(&self, stored: Option<PasswordHash>, password: Password) -> Option<bool> {
-        let permit = Arc::clone(&self.cores).acquire_owned().await.ok()?;
+    async fn verify(&self, repute: Repute, stored: Option<PasswordHash>, password: Password) -> Option<bool> {
+        let permit = self.cores.core(repute).await;
+        self.checks.fetch_add(1, Ordering::Relaxed);
         let exists = stored.is_some();
         let memory = Arc::clone(&self.memory);
         let hash = stored.unwrap_or_else(|| self.nobody.clone());
@@ -148,12 +168,17 @@ impl Authenticator {
 
     /// The keys for SCRAM of a password, made when a core is free.
     pub async fn scram(&self, password: Password) -> Option<Vec<Verifier>> {
-        let permit = Arc::clone(&self.cores).acquire_owned().await.ok()?;
+        let permit = self.cores.core(Repute::Known).await;
         let made = self.system.compute(move || {
             let _permit = permit;
             Secrets::scram(&password).ok()
         });
         made.await.flatten()
+    }
+
+    /// How many passwords were hashed to be compared: for names that do not exist as many as for those that do.
+    pub fn checks(&self) -> u64 {
+        self.checks.load(Ordering::Relaxed)
     }
 
     fn finish(&self, ticket: Ticket, success: bool) {
@@ -178,6 +203,11 @@ pub struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
+    /// How much is known of who wants to log in.
+    fn repute(&self) -> Repute {
+        self.ticket.as_ref().map_or(Repute::Suspect, Ticket::repute)
+    }
+
     /// The login has ended.
     pub fn end(mut self, success: bool) {
         if let Some(ticket) = self.ticket.take() {

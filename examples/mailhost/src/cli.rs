@@ -1,6 +1,7 @@
 //! The command line.
 
 mod accounts;
+pub mod archive;
 pub mod client;
 mod quickstart;
 
@@ -47,6 +48,16 @@ pub enum Command {
     /// Send and read mail from the command line, with any server.
     #[command(subcommand)]
     Client(client::Client),
+    /// Take mail over from files of other programs.
+    #[command(subcommand)]
+    Import(archive::Import),
+    /// Write mail to files that other programs read.
+    #[command(subcommand)]
+    Export(archive::Export),
+    /// Copy all mail, accounts and the queue to a folder, while the host runs or not.
+    Backup(archive::Backup),
+    /// Set up a host from a backup.
+    Restore(archive::Restore),
 }
 
 /// Which configuration.

@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod accounts;
+mod archive;
 mod check;
 mod client;
 mod quickstart;
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio::runtime;
-use tracing::{Level, info, warn};
+use tracing::{info, warn};
 use zeroize::Zeroizing;
 
 use crate::accounts::Accounts;
@@ -70,6 +71,10 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Queue(command) => queue(&command),
         Command::Verify(command) => verify(&command),
         Command::Client(command) => client::run(&command),
+        Command::Import(command) => archive::import(&command),
+        Command::Export(command) => archive::export(&command),
+        Command::Backup(command) => archive::backup(&command),
+        Command::Restore(command) => archive::restore(&command),
     }
 }
 
@@ -113,7 +118,7 @@ impl Started {
             }
         };
         for warning in &cleared.warnings {
-            warn!("{warning}");
+            warn!(%warning, "the configuration can be better");
         }
         let data_dir = cleared.data_dir.claim()?;
         let identity = cleared.tls.carry_out()?;
@@ -150,7 +155,7 @@ pub fn new_password(source: PasswordSource) -> Result<NewPassword, Failure> {
 
 fn serve(file: &Path) -> Result<ExitCode, Failure> {
     let config = Config::load(file)?;
-    logs::init(Level::INFO);
+    logs::init(config.log);
     runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let started = Started::new(config)?;
         for (service, address) in started.listeners.addresses() {

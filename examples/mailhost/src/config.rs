@@ -5,6 +5,7 @@
 
 mod commented;
 mod keys;
+mod log;
 mod print;
 mod relay;
 mod table;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use smtp_codec::Domain;
 use thiserror::Error;
 
+pub use self::log::{Format, Log};
 pub(crate) use self::relay::RESOLV_CONF;
 pub use self::relay::{Network, NextHop, Queue, Relay, Smarthost};
 use self::table::Table;
@@ -63,6 +65,8 @@ pub struct Config {
     pub queue: Queue,
     /// Bounds.
     pub limits: Limits,
+    /// What is logged.
+    pub log: Log,
 }
 
 /// One address to listen on.
@@ -192,6 +196,7 @@ impl Config {
             relay: relay::relay(&top)?,
             queue: relay::queue(&top)?,
             limits: limits(&top)?,
+            log: log::log(&top)?,
         };
         if config.listen.is_empty() {
             let message =

@@ -3,18 +3,22 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use mailstore::mailbox::MailboxId;
 use rustls::ServerConfig;
 use sasl_codec::ChannelBinding;
 use tokio::net::TcpStream;
-use tracing::{info, warn};
+use tokio::time::Instant;
+use tracing::{Instrument as _, Span, field, info, info_span, warn};
 
 use crate::accounts::{Accounts, Found, Presence, app_password, throttle_key};
 use crate::auth::{Authenticator, Login, Password, PasswordHash};
 use crate::config::Config;
 use crate::listener::{Listeners, Service, Stop, Stopping};
+use crate::metrics::{Counts, Outcome};
 use crate::offers::Offer;
 use crate::relay::Relay;
 use crate::reload::Reload;
@@ -22,7 +26,7 @@ use crate::store::Store;
 use crate::system::Stream;
 use crate::tls::Identity;
 use crate::web::Seal;
-use crate::wire::Wire;
+use crate::wire::{Counted, Octets, Wire};
 use crate::{admin, offers, serve_imap, serve_pop3, serve_smtp, tls, web};
 
 /// What sessions share that have begun under the same configuration. Another configuration makes another one of these, with
@@ -51,6 +55,10 @@ pub struct Host {
     pub offers: Vec<Offer>,
     /// What forms on the web are sealed with.
     pub seal: Arc<Seal>,
+    /// What is counted, since the host started.
+    pub counts: Arc<Counts>,
+    /// When it started, since the UNIX epoch.
+    pub started: Duration,
 }
 
 /// The host as new sessions find it.
@@ -78,7 +86,7 @@ impl Host {
         relay: Arc<Relay>,
         authenticator: Authenticator,
     ) -> Self {
-        let offers = offers::configured(&config);
+        let (offers, started) = (offers::configured(&config), store.system().unix_now());
         Self {
             config,
             tls: tls.into(),
@@ -91,12 +99,45 @@ impl Host {
             locks: Locks::default(),
             offers,
             seal: Arc::default(),
+            counts: Arc::default(),
+            started,
         }
     }
 
     /// The same with a certificate, or with another one, and what TLS is made of with it.
     pub fn with_identity(self, identity: Arc<Identity>, tls: Arc<ServerConfig>) -> Self {
         Self { tls: Some(tls), end_point: identity.end_point(), identity: Some(identity), ..self }
+    }
+
+    /// A name for a session, under which all that is logged of it can be found. It is never part of the name of a message.
+    fn next_session(&self) -> String {
+        format!("{:x}-{:x}", self.counts.next_session(), self.started.as_secs())
+    }
+
+    /// Puts a connection under TLS.
+    pub async fn start_tls(&self, wire: &mut Wire) -> io::Result<()> {
+        self.start_tls_as(wire, self.tls.as_ref()).await
+    }
+
+    async fn start_tls_as(&self, wire: &mut Wire, config: Option<&Arc<ServerConfig>>) -> io::Result<()> {
+        if let Err(error) = wire.start_tls(config).await {
+            self.counts.tls_failures.fetch_add(1, Ordering::Relaxed);
+            return Err(error);
+        }
+        if let Some((version, cipher)) = wire.tls() {
+            self.counts.tls.add(version);
+            Span::current().record("tls", version);
+            info!(version, cipher, "under TLS");
+        }
+        Ok(())
+    }
+
+    /// A login has ended; with a name, somebody is in.
+    pub fn logged_in(&self, service: Service, outcome: Outcome, name: &str) {
+        self.counts.logins.add((service, outcome));
+        if outcome == Outcome::Good {
+            Span::current().record("user", name);
+        }
     }
 
     /// Checks a login: a stay in the account, or what came of it instead. An unknown name takes the same work as a known one,
@@ -204,6 +245,7 @@ impl Host {
         };
         let mut asked = stopping.clone();
         let mut serving = listeners.start(&limits, stopping, handler);
+        let _ = self.counts.refused.set(serving.refused());
         tokio::select! {
             () = asked.requested() => {}
             () = requested(signal) => info!("stopping: what is being received is finished"),
@@ -259,10 +301,20 @@ pub async fn session(
     peer: SocketAddr,
     stopping: Stopping,
 ) {
+    let name = host.next_session();
+    let span = info_span!("session", session = name, tls = field::Empty, user = field::Empty);
+    converse(host, service, stream, peer, stopping).instrument(span).await;
+}
+
+async fn converse(host: Arc<Host>, service: Service, stream: Stream, peer: SocketAddr, stopping: Stopping) {
+    info!(%service, %peer, "session began");
+    let (begun, octets) = (Instant::now(), Arc::<Octets>::default());
+    let stream: Stream = Box::new(Counted::new(stream, Arc::clone(&octets)));
+    let _open = Open::new(&host, service);
     let mut wire = Wire::Plain(stream);
     if service.implicit_tls() {
         let for_web = host.tls.as_ref().filter(|_| service.is_web()).map(tls::for_web);
-        if let Err(error) = wire.start_tls(for_web.as_ref().or(host.tls.as_ref())).await {
+        if let Err(error) = host.start_tls_as(&mut wire, for_web.as_ref().or(host.tls.as_ref())).await {
             info!(%service, %peer, %error, "no TLS");
             return;
         }
@@ -276,9 +328,30 @@ pub async fn session(
     } else {
         serve_smtp::serve(host, service, wire, peer, stopping).await.map(|reason| format!("{reason:?}"))
     };
+    let (seconds, read, written) = (begun.elapsed().as_secs(), octets.read(), octets.written());
     match ended {
-        Ok(reason) => info!(%service, %peer, reason, "session ended"),
-        Err(error) => info!(%service, %peer, %error, "connection lost"),
+        Ok(reason) => info!(%service, %peer, reason, seconds, read, written, "session ended"),
+        Err(error) => info!(%service, %peer, %error, seconds, read, written, "connection lost"),
+    }
+}
+
+/// A session that goes on, for as long as this is there.
+struct Open {
+    host: Arc<Host>,
+    service: Service,
+}
+
+impl Open {
+    fn new(host: &Arc<Host>, service: Service) -> Self {
+        host.counts.begun.add(service);
+        host.counts.open.add(service);
+        Self { host: Arc::clone(host), service }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.host.counts.open.take(self.service);
     }
 }
 

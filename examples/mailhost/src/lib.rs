@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod admin;
+pub mod archive;
 pub mod auth;
 pub mod cli;
 pub mod client;
@@ -14,6 +15,7 @@ pub mod host;
 pub mod listener;
 pub mod logs;
 pub mod lookup;
+pub mod metrics;
 pub mod offers;
 pub mod planted;
 pub mod preflight;

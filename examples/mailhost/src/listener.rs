@@ -28,6 +28,7 @@ use tracing::{debug, error, warn};
 pub(crate) use self::gate::network;
 pub use self::gate::{Full, Gate, Pass};
 use crate::config::{Config, Limits, Listen};
+use crate::metrics::Tally;
 
 /// What is spoken on a listening address.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -71,7 +72,8 @@ pub struct Listeners {
 /// Sockets on which connections are accepted, and the sessions that have come of them.
 #[derive(Debug)]
 pub struct Serving<H> {
-    open: Vec<(Listen, Stop)>,
+    /// What is listened to, at which address in the end, and how to close it.
+    open: Vec<(Listen, SocketAddr, Stop)>,
     loops: JoinSet<usize>,
     shared: Shared,
     handler: H,
@@ -84,6 +86,7 @@ struct Shared {
     /// In milliseconds.
     stop_timeout: Arc<AtomicU64>,
     stopping: Stopping,
+    refused: Arc<Tally<(Service, Full)>>,
 }
 
 /// Asks everything to stop.
@@ -266,7 +269,7 @@ impl Listeners {
         F: Future<Output = ()> + Send + 'static,
     {
         let gate = Arc::new(Gate::new(limits.connections, limits.connections_per_address));
-        let shared = Shared { gate, stop_timeout: Arc::default(), stopping };
+        let shared = Shared { gate, stop_timeout: Arc::default(), stopping, refused: Arc::default() };
         let mut serving = Serving { open: Vec::new(), loops: JoinSet::new(), shared, handler };
         serving.set_limits(limits);
         serving.add(self);
@@ -279,18 +282,23 @@ where
     H: Fn(Service, TcpStream, SocketAddr, Stopping) -> F + Clone + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
+    /// Connections that are over a limit are counted there.
+    pub fn refused(&self) -> Arc<Tally<(Service, Full)>> {
+        Arc::clone(&self.shared.refused)
+    }
+
     /// Binds every address of a configuration that is not open yet, or none. Nothing is accepted there before
     /// [`Self::change`].
     pub fn bind(&self, config: &Config) -> Result<Listeners, BindError> {
         let mut sockets = Vec::new();
         for listen in &config.listen {
-            if self.open.iter().any(|(open, _)| open.is_same(listen)) {
+            if self.open.iter().any(|(open, ..)| open.is_same(listen)) {
                 continue;
             }
             let listener = bind(listen.address).map_err(|error| {
-                let ours = self.open.iter().find(|(open, _)| open.address.port() == listen.address.port());
+                let ours = self.open.iter().find(|(open, ..)| open.address.port() == listen.address.port());
                 match ours {
-                    Some((open, _)) if error.kind() == ErrorKind::AddrInUse => {
+                    Some((open, ..)) if error.kind() == ErrorKind::AddrInUse => {
                         BindError::ours(config, listen, open)
                     }
                     _ => BindError::new(config, listen, &error),
@@ -302,17 +310,25 @@ where
     }
 
     /// Goes by another configuration: `added` is what [`Self::bind`] has bound for it. Sockets that it does not name are
-    /// closed; the sessions there go on.
-    pub fn change(&mut self, config: &Config, added: Listeners) {
-        self.open.retain(|(open, stop)| {
+    /// closed, and given back by name; the sessions there go on.
+    pub fn change(&mut self, config: &Config, added: Listeners) -> Vec<Listen> {
+        let mut closed = Vec::new();
+        self.open.retain(|(open, _, stop)| {
             let stays = config.listen.iter().any(|listen| open.is_same(listen));
             if !stays {
                 stop.request();
+                closed.push(*open);
             }
             stays
         });
         self.set_limits(&config.limits);
         self.add(added);
+        closed
+    }
+
+    /// What is spoken where by now.
+    pub fn addresses(&self) -> Vec<(Service, SocketAddr)> {
+        self.open.iter().map(|(open, address, _)| (open.service, *address)).collect()
     }
 
     /// Waits until it has been asked to stop, and all has ended.
@@ -330,8 +346,9 @@ where
         for (listen, listener) in listeners.sockets {
             let (close, closing) = Stop::new();
             let (shared, handler) = (self.shared.clone(), self.handler.clone());
+            let address = listener.local_addr().unwrap_or(listen.address);
             self.loops.spawn(accept(listen.service, listener, closing, shared, handler));
-            self.open.push((listen, close));
+            self.open.push((listen, address, close));
         }
     }
 }
@@ -415,7 +432,7 @@ where
     H: Fn(Service, TcpStream, SocketAddr, Stopping) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
-    let Shared { gate, stop_timeout, mut stopping } = shared;
+    let Shared { gate, stop_timeout, mut stopping, refused } = shared;
     let mut sessions = JoinSet::new();
     let mut pause = PAUSE;
     loop {
@@ -442,6 +459,7 @@ where
                     }
                     Err(full) => {
                         debug!(%service, %peer, ?full, "connection refused");
+                        refused.add((service, full));
                         refuse(service, stream, full);
                     }
                 }

@@ -3,18 +3,24 @@
 //! Names, addresses and texts in events come from peers. One place, here, sees to it that nothing in them can end a
 //! line, begin another one, steer a terminal, or pass for a field of its own: all that is not printable ASCII is
 //! escaped, values that could be misread stand in quotes, and a line has at most [`MAX_LINE`] octets.
+//!
+//! A line is for people, or an object of JSON: see [`Format`]. `docs/logs.md` has a table of all events.
 
 use std::fmt::{self, Write as _};
 use std::io;
+use std::panic;
 
 use time::OffsetDateTime;
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
+use tracing::span::Record;
+use tracing::{Event, Subscriber, error};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+
+use crate::config::{Format, Log};
 
 /// The longest line in octets, its LF included.
 pub const MAX_LINE: usize = 2_048;
@@ -23,19 +29,23 @@ pub const MAX_LINE: usize = 2_048;
 #[derive(Clone, Copy, Debug)]
 pub struct Safe<T>(pub T);
 
-/// Sends events of this level and above to standard error. A second call does nothing.
-pub fn init(level: Level) {
-    let _ = tracing::subscriber::set_global_default(subscriber(level, io::stderr));
+/// Sends events to standard error, panics among them. A second call does nothing.
+pub fn init(log: Log) {
+    if tracing::subscriber::set_global_default(subscriber(log, io::stderr)).is_ok() {
+        // What a panic says may hold what a peer has said, and has more than one line.
+        panic::set_hook(Box::new(|panic| error!(%panic, "the host has panicked, which is a defect")));
+    }
 }
 
 /// What writes events to `writer`, one call of `write_all` for each.
-pub fn subscriber<W>(level: Level, writer: W) -> impl Subscriber + Send + Sync
+pub fn subscriber<W>(log: Log, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
+    let Log { format, level } = log;
     let layer = tracing_subscriber::fmt::layer()
-        .fmt_fields(Line)
-        .event_format(Line)
+        .fmt_fields(Line(format))
+        .event_format(Line(format))
         .with_writer(writer)
         // A write that fails would be reported to standard error, which panics if that is closed.
         .log_internal_errors(false);
@@ -48,8 +58,8 @@ impl<T: fmt::Display> fmt::Display for Safe<T> {
     }
 }
 
-/// `TIME LEVEL target: message key=value ...`, then the fields of the spans around it.
-struct Line;
+/// `TIME LEVEL target: message key=value ...`, then the fields of the spans around it; or the same as an object of JSON.
+struct Line(Format);
 
 impl<S, N> FormatEvent<S, N> for Line
 where
@@ -63,6 +73,19 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let metadata = event.metadata();
+        if self.0 == Format::Json {
+            let mut object = Object::default();
+            object.put("time", &now());
+            object.put("level", metadata.level().as_str());
+            object.put("target", metadata.target());
+            event.record(&mut object);
+            for span in ctx.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+                if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
+                    object.append(&fields.fields);
+                }
+            }
+            return writer.write_str(&object.finish());
+        }
         let mut line = Bounded::new();
         // An error of `line` only says that it is full.
         let _ = write!(line, "{} {} {}:", now(), metadata.level(), metadata.target());
@@ -81,10 +104,134 @@ impl<'w> FormatFields<'w> for Line {
     where
         R: tracing_subscriber::field::RecordFields,
     {
+        if self.0 == Format::Json {
+            let mut object = Object::default();
+            fields.record(&mut object);
+            return writer.write_str(&object.text);
+        }
         let mut line = Bounded::new();
         fields.record(&mut Fields(&mut line));
         writer.write_str(&line.text)
     }
+
+    fn add_fields(&self, current: &'w mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
+        // They begin with what parts them from those before.
+        self.format_fields(current.as_writer(), fields)
+    }
+}
+
+/// The members of an object of JSON, each with a comma in front, all in ASCII.
+#[derive(Default)]
+struct Object {
+    text: String,
+    cut: bool,
+}
+
+impl Visit for Object {
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.member(field.name(), &value.to_string());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.member(field.name(), &value.to_string());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.member(field.name(), if value { "true" } else { "false" });
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(name(field), value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let mut text = Bounded::new();
+        let _ = write!(text, "{value:?}");
+        self.cut |= text.cut;
+        match unquoted(&text.text) {
+            Some(text) => self.put(name(field), &text),
+            None => self.put(name(field), &text.text),
+        }
+    }
+}
+
+impl Object {
+    fn put(&mut self, name: &str, text: &str) {
+        let room = MAX_OBJECT.saturating_sub(self.text.len() + name.len() + 8);
+        let mut value = String::from('"');
+        let mut units = [0; 2];
+        for c in text.chars() {
+            let before = value.len();
+            match c {
+                '"' | '\\' => value.extend(['\\', c]),
+                ' '..='~' => value.push(c),
+                c => {
+                    for unit in c.encode_utf16(&mut units) {
+                        // Writing to a String cannot fail.
+                        let _ = write!(value, "\\u{unit:04x}");
+                    }
+                }
+            }
+            if value.len() > room {
+                value.truncate(before);
+                self.cut = true;
+                break;
+            }
+        }
+        value.push('"');
+        self.member(name, &value);
+    }
+
+    fn member(&mut self, name: &str, value: &str) {
+        self.append(&format!(",\"{name}\":{value}"));
+    }
+
+    fn append(&mut self, members: &str) {
+        if self.text.len() + members.len() <= MAX_OBJECT {
+            self.text.push_str(members);
+        } else {
+            self.cut = true;
+        }
+    }
+
+    fn finish(self) -> String {
+        let members = self.text.strip_prefix(',').unwrap_or_default();
+        format!("{{{members}{}}}\n", if self.cut { ",\"cut\":true" } else { "" })
+    }
+}
+
+/// The sentence of an event is its name.
+fn name(field: &Field) -> &'static str {
+    match field.name() {
+        "message" => "event",
+        name => name,
+    }
+}
+
+/// What stands in the quotes of one string as Debug writes it.
+fn unquoted(text: &str) -> Option<String> {
+    if !is_quoted(text) {
+        return None;
+    }
+    let mut chars = text[1..text.len() - 1].chars();
+    let mut out = String::new();
+    while let Some(c) = chars.next() {
+        out.push(match c {
+            '\\' => match chars.next()? {
+                'n' => '\n',
+                'r' => '\r',
+                't' => '\t',
+                '0' => '\0',
+                'u' => {
+                    let code: String = chars.by_ref().skip(1).take_while(|c| *c != '}').collect();
+                    char::from_u32(u32::from_str_radix(&code, 16).ok()?)?
+                }
+                c => c,
+            },
+            c => c,
+        });
+    }
+    Some(out)
 }
 
 struct Fields<'a>(&'a mut Bounded);
@@ -198,6 +345,8 @@ fn now() -> String {
 }
 
 const CUT: &str = " [cut]";
+/// Leaves room for the braces and for `"cut":true`.
+const MAX_OBJECT: usize = MAX_LINE - 16;
 
 #[cfg(test)]
 mod tests {
@@ -223,9 +372,13 @@ mod tests {
     }
 
     fn logged(events: impl FnOnce()) -> String {
+        logged_as(Log::default(), events)
+    }
+
+    fn logged_as(log: Log, events: impl FnOnce()) -> String {
         let buffer = Buffer::default();
         let writer = buffer.clone();
-        with_default(subscriber(Level::INFO, move || writer.clone()), events);
+        with_default(subscriber(log, move || writer.clone()), events);
         let octets = buffer.0.lock().unwrap().clone();
         String::from_utf8(octets).unwrap()
     }
@@ -299,6 +452,143 @@ mod tests {
             };
         }
         names
+    }
+
+    /// What a peer may send in each place where it can, a hundred thousand times over.
+    fn hostile(count: usize) -> impl Iterator<Item = String> {
+        // A generator of one's own: the same values in each run.
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut next = move |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % below as u64) as usize
+        };
+        (0..count).map(move |number| {
+            if number % 20_000 == 19_999 {
+                let piece = PIECES[next(PIECES.len())];
+                return piece.repeat((1 << 20) / piece.len());
+            }
+            let mut value = String::new();
+            for _ in 0..1 + next(6) {
+                match next(4) {
+                    0 => value.extend(char::from_u32(next(0x11_0000) as u32)),
+                    1 => value.push(char::from(next(256) as u8)),
+                    _ => value.push_str(PIECES[next(PIECES.len())]),
+                }
+            }
+            // As it is where octets that are no UTF-8 come in.
+            if next(8) == 0 {
+                value =
+                    String::from_utf8_lossy(&[value.as_bytes(), &[0xff, 0xc0, 0x80]].concat()).into_owned();
+            }
+            value
+        })
+    }
+
+    const PIECES: [&str; 30] = [
+        "\r",
+        "\n",
+        "\r\n",
+        "\0",
+        "\u{1b}[2J",
+        "\u{1b}]0;x\u{7}",
+        "\u{85}",
+        "\u{9b}31m",
+        "\u{2028}",
+        "\u{2029}",
+        "\u{202e}",
+        "\u{2066}",
+        "\u{200f}",
+        "\u{feff}",
+        "\u{fffd}",
+        "\" user=\"root",
+        "\"",
+        "\\",
+        "\\\"",
+        "=",
+        " x=y",
+        "\",\"user\":\"root",
+        "}\n{\"event\":\"logged in\"",
+        "2026-01-01T00:00:00.000Z INFO mailhost: ready",
+        "[cut]",
+        "{}",
+        "%n%s",
+        "\u{e9}",
+        "anna@example.test",
+        "a b",
+    ];
+
+    /// An event with a value in every way in which values get into events.
+    fn say(value: &str) {
+        let span = info_span!("session", session = value, tls = tracing::field::Empty, user = value);
+        let _in = span.enter();
+        span.record("tls", value);
+        let error = io::Error::other(value.to_owned());
+        info!(a = %value, b = ?value, c = value, d = ?Some(value), e = %error, f = &error as &dyn std::error::Error, "said");
+        warn!("{value}");
+    }
+
+    const NAMES: [&str; 9] = ["a", "b", "c", "d", "e", "f", "session", "user", "tls"];
+
+    #[test]
+    fn a_hundred_thousand_hostile_values_forge_nothing() {
+        for (format, count) in [(Format::Text, 100_000), (Format::Json, 100_000)] {
+            let log = Log { format, ..Log::default() };
+            let mut values = hostile(count);
+            let mut whole = 0;
+            loop {
+                let part: Vec<_> = values.by_ref().take(1_000).collect();
+                if part.is_empty() {
+                    break;
+                }
+                let text = logged_as(log, || part.iter().for_each(|value| say(value)));
+                let lines: Vec<_> = text.split_inclusive('\n').collect();
+                assert_eq!(lines.len(), 2 * part.len());
+                for (line, value) in lines.iter().zip(part.iter().flat_map(|value| [value, value])) {
+                    assert!(line.len() <= MAX_LINE && line.ends_with('\n'), "{line}");
+                    assert!(
+                        line[..line.len() - 1].bytes().all(|octet| (b' '..=b'~').contains(&octet)),
+                        "{line}"
+                    );
+                    let event = line.contains(" said ") || line.contains("\"event\":\"said\"");
+                    if format == Format::Json {
+                        let object: serde_json::Map<String, serde_json::Value> =
+                            serde_json::from_str(line).unwrap();
+                        if event && !object.contains_key("cut") {
+                            whole += 1;
+                            for name in ["a", "b", "c", "e", "session", "user", "tls"] {
+                                // What is shown in quotes cannot be told from a string that Debug has quoted.
+                                let bare = unquoted(value);
+                                assert!(
+                                    object[name] == **value || bare.is_some_and(|bare| object[name] == *bare),
+                                    "{name}"
+                                );
+                            }
+                            assert_eq!(object.len(), 4 + NAMES.len(), "{line}");
+                        }
+                    } else if event && !line.ends_with(" [cut]\n") && !value.contains(" said ") {
+                        whole += 1;
+                        assert_eq!(names(line.trim_end()), NAMES, "{line}");
+                    }
+                }
+            }
+            assert!(whole > count / 2, "{whole} lines were not cut");
+        }
+    }
+
+    #[test]
+    fn an_event_is_one_object() {
+        let log = Log { format: Format::Json, ..Log::default() };
+        let line = logged_as(log, || {
+            info!(peer = %"192.0.2.1:5", user = "anna", from = ?"a\"b\u{e9}", count = 3, good = true, "login");
+        });
+        let (_, rest) = line.split_once(',').unwrap();
+        assert_eq!(
+            rest,
+            "\"level\":\"INFO\",\"target\":\"mailhost::logs::tests\",\"event\":\"login\",\"peer\":\"192.0.2.1:5\",\
+             \"user\":\"anna\",\"from\":\"a\\\"b\\u00e9\",\"count\":3,\"good\":true}\n"
+        );
     }
 
     #[test]

@@ -24,8 +24,8 @@ pub enum LookupError {
     #[error("no DNS server is known; name one in servers in [dns]")]
     NoServer,
     /// Nobody has answered in time.
-    #[error("no DNS server has answered")]
-    Silent,
+    #[error("no DNS server has answered ({0})")]
+    Silent(String),
     /// The servers cannot tell.
     #[error("the DNS server answers {0}")]
     Failed(String),
@@ -44,19 +44,22 @@ impl Lookup {
     pub async fn records(&self, name: &str, of: RecordType) -> Result<Vec<RData>, LookupError> {
         let absolute = format!("{}.", name.trim_end_matches('.'));
         let asked = Name::from_ascii(&absolute).map_err(|_| LookupError::Name(name.to_owned()))?;
-        let mut why = LookupError::NoServer;
+        let mut why = match &self.servers[..] {
+            [] => LookupError::NoServer,
+            servers => {
+                let asked: Vec<_> = servers.iter().map(ToString::to_string).collect();
+                LookupError::Silent(asked.join(", "))
+            }
+        };
         // A second round, for a datagram can get lost.
         for server in self.servers.iter().chain(&self.servers) {
-            match timeout(PATIENCE, ask(*server, &asked, of)).await {
-                Ok(Some(answer)) => match answer.metadata.response_code {
-                    ResponseCode::NoError | ResponseCode::NXDomain => {
-                        let found = answer.answers.into_iter().map(|record| record.data);
-                        return Ok(found.filter(|data| data.record_type() == of).collect());
-                    }
-                    other => why = LookupError::Failed(other.to_string()),
-                },
-                Ok(None) | Err(_) if matches!(why, LookupError::NoServer) => why = LookupError::Silent,
-                _ => {}
+            let Ok(Some(answer)) = timeout(PATIENCE, ask(*server, &asked, of)).await else { continue };
+            match answer.metadata.response_code {
+                ResponseCode::NoError | ResponseCode::NXDomain => {
+                    let found = answer.answers.into_iter().map(|record| record.data);
+                    return Ok(found.filter(|data| data.record_type() == of).collect());
+                }
+                other => why = LookupError::Failed(other.to_string()),
             }
         }
         Err(why)
@@ -117,7 +120,7 @@ impl Lookup {
     }
 }
 
-/// The name under which DNS keeps the names of an address (RFC 1035 §3.5, RFC 3596 §2.5).
+/// The name under which DNS keeps the names of an address (RFC 1035 §3.5; for IPv6 by nibbles).
 pub fn reverse(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => {

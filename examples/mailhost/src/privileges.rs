@@ -61,7 +61,7 @@ impl Other {
     fn owner(data_dir: &Path) -> Option<Self> {
         let found = std::fs::metadata(data_dir).ok()?;
         let (user, group) = (Uid::from_raw(found.uid()), Gid::from_raw(found.gid()));
-        let name = User::from_uid(user).ok().flatten().map_or_else(|| user.to_string(), |user| user.name);
+        let name = name_of(user);
         (!user.is_root()).then_some(Self { name, user, group })
     }
 
@@ -113,9 +113,45 @@ pub fn settle(config: &Config) -> Result<(), PrivilegeError> {
     other.become_it()
 }
 
+/// Makes the data directory for whom the host becomes, if this process is root and it is not there.
+pub fn make_data_dir(config: &Config) -> std::io::Result<()> {
+    match Other::of(config).map_err(std::io::Error::other)? {
+        Some(other) => make_for(&config.data_dir, &other),
+        None => Ok(()),
+    }
+}
+
+/// Gives all that is below a path to whom the host becomes, where root has worked for it without becoming that user: root
+/// may have to read and write elsewhere at the same time.
+pub fn hand_over(config: &Config, path: &Path) -> std::io::Result<()> {
+    match Other::of(config).map_err(std::io::Error::other)? {
+        Some(other) => give(path, &other),
+        None => Ok(()),
+    }
+}
+
+fn give(path: &Path, other: &Other) -> std::io::Result<()> {
+    use std::os::unix::fs::lchown;
+    if std::fs::symlink_metadata(path)?.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            give(&entry?.path(), other)?;
+        }
+    }
+    lchown(path, Some(other.user.as_raw()), Some(other.group.as_raw()))
+}
+
 /// Whether this process is root.
 pub fn is_root() -> bool {
     geteuid().is_root()
+}
+
+/// What the user of this process is called.
+pub fn own_name() -> String {
+    name_of(geteuid())
+}
+
+fn name_of(user: Uid) -> String {
+    User::from_uid(user).ok().flatten().map_or_else(|| user.to_string(), |user| user.name)
 }
 
 /// The user that this process is since it has given up root.

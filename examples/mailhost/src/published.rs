@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use crate::config::Config;
 use crate::listener::Service;
 use crate::lookup::{Lookup, LookupError, reverse};
+use crate::offers::{self, KINDS, srv_label};
 use crate::preflight::{Finding, Severity};
 
 /// A record that ought to be published.
@@ -43,6 +44,8 @@ impl Record {
     pub fn all(config: &Config, addresses: &[IpAddr]) -> Vec<Self> {
         let hostname = config.hostname.as_str();
         let receives = port(config, Service::Smtp).is_some();
+        // Mail programs ask there how to set themselves up; only under TLS are they sure whom they ask.
+        let (offers, web) = (offers::configured(config), port(config, Service::Webs));
         let mut all = Vec::new();
         let mut put = |name: String, data| all.push(Self { name, data });
         for address in addresses {
@@ -64,14 +67,16 @@ impl Record {
             }
             let policy = format!("v=DMARC1; p=none; rua=mailto:postmaster@{domain}");
             put(format!("_dmarc.{domain}"), Data::Policy(policy));
-            for (service, name) in SERVICES {
-                let offered = port(config, service).map(|port| (port, hostname.to_owned()));
-                put(format!("{name}._tcp.{domain}"), Data::Service(offered));
+            for (protocol, security) in KINDS {
+                let offer =
+                    offers.iter().find(|offer| (offer.protocol, offer.security) == (protocol, security));
+                let offered = offer.map(|offer| (offer.port, hostname.to_owned()));
+                put(format!("{}.{domain}", srv_label(protocol, security)), Data::Service(offered));
             }
-            if serves_web(config) {
+            if let Some(port) = web {
                 put(format!("autoconfig.{domain}"), Data::Alias(hostname.to_owned()));
                 put(format!("autodiscover.{domain}"), Data::Alias(hostname.to_owned()));
-                let service = Data::Service(Some((443, hostname.to_owned())));
+                let service = Data::Service(Some((port, hostname.to_owned())));
                 put(format!("_autodiscover._tcp.{domain}"), service);
             }
         }
@@ -308,11 +313,6 @@ fn port(config: &Config, service: Service) -> Option<u16> {
     Some(listen.address.port())
 }
 
-/// Whether mail programs can ask this host over HTTP how to set themselves up.
-fn serves_web(config: &Config) -> bool {
-    config.listen.iter().any(|listen| listen.service.key() == "web")
-}
-
 fn is_spf(text: &str) -> bool {
     // RFC 7208 §4.5: the version, and then a space or nothing.
     text.strip_prefix("v=spf1").is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
@@ -333,15 +333,6 @@ fn warning(text: String) -> Finding {
 fn error(text: String) -> Finding {
     Finding { severity: Severity::Error, text }
 }
-
-const SERVICES: [(Service, &str); 6] = [
-    (Service::Submissions, "_submissions"),
-    (Service::Submission, "_submission"),
-    (Service::Imaps, "_imaps"),
-    (Service::Imap, "_imap"),
-    (Service::Pop3s, "_pop3s"),
-    (Service::Pop3, "_pop3"),
-];
 
 #[cfg(test)]
 mod tests {
@@ -378,7 +369,7 @@ mod tests {
             "_dmarc.b.test. TXT \"v=DMARC1; p=none; rua=mailto:postmaster@b.test\"",
         ];
         let services = |domain: &str| {
-            ["_submissions", "_submission", "_imaps", "_imap", "_pop3s", "_pop3"].map(|name| {
+            ["_imaps", "_imap", "_pop3s", "_pop3", "_submissions", "_submission"].map(|name| {
                 let data = if name == "_imaps" { "0 1 993 mail.a.test." } else { "0 0 0 ." };
                 format!("{name}._tcp.{domain}. SRV {data}")
             })

@@ -19,6 +19,7 @@ use crate::cli::{Ports, Quickstart};
 use crate::commands::Failure;
 use crate::config::Config;
 use crate::listener::Service;
+use crate::lookup::LookupError;
 use crate::preflight::{Finding, Severity, Unclaimed};
 use crate::privileges::{self, Other};
 use crate::published;
@@ -141,6 +142,11 @@ fn plan(command: &Quickstart) -> Result<(Setup, Vec<Finding>), Failure> {
         for (service, port, state) in &low {
             findings.push(match state {
                 Port::Free => finding(Severity::Ok, format!("port {port} is free for {service}")),
+                Port::Taken if *service == Service::Webs => finding(
+                    Severity::Warning,
+                    "port 443 is in use, so settings for mail programs are not served; see webs in the configuration"
+                        .to_owned(),
+                ),
                 Port::Taken => finding(
                     Severity::Warning,
                     format!(
@@ -157,7 +163,10 @@ fn plan(command: &Quickstart) -> Result<(Setup, Vec<Finding>), Failure> {
                 ),
             });
         }
-        low.iter().map(|(service, port, _)| (*service, *port)).collect()
+        // A web server may well be here, and is not asked to leave.
+        let wanted =
+            low.iter().filter(|(service, _, state)| *service != Service::Webs || *state != Port::Taken);
+        wanted.map(|(service, port, _)| (*service, *port)).collect()
     };
     // Eleven lines that say the same are none too many for a log, but for a person.
     if findings.iter().all(|finding| finding.severity == Severity::Ok) {
@@ -226,12 +235,15 @@ impl Setup {
 /// Everything that takes a question to somebody else, all at once.
 async fn around(config: &Config, world: &World, ours: &BTreeSet<IpAddr>) -> Vec<Finding> {
     let hostname = config.hostname.as_str();
+    let told = world.lookup.addresses(hostname).await;
+    if let Err(why @ (LookupError::NoServer | LookupError::Silent(_))) = &told {
+        return addresses(ours).into_iter().chain([survey::silence(why)]).collect();
+    }
     let told = async {
-        match world.lookup.addresses(hostname).await {
-            Err(error) => vec![finding(
-                Severity::Warning,
-                format!("{hostname} could not be looked up: {error}; without DNS no mail goes out"),
-            )],
+        match told {
+            Err(error) => {
+                vec![finding(Severity::Warning, format!("{hostname} could not be looked up: {error}"))]
+            }
             Ok(found) if found.is_empty() => {
                 vec![finding(
                     Severity::Ok,
@@ -307,7 +319,8 @@ fn write(
         fs::set_permissions(&setup.dir, fs::Permissions::from_mode(0o755))
             .map_err(|error| failed(&setup.dir, error))?;
     }
-    let unit = unit::text(setup.other.as_ref(), &setup.file(CONFIG), &setup.file(DATA))?;
+    let low = setup.ports.iter().any(|(_, port)| *port < 1_024);
+    let unit = unit::text(setup.other.as_ref(), low, &setup.file(CONFIG), &setup.file(DATA))?;
     for (name, text) in [(CONFIG, text), (UNIT, &unit), (ZONE, zone)] {
         let file = setup.file(name);
         let written =
@@ -349,9 +362,12 @@ fn next(setup: &Setup, out: &mut impl Write) -> Result<(), Failure> {
         if command.is_empty() { Ok(()) } else { say(out, &format!("         {command}")) }
     };
     step(out, "Publish the records above, and have the address of this machine named.", "")?;
-    let text = "Get a certificate for the host and name it in [tls], for instance with certbot; until then mail programs \
-                ask about the self-signed one.";
-    step(out, text, "")?;
+    let text = "Get a certificate for these names, and say where it is in [tls]; until then mail programs ask about the \
+                self-signed one. For instance, once the records are published:";
+    let web = setup.ports.iter().any(|(service, _)| *service == Service::Webs);
+    let names =
+        if web { format!(" -d autoconfig.{0} -d autodiscover.{0}", setup.domain) } else { String::new() };
+    step(out, text, &format!("certbot certonly --standalone -d {}{names}", setup.hostname))?;
     if setup.other.is_some() && !setup.high {
         let text = "Start the host, now and with the machine. Or, to watch it first, by hand:";
         step(out, text, &format!("systemctl enable --now {unit}"))?;
@@ -400,7 +416,7 @@ const UNIT: &str = "mailhost.service";
 const ZONE: &str = "dns-records.txt";
 const DATA: &str = "data";
 const HIGH: u16 = 2_000;
-const LOW: [(Service, u16); 7] = [
+const LOW: [(Service, u16); 8] = [
     (Service::Smtp, 25),
     (Service::Submission, 587),
     (Service::Submissions, 465),
@@ -408,4 +424,6 @@ const LOW: [(Service, u16); 7] = [
     (Service::Pop3s, 995),
     (Service::Imap, 143),
     (Service::Imaps, 993),
+    // Not `web`: port 80 is for whoever fetches certificates.
+    (Service::Webs, 443),
 ];

@@ -40,6 +40,7 @@ use crate::auth::Password;
 use crate::client::{Credentials, Encryption};
 use crate::config::{Config, NextHop};
 use crate::listener::Stopping;
+use crate::metrics::{Asked, Tally, Tried, state};
 use crate::planted::Bug;
 use crate::store::Store;
 use crate::tls;
@@ -64,6 +65,25 @@ pub struct Relay {
     /// What we call ourselves.
     hostname: Domain<'static>,
     ids: Ids,
+    /// What came of attempts.
+    pub tried: Tally<Tried>,
+}
+
+/// What can be seen of the queue at a glance.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Messages.
+    pub messages: usize,
+    /// Their recipients.
+    pub recipients: usize,
+    /// Messages that are not in memory.
+    pub parked: usize,
+    /// Recipients of those that are, by what they are at; see [`state`].
+    pub states: BTreeMap<&'static str, usize>,
+    /// When the oldest message was accepted, since the UNIX epoch.
+    pub oldest: Option<Duration>,
+    /// What has been done.
+    pub counters: relay_queue::queue::Counters,
 }
 
 /// Where the configuration sends mail for others.
@@ -182,6 +202,7 @@ impl Relay {
             ways: RwLock::new(Arc::new(ways)),
             hostname: config.hostname.clone(),
             ids: Ids { start, count: AtomicU64::new(0) },
+            tried: Tally::default(),
         };
         relay.read_on().await?;
         Ok(relay)
@@ -237,6 +258,33 @@ impl Relay {
     /// Tells the queue what became of the commit that accepted a message.
     pub fn committed(&self, id: &Accepted, result: &Result<Receipt, Failure>) {
         self.answer(id.id, result);
+    }
+
+    /// What there is to see of the queue.
+    pub async fn seen(&self) -> Seen {
+        let first = self.queue().ids(None).next();
+        let oldest =
+            self.each(first.as_slice(), |queue, id| queue.show(id).map(|view| view.accepted())).await;
+        let queue = self.queue();
+        let mut states = BTreeMap::new();
+        for recipient in queue.list().flat_map(|view| view.recipients()) {
+            if let Some(state) = state(&recipient.standing) {
+                *states.entry(state).or_default() += 1;
+            }
+        }
+        Seen {
+            messages: queue.len(),
+            recipients: queue.recipients(),
+            parked: queue.parked(),
+            states,
+            oldest: oldest.into_values().flatten().next(),
+            counters: queue.counters(),
+        }
+    }
+
+    /// What came of questions to DNS servers.
+    pub fn asked(&self) -> &Tally<Asked> {
+        self.dns.asked()
     }
 
     /// How many messages wait, as far as they have been read.
@@ -387,7 +435,8 @@ impl Relay {
         }
         let result = self.store.commit(Commit::delivery(source, all)).await;
         if let Err(failure) = &result {
-            error!(queue_id = %commit.message, %failure, "a change of the queue could not be stored, it is tried again");
+            let id = self.queue().show(commit.message).map(|view| log_id(view.body())).unwrap_or_default();
+            error!(id, queue_id = %commit.message, %failure, "a change of the queue could not be stored, it is tried again");
         }
         self.answer(commit.id, &result);
         for id in queued {
@@ -501,20 +550,27 @@ impl Relay {
 
     fn say(&self, fact: &Fact) {
         match fact {
-            Fact::Failed { message, recipient, answer, expired, told } => {
-                let answer = answer.as_ref().map(ToString::to_string).unwrap_or_default();
-                warn!(queue_id = %message, to = %recipient, expired, ?told, answer, "given up");
+            Fact::Failed { message, body, recipient, answer, expired, told } => {
+                let (id, answer) =
+                    (log_id(*body), answer.as_ref().map(ToString::to_string).unwrap_or_default());
+                warn!(id, queue_id = %message, to = %recipient, expired, ?told, answer, "given up");
             }
-            Fact::Deferred { message, recipient, answer, next } => {
-                let wait = next.saturating_sub(self.unix_now()).as_secs();
-                info!(queue_id = %message, to = %recipient, %answer, next_in_seconds = wait, "deferred");
+            Fact::Deferred { message, body, recipient, answer, next } => {
+                let (id, wait) = (log_id(*body), next.saturating_sub(self.unix_now()).as_secs());
+                info!(id, queue_id = %message, to = %recipient, %answer, next_in_seconds = wait, "deferred");
             }
             // The session and the attempt say these with more detail, but before they are durable.
-            Fact::Accepted { message } => debug!(queue_id = %message, "kept"),
-            Fact::Delivered { message, recipient, .. } => {
-                debug!(queue_id = %message, to = %recipient, "delivered");
+            Fact::Accepted { message, body } => debug!(id = log_id(*body), queue_id = %message, "kept"),
+            Fact::Delivered { message, body, recipient, .. } => {
+                debug!(id = log_id(*body), queue_id = %message, to = %recipient, "delivered");
             }
-            Fact::Finished { message, .. } => info!(queue_id = %message, "finished"),
+            Fact::Finished { message, body } => info!(id = log_id(*body), queue_id = %message, "finished"),
+            Fact::Warned { message, body } => {
+                info!(id = log_id(*body), queue_id = %message, "the sender was told that it is late");
+            }
+            Fact::Ordered { message, body, recipient, order } => {
+                info!(id = log_id(*body), queue_id = %message, to = %recipient, ?order, "ordered");
+            }
             Fact::Unreadable { message, error } => {
                 error!(queue_id = %message, %error, "a record of the queue cannot be read");
             }

@@ -20,10 +20,10 @@ use tokio::task::spawn_blocking;
 use tokio::time::interval;
 use tracing::{error, info, warn};
 
-use crate::config::{Config, RESOLV_CONF};
+use crate::config::{Config, Listen, RESOLV_CONF};
 use crate::host::{Current, Host};
 use crate::listener::{Listeners, Service, Serving, Stopping, raise_open_files};
-use crate::offers;
+use crate::offers::offers;
 use crate::preflight::{self, Severity};
 use crate::privileges;
 use crate::relay::Prepared;
@@ -137,7 +137,12 @@ where
         Ok((new, prepared, added)) => {
             old.accounts.change(&new);
             old.relay.change(prepared);
-            serving.change(&new, added);
+            for (service, address) in added.addresses() {
+                info!(%service, %address, "listening");
+            }
+            for Listen { service, address, .. } in serving.change(&new, added) {
+                info!(%service, %address, "no longer listening");
+            }
             config = new;
         }
         Err(why) => {
@@ -157,11 +162,8 @@ where
         }
     }
     let changed = changed(&old.config, &config);
-    let mut host = Host::clone(&old);
-    if config.listen != old.config.listen || config.public != old.config.public {
-        host.offers = offers::configured(&config);
-    }
-    host.config = config;
+    let offers = offers(&config, serving.addresses());
+    let mut host = Host { config, offers, ..Host::clone(&old) };
     if let Some((identity, tls)) = &identity {
         host = host.with_identity(Arc::clone(identity), Arc::clone(tls));
     }
@@ -170,13 +172,15 @@ where
     let host = current.get();
     if !changed.is_empty() {
         info!(changed = changed.join(" "), "configuration reloaded");
-        raise_open_files(&host.config.limits).into_iter().for_each(|warning| warn!("{warning}"));
+        if let Some(warning) = raise_open_files(&host.config.limits) {
+            warn!(%warning, "the configuration can be better");
+        }
     }
     if let Some((identity, _)) = &identity {
         info!(file = %identity.file().display(), "certificate reloaded");
         let findings = preflight::of_certificate(&host.config, identity);
         for finding in findings.into_iter().filter(|finding| finding.severity != Severity::Ok) {
-            warn!("{}", finding.text);
+            warn!(warning = %finding.text, "the configuration can be better");
         }
     } else if asked && good && changed.is_empty() {
         info!("configuration and certificate looked at, nothing has changed");
@@ -226,7 +230,7 @@ fn keep_what_is_fixed(old: &Config, mut new: Config) -> Config {
     }
     if !kept.is_empty() {
         let (file, kept) = (new.file.display(), kept.join(", "));
-        warn!("{file}: {kept} until the host is restarted");
+        warn!(%file, kept, "some settings stay until the host is restarted");
     }
     new
 }

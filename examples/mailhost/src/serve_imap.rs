@@ -103,7 +103,7 @@ pub async fn serve(
         buffer.advance(used);
         if codec.wants_tls() && codec.closed().is_none() {
             wire.send(&mut out).await?;
-            wire.start_tls(host.tls.as_ref()).await?;
+            host.start_tls(&mut wire).await?;
             codec.handle_tls_started(start.elapsed());
             session = Session::new(&host, service, peer, &wire);
             codec.set_mechanisms(&session.mechanisms());

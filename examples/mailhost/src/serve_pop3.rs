@@ -21,6 +21,7 @@ use crate::accounts::Presence;
 use crate::auth::{self, Exchange, Offer, Password};
 use crate::host::{Host, Lock};
 use crate::listener::{Service, Stopping};
+use crate::metrics::Outcome;
 use crate::store::Snapshot;
 use crate::surrogate::Surrogate;
 use crate::wire::{HIGH_WATER, Wire, until};
@@ -87,7 +88,7 @@ pub async fn serve(
         buffer.advance(used);
         if session.wants_tls() && session.closed().is_none() {
             wire.send(&mut out).await?;
-            wire.start_tls(host.tls.as_ref()).await?;
+            host.start_tls(&mut wire).await?;
             session.handle_tls_started(start.elapsed());
             sasl = Sasl::new(&host, service, peer, &wire);
             session.set_mechanisms(&sasl.mechanisms());
@@ -155,10 +156,17 @@ async fn log_in(host: &Host, service: Service, peer: SocketAddr, login: Login<'_
     let name = login.user().to_owned();
     match open(host, peer, &name, login.password()).await {
         Ok(drop) => {
+            host.logged_in(service, Outcome::Good, &name);
             info!(%service, %peer, login = ?name, messages = drop.len(), "logged in");
             login.accept(drop, out);
         }
         Err(reply) => {
+            let outcome = match &reply {
+                reply if *reply == Reply::AUTH_FAILED => Outcome::Bad,
+                reply if *reply == suspended() => Outcome::Suspended,
+                _ => Outcome::Unavailable,
+            };
+            host.logged_in(service, outcome, &name);
             info!(%service, %peer, login = ?name, why = reply.text(), "login refused");
             login.reject(reply, out);
         }
@@ -227,6 +235,7 @@ impl<'h> Sasl<'h> {
         let (service, peer, login, mechanism) =
             (self.service, self.peer, exchange.name(), exchange.mechanism());
         info!(%service, %peer, %mechanism, ?login, outcome = ?step, "login");
+        self.host.logged_in(service, step.outcome(), login);
         self.exchange = None;
         match step {
             auth::Step::Accepted(presence, _) => lock(self.host, presence).await.map(Step::Open),

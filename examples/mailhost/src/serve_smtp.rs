@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use mailstore::mailbox::MailboxId;
@@ -92,7 +93,7 @@ pub async fn serve(
         buffer.advance(used);
         if session.wants_tls() && session.closed().is_none() {
             wire.send(&mut out).await?;
-            wire.start_tls(host.tls.as_ref()).await?;
+            host.start_tls(&mut wire).await?;
             session.handle_tls_started(start.elapsed());
             policy = Policy::new(&host, service, peer, &wire);
             session.set_mechanisms(&policy.mechanisms());
@@ -236,6 +237,7 @@ impl<'h> Policy<'h> {
         }
         let (login, mechanism) = (exchange.name(), exchange.mechanism());
         info!(service = %self.service, peer = %self.peer, %mechanism, ?login, outcome = ?step, "login");
+        self.host.logged_in(self.service, step.outcome(), login);
         self.exchange = None;
         match step {
             Step::Accepted(presence, name) => {
@@ -259,6 +261,7 @@ impl<'h> Policy<'h> {
                 mail.accept(out);
             }
             Err(reply) => {
+                self.host.counts.refuse("sender", &reply);
                 info!(id, service = %self.service, peer = %self.peer, from = ?mail.from().as_str(),
                     code = reply.code(), why = reply.text(), "sender refused");
                 mail.reject(reply, out);
@@ -291,6 +294,7 @@ impl<'h> Policy<'h> {
         match &answer {
             Ok(()) => info!(id = draft.id, to = ?rcpt.to().as_str(), "recipient"),
             Err(reply) => {
+                self.host.counts.refuse("recipient", reply);
                 info!(id = draft.id, peer = %self.peer, to = ?rcpt.to().as_str(),
                     code = reply.code(), why = reply.text(), "recipient refused");
             }
@@ -337,8 +341,19 @@ impl<'h> Policy<'h> {
         };
         let client = self.client.as_ref().map(Domain::as_str).unwrap_or_default();
         match &result {
-            Ok(_) => info!(id = draft.id, peer = %self.peer, client, mailboxes = draft.to.len(), "accepted"),
+            Ok(_) => {
+                let counts = &self.host.counts;
+                counts.accepted.add(self.service);
+                counts.delivered.fetch_add(draft.to.len() as u64, Ordering::Relaxed);
+                counts.queued.fetch_add(draft.remote.len() as u64, Ordering::Relaxed);
+                let (mailboxes, elsewhere) = (draft.to.len(), draft.remote.len());
+                info!(id = draft.id, peer = %self.peer, client, mailboxes, elsewhere, "accepted");
+                for to in draft.to.values() {
+                    info!(id = draft.id, to, "delivered here");
+                }
+            }
             Err(reply) => {
+                self.host.counts.refuse("message", reply);
                 warn!(id = draft.id, peer = %self.peer, client, code = reply.code(), why = reply.text(), "message refused");
             }
         }

@@ -2,6 +2,8 @@
 //!
 //! Nothing above this file knows of files, segments or a single process.
 
+mod archive;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::{Deref, Range};
@@ -11,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use mailstore::backup::Backup;
 use mailstore::commit::{Actor, Receipt};
 use mailstore::error::{Dead, Refusal};
 use mailstore::mailbox::{
@@ -24,7 +27,10 @@ use mailstore::verify::Verification;
 use mailstore::{Commit, Damage, Event, Failure, Limits, Report};
 use thiserror::Error;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
 
+pub use self::archive::{Copying, Submitted};
+use crate::metrics::Histogram;
 use crate::system::{Disk, System};
 
 /// Bodies up to this size go into the journal; larger ones get a file of their own.
@@ -42,6 +48,8 @@ struct Shared {
     /// Octets of messages that may be held in memory at once, in units of [`INLINE`].
     room: Arc<Semaphore>,
     watched: Arc<Watched>,
+    /// How long commits take.
+    latency: Histogram,
 }
 
 /// Mailboxes that somebody follows.
@@ -165,6 +173,7 @@ enum Request {
     DiscardBody(Body),
     Verify(oneshot::Sender<Option<Verification>>),
     Verified(Verification, oneshot::Sender<Vec<Damage>>),
+    Backup(oneshot::Sender<Option<Backup>>),
     Counters(oneshot::Sender<Counters>),
     Close(oneshot::Sender<()>),
 }
@@ -202,7 +211,10 @@ impl Store {
         system.spawn_apart("store", Box::pin(writer.run()))?;
         let report = opened.await.map_err(|_| OpenError::Gone)?.map_err(OpenError::Dead)?;
         let room = Arc::new(Semaphore::new(ROOM / INLINE));
-        Ok((Self(Arc::new(Shared { requests, system, disk, room, watched })), report))
+        Ok((
+            Self(Arc::new(Shared { requests, system, disk, room, watched, latency: Histogram::default() })),
+            report,
+        ))
     }
 
     /// The same, to be kept.
@@ -217,8 +229,11 @@ impl Store {
 
     /// Makes everything in the commit durable. Whatever is answered positively because of it has to wait for this.
     pub async fn commit(&self, commit: Commit) -> Result<Receipt, Failure> {
+        let begun = Instant::now();
         // Whether a commit comes to pass that was sent to a task which has died since, nobody can say.
-        self.ask(|reply| Request::Commit(commit, reply)).await.unwrap_or(Err(Failure::Unknown))
+        let result = self.ask(|reply| Request::Commit(commit, reply)).await.unwrap_or(Err(Failure::Unknown));
+        self.0.latency.observe(begun.elapsed());
+        result
     }
 
     /// Shows a mailbox as it is now.
@@ -330,6 +345,11 @@ impl Store {
             from = page.next;
         }
         Ok(all)
+    }
+
+    /// How long commits have taken.
+    pub fn latency(&self) -> &Histogram {
+        &self.0.latency
     }
 
     /// How much has been done since the start.
@@ -814,6 +834,11 @@ impl Writer {
             }
             Request::Verified(verification, reply) => {
                 let _ = reply.send(self.store.verified(verification));
+            }
+            Request::Backup(reply) => {
+                if let Err(Some(backup)) = reply.send(self.store.backup()) {
+                    self.store.release(backup);
+                }
             }
             Request::Counters(reply) => {
                 let _ = reply.send(self.store.counters());

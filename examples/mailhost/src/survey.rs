@@ -12,11 +12,11 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::config::Config;
-use crate::lookup::Lookup;
+use crate::lookup::{Lookup, LookupError};
 use crate::preflight::{Finding, Severity};
-use crate::published::Record;
+use crate::published::{Data, Record};
 
-/// Whether anybody asked DNS whether the host is published may be believed.
+/// Whom to ask about the world outside.
 #[derive(Clone, Debug)]
 pub struct World {
     /// Asks.
@@ -36,8 +36,7 @@ pub fn public_addresses() -> BTreeSet<IpAddr> {
     interfaces.filter_map(address).filter(|address| is_public(*address)).collect()
 }
 
-/// Whether an address is one that the whole Internet can reach: not of the ranges of RFC 1918, RFC 6598, RFC 4193 and
-/// the like.
+/// Whether an address is one that the whole Internet can reach: of none of the ranges of RFC 6890.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {
@@ -60,7 +59,7 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// Whether a name is one of those that nobody can have (RFC 6761, RFC 2606).
+/// Whether a name is one of those that nobody can have (RFC 6761).
 pub fn is_for_tests(name: &str) -> bool {
     let name = name.trim_end_matches('.').to_ascii_lowercase();
     let last = name.rsplit('.').next().unwrap_or_default();
@@ -71,7 +70,12 @@ pub fn is_for_tests(name: &str) -> bool {
 pub async fn check(config: &Config, world: &World) -> Vec<Finding> {
     let ours = public_addresses();
     // The address that counts is the one that others are told.
-    let told = world.lookup.addresses(config.hostname.as_str()).await.unwrap_or_default();
+    let told = match world.lookup.addresses(config.hostname.as_str()).await {
+        Ok(told) => told,
+        // Twenty lines that say the same would hide the rest.
+        Err(why @ (LookupError::NoServer | LookupError::Silent(_))) => return vec![silence(&why)],
+        Err(_) => BTreeSet::new(),
+    };
     let mut jobs = JoinSet::new();
     let addresses: Vec<_> = told.iter().copied().collect();
     let records = Record::all(config, &addresses);
@@ -79,7 +83,7 @@ pub async fn check(config: &Config, world: &World) -> Vec<Finding> {
     let mut wanted = Vec::new();
     for record in records {
         // One look finds all addresses.
-        let is_address = matches!(record.data, crate::published::Data::Address(_));
+        let is_address = matches!(record.data, Data::Address(_));
         if !(is_address && std::mem::replace(&mut any, true)) {
             wanted.push(record);
         }
@@ -87,12 +91,12 @@ pub async fn check(config: &Config, world: &World) -> Vec<Finding> {
     if addresses.is_empty() {
         let name = config.hostname.as_str().to_owned();
         let address = ours.first().copied().unwrap_or(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)));
-        wanted.insert(0, Record { name, data: crate::published::Data::Address(address) });
+        wanted.insert(0, Record { name, data: Data::Address(address) });
     }
     for (at, record) in wanted.into_iter().enumerate() {
         let (lookup, ours, told) = (world.lookup.clone(), ours.clone(), told.clone());
         jobs.spawn(async move {
-            let known = if matches!(record.data, crate::published::Data::Reverse(_)) { &told } else { &ours };
+            let known = if matches!(record.data, Data::Reverse(_)) { &told } else { &ours };
             (at, record.check(&lookup, known).await)
         });
     }
@@ -100,6 +104,13 @@ pub async fn check(config: &Config, world: &World) -> Vec<Finding> {
     let (way_out, mut findings) = tokio::join!(way_out, jobs.join_all());
     findings.sort_by_key(|(at, _)| *at);
     findings.into_iter().map(|(_, finding)| finding).chain([way_out]).collect()
+}
+
+/// What is to be said once if nothing at all can be looked up.
+pub fn silence(why: &LookupError) -> Finding {
+    let text =
+        format!("{why}, so neither records nor the way out could be tried; without DNS no mail goes out");
+    finding(Severity::Warning, text)
 }
 
 /// Whether mail can go out: whether a host that takes mail from everybody greets.
@@ -129,8 +140,8 @@ pub async fn way_out(world: &World) -> Finding {
                 );
             }
             Ok(Ok(false)) => failed = Some("it does not greet as a mail host does".to_owned()),
-            Ok(Err(error)) => failed = failed.or(Some(error.to_string())),
-            Err(_) => failed = failed.or(Some(format!("no answer within {} s", PATIENCE.as_secs()))),
+            Ok(Err(error)) => failed = failed.or_else(|| Some(error.to_string())),
+            Err(_) => failed = failed.or_else(|| Some(format!("no answer within {} s", PATIENCE.as_secs()))),
         }
     }
     let why = failed.unwrap_or_else(|| "it has no address".to_owned());

@@ -30,6 +30,7 @@ pub use self::connection::{Reason, serve};
 pub use self::seal::Seal;
 use crate::host::Host;
 use crate::listener::Service;
+use crate::metrics;
 
 /// Who asks, and how.
 #[derive(Clone, Copy, Debug)]
@@ -42,10 +43,19 @@ pub struct Visitor {
     pub private: bool,
 }
 
+impl Visitor {
+    /// One who comes from this address. Nobody reads along under TLS, nor on the machine itself; a configuration may say that it does
+    /// not matter.
+    fn new(service: Service, peer: IpAddr, allow_plaintext: bool) -> Self {
+        let private = service.implicit_tls() || peer.to_canonical().is_loopback() || allow_plaintext;
+        Self { peer, service, private }
+    }
+}
+
 /// What answers on a service.
 pub fn router(host: Arc<Host>, service: Service) -> Router {
     let routes = match service {
-        Service::WebAdmin => Router::new().route("/", get(alive)),
+        Service::WebAdmin => Router::new().route("/", get(alive)).route("/metrics", get(counted)),
         _ => Router::new()
             .route("/", get(page::home))
             .route("/style.css", get(page::style))
@@ -69,6 +79,11 @@ pub fn router(host: Arc<Host>, service: Service) -> Router {
 
 async fn alive(State(host): State<Arc<Host>>) -> String {
     format!("{} is up\n", host.config.hostname)
+}
+
+/// For Prometheus.
+async fn counted(State(host): State<Arc<Host>>) -> Response {
+    typed(metrics::CONTENT_TYPE, metrics::render(&host).await)
 }
 
 /// In time, with the headers that all answers have.

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -55,6 +56,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let stream = time::timeout(HANDSHAKE, connect).await.map_err(|_| io::ErrorKind::TimedOut)??;
         *self = Self::Tls(Box::new(stream.into()));
         Ok(())
+    }
+
+    /// The version of TLS and the cipher suite, under TLS.
+    pub fn tls(&self) -> Option<(&'static str, &'static str)> {
+        let Self::Tls(stream) = self else { return None };
+        let (_, connection) = stream.get_ref();
+        let version = match connection.protocol_version()? {
+            ProtocolVersion::TLSv1_3 => "1.3",
+            _ => "1.2",
+        };
+        Some((version, connection.negotiated_cipher_suite()?.suite().as_str().unwrap_or_default()))
     }
 
     /// What logins can be bound to on this connection alone.
@@ -191,6 +203,70 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Gone => Poll::Ready(Ok(())),
         }
+    }
+}
+
+/// How many octets have gone over a connection: what TLS makes of them, under TLS.
+#[derive(Debug, Default)]
+pub struct Octets {
+    read: AtomicU64,
+    written: AtomicU64,
+}
+
+/// A stream whose octets are counted.
+#[derive(Debug)]
+pub struct Counted<S> {
+    stream: S,
+    octets: Arc<Octets>,
+}
+
+impl Octets {
+    /// How many have come.
+    pub fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// How many have gone.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+}
+
+impl<S> Counted<S> {
+    /// Counts here.
+    pub const fn new(stream: S, octets: Arc<Octets>) -> Self {
+        Self { stream, octets }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.octets.read.fetch_add((buffer.filled().len() - before) as u64, Ordering::Relaxed);
+        result
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(cx, octets);
+        if let Poll::Ready(Ok(count)) = result {
+            self.octets.written.fetch_add(count as u64, Ordering::Relaxed);
+        }
+        result
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

@@ -3,11 +3,13 @@
 use core::time::Duration;
 
 use bytes::BytesMut;
-use imap_codec::command::Command;
+use imap_codec::command::{Command, SearchKey, SearchKeys};
 use imap_codec::encode::Names;
 use imap_codec::extension::Extensions;
 use imap_codec::response::Response;
 use imap_codec::server::Reason;
+use imap_codec::types::sequence::SequenceSet;
+use imap_codec::types::string::IString;
 
 use crate::Host;
 
@@ -29,6 +31,30 @@ fn search_keys_are_nested_32_deep_and_no_deeper() {
         assert!(selected(&nested(31)).starts_with("a OK"), "{open}");
         assert!(selected(&nested(32)).starts_with("a BAD"), "{open}");
         assert!(selected(&nested(10_000)).starts_with("a BAD"), "{open}");
+    }
+}
+
+#[test]
+fn search_keys_that_people_type_are_those_of_a_command() {
+    let typed = SearchKeys::parse("OR FROM anna SUBJECT \"two words\" UID 3:*").unwrap();
+    let text = |text: &str| IString::try_from(text.to_owned()).unwrap();
+    let one = |key| SearchKeys::new([key]).unwrap();
+    let or = SearchKey::Or(one(SearchKey::From(text("anna"))), one(SearchKey::Subject(text("two words"))));
+    let uids = SearchKey::Uid(SequenceSet::new("3:*").unwrap());
+    assert_eq!(typed, SearchKeys::new([or, uids]).unwrap());
+    let deep = "(".repeat(100_000);
+    for wrong in [
+        "",
+        "OR ALL",
+        "ALL\r\na2 LOGOUT",
+        "FROM {1}\r\nx",
+        "SUBJECT \"x",
+        "ALL ",
+        "RETURN (ALL) ALL",
+        "CHARSET UTF-8 ALL",
+        &deep,
+    ] {
+        assert!(SearchKeys::parse(wrong).is_err(), "{wrong:?}");
     }
 }
 

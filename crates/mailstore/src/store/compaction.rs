@@ -203,7 +203,7 @@ impl Store {
             if self.planted.has(Bug::RemovedEarly) {
                 self.bury(File::Segment(of));
             } else {
-                self.emptied.push(of);
+                self.emptied.push(compaction.live);
             }
         }
     }

@@ -194,6 +194,7 @@ impl Draft<'_> {
             }
             Intent::DeleteMailbox { mailbox } => self.delete(*mailbox),
             Intent::RenameMailbox { mailbox, name, now } => self.rename(*mailbox, name, *now),
+            Intent::RenewUidValidity { mailbox, now } => self.renew(*mailbox, *now),
             Intent::Subscribe { account, name } => self.subscribe(*account, name, true),
             Intent::Unsubscribe { account, name } => self.subscribe(*account, name, false),
             Intent::Deliver { mailbox, prefix, date, flags } => self.deliver(*mailbox, prefix, *date, flags),

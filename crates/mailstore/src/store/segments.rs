@@ -90,8 +90,8 @@ impl Store {
         if self.emptied.is_empty() {
             return;
         }
-        for number in core::mem::take(&mut self.emptied) {
-            self.bury(File::Segment(number));
+        for live in core::mem::take(&mut self.emptied) {
+            self.bury(File::Segment(live.number));
         }
     }
 

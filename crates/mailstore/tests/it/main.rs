@@ -1,6 +1,7 @@
 //! The store against a simulated disk that crashes and fails, and against a real one.
 #![allow(clippy::disallowed_macros, reason = "tests tell how much they have tried")]
 
+mod backup;
 mod compat;
 mod crash;
 mod faults;

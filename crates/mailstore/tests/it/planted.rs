@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mailstore::sim::Bug;
 
+use crate::backup::backups;
 use crate::crash::{Tried, compacted, enumerate};
 use crate::faults::{IO, run, service_resumes};
 
@@ -13,6 +14,11 @@ fn hunt(bug: Bug) -> Option<String> {
     for oldest in [false, true] {
         if caught(&mut || compacted(1, oldest, Some(bug))) {
             return Some(format!("compaction, of the oldest segment {oldest}"));
+        }
+    }
+    for seed in 1..=4 {
+        if caught(&mut || _ = backups(seed, Some(bug))) {
+            return Some(format!("backups, history {seed}"));
         }
     }
     let mut tried = Tried::default();

@@ -387,7 +387,9 @@ impl World {
                     }));
                 }
                 for outcome in &receipt.outcomes {
-                    if let Outcome::MailboxCreated { uid_validity, .. } = outcome {
+                    if let Outcome::MailboxCreated { uid_validity, .. }
+                    | Outcome::UidValidityRenewed { uid_validity } = outcome
+                    {
                         assert!(uid_validity.get() > self.highest_validity, "a life is used again");
                         self.highest_validity = uid_validity.get();
                     }
@@ -836,6 +838,31 @@ pub(crate) fn check_image(world: &World, disk: &Disk, seed: u64, look: Look) -> 
         after.crash(seed + 3);
     }
     images
+}
+
+/// Opens a store on a copy of one; it has to be whole, and to hold this state.
+pub(crate) fn check_copy(world: &World, disk: Disk, state: State, seed: u64) {
+    let mut copy = World::on(disk, State::default(), seed, world.limits);
+    copy.drain(&mut |_, _| ());
+    assert_eq!(copy.dead, None, "the copy opens");
+    copy.check_report();
+    copy.adopt(vec![state]);
+    copy.check_files();
+    let mut verification = copy.store.verify().expect("the store is open");
+    while let Some(operation) = verification.poll() {
+        let result = copy.disk.execute(&operation);
+        verification.handle_done(operation, result);
+    }
+    assert_eq!(copy.store.verified(verification), [], "the copy is sound");
+    // It takes work, and that lasts.
+    let mailbox = match copy.store.mailboxes(Actor::Host, None).first() {
+        Some(status) => status.id,
+        None => copy.mailbox("INBOX"),
+    };
+    let (intents, body) = (vec![copy.deliver(mailbox)], copy.body(2_000));
+    copy.commit(Some(body), intents);
+    copy.drain(&mut |_, _| ());
+    copy.crash(seed + 1);
 }
 
 /// All octets of a stretch.

@@ -288,6 +288,7 @@ impl Queue {
         self.counters.delivered += 1;
         let now = self.now;
         let message = self.messages.get_mut(&id).expect("a recipient has a message");
+        let body = message.body;
         let slot = &mut message.slots[at];
         slot.state = State::Delivered;
         slot.tries = slot.tries.saturating_add(1);
@@ -295,7 +296,7 @@ impl Queue {
         slot.wish = None;
         slot.last = Some(Last { at: now, answer: answer.clone() });
         let recipient = slot.address.clone();
-        message.facts.push(Fact::Delivered { message: id, recipient, answer });
+        message.facts.push(Fact::Delivered { message: id, body, recipient, answer });
         self.save_later(id);
     }
 

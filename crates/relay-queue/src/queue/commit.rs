@@ -105,7 +105,7 @@ impl Queue {
         changes.extend(parts.map(|(number, slots)| record::part(id, number, slots, self.now)));
         self.window.octets += weight(&message);
         self.messages.insert(id, message);
-        let facts = vec![Fact::Accepted { message: id }];
+        let facts = vec![Fact::Accepted { message: id, body }];
         Ok(self.commit(id, changes, facts, Kind::Accept { ceiling }, None, None))
     }
 
@@ -188,7 +188,7 @@ impl Queue {
         }
         message.saving = true;
         let mut facts = core::mem::take(&mut message.facts);
-        facts.extend(warned.then_some(Fact::Warned { message: id }));
+        facts.extend(warned.then_some(Fact::Warned { message: id, body: message.body }));
         let released = over.then_some(message.body);
         let kind = if over { Kind::Remove } else { Kind::Change };
         Some(self.commit(id, changes, facts, kind, report, released))

@@ -16,11 +16,15 @@ pub enum Fact {
     Accepted {
         /// Which.
         message: MessageId,
+        /// Its body: what the host knows it by.
+        body: BodyHandle,
     },
     /// The next host has it.
     Delivered {
         /// Which.
         message: MessageId,
+        /// Its body: what the host knows it by.
+        body: BodyHandle,
         /// To whom.
         recipient: Address,
         /// What it said.
@@ -30,6 +34,8 @@ pub enum Fact {
     Deferred {
         /// Which.
         message: MessageId,
+        /// Its body: what the host knows it by.
+        body: BodyHandle,
         /// To whom.
         recipient: Address,
         /// Why.
@@ -41,6 +47,8 @@ pub enum Fact {
     Failed {
         /// Which.
         message: MessageId,
+        /// Its body: what the host knows it by.
+        body: BodyHandle,
         /// To whom.
         recipient: Address,
         /// Why, as far as anything is known.
@@ -54,11 +62,15 @@ pub enum Fact {
     Warned {
         /// Which.
         message: MessageId,
+        /// Its body: what the host knows it by.
+        body: BodyHandle,
     },
     /// The operator's order has been carried out.
     Ordered {
         /// Which.
         message: MessageId,
+        /// Its body: what the host knows it by.
+        body: BodyHandle,
         /// To whom.
         recipient: Address,
         /// What.
@@ -104,14 +116,14 @@ pub enum Told {
 impl fmt::Display for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Accepted { message } => write!(f, "{message}: accepted"),
-            Self::Delivered { message, recipient, answer } => {
+            Self::Accepted { message, .. } => write!(f, "{message}: accepted"),
+            Self::Delivered { message, recipient, answer, .. } => {
                 write!(f, "{message}: delivered to {recipient}: {answer}")
             }
-            Self::Deferred { message, recipient, answer, next } => {
+            Self::Deferred { message, recipient, answer, next, .. } => {
                 write!(f, "{message}: {recipient} is tried again at {}: {answer}", next.as_secs())
             }
-            Self::Failed { message, recipient, answer, expired, told } => {
+            Self::Failed { message, recipient, answer, expired, told, .. } => {
                 write!(f, "{message}: {recipient} is given up")?;
                 f.write_str(if *expired { ", its time is up" } else { "" })?;
                 answer.iter().try_for_each(|answer| write!(f, ": {answer}"))?;
@@ -121,8 +133,8 @@ impl fmt::Display for Fact {
                     Told::NotWanted => "; the sender did not want to know",
                 })
             }
-            Self::Warned { message } => write!(f, "{message}: the sender is told that it is late"),
-            Self::Ordered { message, recipient, order } => {
+            Self::Warned { message, .. } => write!(f, "{message}: the sender is told that it is late"),
+            Self::Ordered { message, recipient, order, .. } => {
                 write!(f, "{message}: {recipient}: {order} by order")
             }
             Self::Lost { site } => write!(f, "an attempt to {site} did not come to an end"),

@@ -415,7 +415,7 @@ impl World {
         let mut told = 0;
         for fact in facts {
             let (recipient, fate) = match fact {
-                Fact::Accepted { message } => {
+                Fact::Accepted { message, .. } => {
                     for who in self.of(*message) {
                         self.recipients[who].stored = true;
                     }

@@ -219,7 +219,8 @@ impl Queue {
             }
         }
         slot.unsaved = true;
-        message.facts.push(Fact::Ordered { message: id, recipient, order });
+        let body = message.body;
+        message.facts.push(Fact::Ordered { message: id, body, recipient, order });
         self.save_later(id);
         true
     }

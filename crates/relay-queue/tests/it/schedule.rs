@@ -45,7 +45,7 @@ fn another_schedule_holds_for_what_waits_already() {
     for resident in [usize::MAX, 1] {
         let limits = Limits::default().resident(resident, usize::MAX);
         let start = || {
-            let mut world = World::new(config().limits(limits.clone()), |_, _, _| Manner::Defers);
+            let mut world = World::new(config().limits(limits), |_, _, _| Manner::Defers);
             for number in 0..3 {
                 world.send("alice@a.test", &[&format!("bob@b{number}.test")]);
             }

@@ -253,6 +253,17 @@ fn parameters_go_only_to_servers_that_announced_them() {
     assert!(client.talk(PLAIN).ends_with("\r\nMAIL FROM:<a@client.test>\r\n"));
 }
 
+#[test]
+fn letters_beyond_ascii_are_announced_to_servers_that_take_them() {
+    for (announced, said) in [("250 SMTPUTF8", " SMTPUTF8"), ("250 HELP", "")] {
+        let step = Step::Mail(envelope(&["b@h"]).smtp_utf8(), b"x".to_vec());
+        let mut client = Client::new(here(), &[step]);
+        client.talk("220 h\r\n");
+        let server = format!("250-h\r\n{announced}\r\n");
+        assert_eq!(client.talk(&server), format!("MAIL FROM:<a@client.test>{said}\r\n"));
+    }
+}
+
 // Ledger: 5321-4.1.1.1-3
 #[test]
 fn keywords_of_ehlo_have_no_case() {

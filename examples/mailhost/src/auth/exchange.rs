@@ -9,6 +9,7 @@ use sasl_codec::{Mechanism, Nonce, ServerConfig, ServerSession};
 use super::{Attempt, Login, Password, password};
 use crate::accounts::{Presence, login_key, throttle_key};
 use crate::host::Host;
+use crate::metrics::Outcome;
 use crate::wire::Wire;
 
 /// The mechanisms for one connection.
@@ -84,6 +85,18 @@ impl Offer {
             suspended: false,
             unavailable: false,
         })
+    }
+}
+
+impl Step {
+    /// What it counts as, once the login has ended.
+    pub const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Accepted(..) => Outcome::Good,
+            Self::Rejected(_) => Outcome::Bad,
+            Self::Suspended => Outcome::Suspended,
+            Self::Challenge(_) | Self::Unavailable => Outcome::Unavailable,
+        }
     }
 }
 

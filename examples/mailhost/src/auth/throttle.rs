@@ -7,7 +7,9 @@
 //! had better wait for one of them to end, up to a moment: when a whole office starts its mail programs, all get in.
 //!
 //! Nobody is locked out by the failures of others: an address from which a name has logged in before passes at once,
-//! until a login for that name fails from there.
+//! until a login for that name fails from there. An address from which no login has failed of late does not wait behind those
+//! that guess: for each name such addresses have turns of their own, one in 2 s, so that a guess from each of many addresses is
+//! slow as well. Whoever is turned away does not count as such an address any more.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hash, RandomState};
@@ -42,7 +44,25 @@ pub enum Admission {
 pub struct Ticket {
     address: IpAddr,
     name: u64,
-    known: bool,
+    repute: Repute,
+}
+
+/// How much is known of who wants to log in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Repute {
+    /// The name has logged in from this address before.
+    Known,
+    /// No login has failed from this address of late.
+    Fresh,
+    /// Some have.
+    Suspect,
+}
+
+impl Ticket {
+    /// Whose it is.
+    pub const fn repute(&self) -> Repute {
+        self.repute
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,6 +71,8 @@ struct Record {
     under_way: u32,
     /// Before this time nothing is looked at.
     next: Duration,
+    /// Of a name: before this time nothing from addresses without failures is looked at.
+    next_fresh: Duration,
     /// When something last happened.
     last: Duration,
 }
@@ -84,24 +106,27 @@ impl Throttle {
             && *under_way < KNOWN_AT_ONCE
         {
             *under_way += 1;
-            return Admission::After(Duration::ZERO, Ticket { address, name, known: true });
+            return Admission::After(Duration::ZERO, Ticket { address, name, repute: Repute::Known });
         }
         let from_address = self.addresses.get_or_default(address);
         from_address.forget(now);
         let for_name = self.names.get_or_default(name);
         for_name.forget(now);
-        let turn = now.max(from_address.next).max(for_name.next);
+        let repute = if from_address.failures == 0 { Repute::Fresh } else { Repute::Suspect };
+        let turn = now.max(from_address.next).max(for_name.next_for(repute));
         if turn - now > LONGEST {
+            from_address.failures = from_address.failures.max(1);
             return Admission::TooMany;
         }
-        from_address.take_turn(turn);
-        for_name.take_turn(turn);
-        Admission::After(turn - now, Ticket { address, name, known: false })
+        from_address.take_turn(turn, Repute::Suspect);
+        for_name.take_turn(turn, repute);
+        Admission::After(turn - now, Ticket { address, name, repute })
     }
 
     /// A login has ended.
     pub fn finish(&mut self, now: Duration, ticket: Ticket, success: bool) {
-        let Ticket { address, name, known } = ticket;
+        let Ticket { address, name, repute } = ticket;
+        let known = repute == Repute::Known;
         let from_address = self.addresses.get_or_default(address);
         let for_name = self.names.get_or_default(name);
         if !known {
@@ -141,16 +166,27 @@ impl Record {
         self.last = now;
     }
 
-    fn take_turn(&mut self, turn: Duration) {
-        let presumed = self.failures + self.under_way.saturating_sub(FREE_AT_ONCE - 1);
+    const fn next_for(&self, repute: Repute) -> Duration {
+        match repute {
+            Repute::Fresh => self.next_fresh,
+            Repute::Known | Repute::Suspect => self.next,
+        }
+    }
+
+    fn take_turn(&mut self, turn: Duration, repute: Repute) {
+        let presumed = delay(self.failures + self.under_way.saturating_sub(FREE_AT_ONCE - 1));
         self.under_way += 1;
-        self.next = self.next.max(turn + delay(presumed));
+        match repute {
+            Repute::Fresh => self.next_fresh = self.next_fresh.max(turn + presumed.min(FIRST)),
+            Repute::Known | Repute::Suspect => self.next = self.next.max(turn + presumed),
+        }
     }
 
     fn fail(&mut self, now: Duration) {
         self.failures = self.failures.saturating_add(1);
         self.last = now;
         self.next = self.next.max(now + delay(self.failures));
+        self.next_fresh = self.next_fresh.max(now + FIRST);
     }
 }
 
@@ -267,7 +303,9 @@ mod tests {
         for number in 0..3 {
             fail(&mut throttle, &mut now, peer(number), "anna");
         }
-        assert_eq!(fail(&mut throttle, &mut now, peer(9), "ANNA"), 8);
+        // From an address without failures less than from the others.
+        assert_eq!(fail(&mut throttle, &mut now, peer(9), "ANNA"), 2);
+        assert_eq!(fail(&mut throttle, &mut now, peer(0), "anna"), 15);
 
         let (mut throttle, mut now) = (Throttle::default(), at(0));
         for name in ["anna", "ben", "cleo"] {
@@ -289,8 +327,61 @@ mod tests {
             }
         }
         // Those that are looked at at once stay few.
-        assert_eq!(waits, [0, 0, 0, 0, 0, 0, 2, 6, 14]);
-        assert_eq!(turned_away, 991);
+        assert_eq!(waits, [0, 0, 0, 0, 0, 0, 2, 4, 6, 8, 10, 12, 14]);
+        assert_eq!(turned_away, 987);
+    }
+
+    /// Guesses at the rate of 100 a second, from as many addresses, for as many seconds. How many were looked at, and the
+    /// longest wait of somebody who comes from a new address at each tenth second.
+    fn attack(addresses: u32, seconds: u64) -> (u32, Duration) {
+        let (mut throttle, mut looked_at, mut waited) = (Throttle::default(), 0, Duration::ZERO);
+        let mut under_way: Vec<(Duration, Ticket)> = Vec::new();
+        for guess in 0..seconds * 100 {
+            let now = Duration::from_millis(guess * 10);
+            let (due, rest): (Vec<_>, Vec<_>) = under_way.into_iter().partition(|(when, _)| *when <= now);
+            under_way = rest;
+            for (when, ticket) in due {
+                looked_at += 1;
+                throttle.finish(when, ticket, false);
+            }
+            let from = peer(guess as u32 % addresses);
+            if let Admission::After(wait, ticket) = throttle.admit(now, from, "anna") {
+                under_way.push((now + wait, ticket));
+            }
+            if guess % 1_000 == 999 && guess > 3_000 {
+                // Only how long it would take: nothing is made easier by it.
+                let (wait, ticket) = admitted(throttle.admit(now, peer(1_000_000 + guess as u32), "anna"));
+                waited = waited.max(wait);
+                under_way.push((now + wait, ticket));
+            }
+        }
+        (looked_at, waited)
+    }
+
+    #[test]
+    fn two_hundred_addresses_that_guess_do_not_keep_the_owner_out_who_comes_from_a_new_one() {
+        let (looked_at, waited) = attack(200, 1_000);
+        assert!(looked_at <= 1_000, "{looked_at} guesses were looked at");
+        assert!(waited <= at(5), "{waited:?}");
+    }
+
+    #[test]
+    fn a_new_address_for_each_guess_gains_less_than_one_a_second() {
+        let mut throttle = Throttle::default();
+        let (mut looked_at, mut under_way) = (0, Vec::<(Duration, Ticket)>::new());
+        for guess in 0..100_000u32 {
+            let now = Duration::from_millis(u64::from(guess) * 10);
+            let (due, rest): (Vec<_>, Vec<_>) = under_way.into_iter().partition(|(when, _)| *when <= now);
+            under_way = rest;
+            for (when, ticket) in due {
+                looked_at += 1;
+                throttle.finish(when, ticket, false);
+            }
+            if let Admission::After(wait, ticket) = throttle.admit(now, peer(guess), "anna") {
+                under_way.push((now + wait, ticket));
+            }
+        }
+        assert!(looked_at <= 1_000, "{looked_at} in 1,000 s");
     }
 
     #[test]

@@ -24,7 +24,11 @@ pub(super) fn text(title: &str, set: &[(&str, &str, String)]) -> String {
         }
         for key in keys {
             let (note, example) = note(section, key);
-            let _ = writeln!(out, "{}# {note}", if section.is_empty() { "\n" } else { "" });
+            let space = if section.is_empty() { "\n" } else { "" };
+            // Keys that go without saying share the remark of the one above.
+            if !note.is_empty() {
+                let _ = writeln!(out, "{space}# {note}");
+            }
             let default = defaults.get(&(section.to_owned(), (*key).to_owned()));
             let _ = match (said(key), default, example) {
                 (Some((.., value)), ..) => writeln!(out, "{key} = {value}"),
@@ -92,6 +96,30 @@ const NOTES: &[(&str, &str, &str, &str)] = &[
     ("listen", "imap", "Mail for your users over IMAP, with STARTTLS.", "[\"0.0.0.0:143\", \"[::]:143\"]"),
     ("listen", "imaps", "IMAP under TLS from the start.", "[\"0.0.0.0:993\", \"[::]:993\"]"),
     (
+        "listen",
+        "web",
+        "Settings for mail programs, and a page where people change their password.",
+        "[\"0.0.0.0:80\", \"[::]:80\"]",
+    ),
+    ("listen", "webs", "The same under TLS.", "[\"0.0.0.0:443\", \"[::]:443\"]"),
+    (
+        "listen",
+        "web_admin",
+        "For programs that watch the host; it asks nobody who they are.",
+        "[\"127.0.0.1:8081\"]",
+    ),
+    (
+        "public",
+        "submission",
+        "Ports as others see them, where a router forwards them: what mail programs\n# are told.",
+        "587",
+    ),
+    ("public", "submissions", "", "465"),
+    ("public", "pop3", "", "110"),
+    ("public", "pop3s", "", "995"),
+    ("public", "imap", "", "143"),
+    ("public", "imaps", "", "993"),
+    (
         "tls",
         "certificate",
         "Without these two, a self-signed certificate in data_dir is used. A new one is\n# taken up when the files change.",
@@ -110,6 +138,7 @@ const NOTES: &[(&str, &str, &str, &str)] = &[
         "\"mailhost\"",
     ),
     ("auth", "allow_plaintext", "Whether passwords may come without TLS. For tests on loopback.", ""),
+    ("accounts", "subaddress_separator", "Mail for anna+anything comes to anna; \"\" for none of that.", ""),
     ("dns", "servers", "Whom to ask. Without this: the servers of the system.", "[\"127.0.0.1:53\"]"),
     (
         "relay",

@@ -4,7 +4,7 @@ use super::ConfigError;
 use super::table::{Entry, Table};
 
 /// The sections and their keys; the first one is the top of the file.
-pub(super) const KEYS: [(&str, &[&str]); 11] = [
+pub(super) const KEYS: [(&str, &[&str]); 12] = [
     ("", &["hostname", "data_dir", "domains"]),
     (
         "listen",
@@ -21,6 +21,7 @@ pub(super) const KEYS: [(&str, &[&str]); 11] = [
         &["networks", "port", "allow_private_addresses", "smarthost", "user", "password_file", "routes"],
     ),
     ("queue", &["retry", "expire", "warn", "resident_messages", "resident_size"]),
+    ("log", &["format", "level"]),
     (
         "limits",
         &[

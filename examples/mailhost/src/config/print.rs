@@ -93,6 +93,9 @@ fn write(config: &Config, out: &mut String) -> std::fmt::Result {
     writeln!(out, "resident_messages = {}", queue.resident_messages)?;
     writeln!(out, "resident_size = {}", size(queue.resident_size))?;
 
+    let level = config.log.level.as_str().to_lowercase();
+    writeln!(out, "\n[log]\nformat = {}\nlevel = {}", quoted(config.log.format.key()), quoted(&level))?;
+
     let limits = &config.limits;
     writeln!(out, "\n[limits]\nmessage_size = {}", size(limits.message_size))?;
     writeln!(out, "recipients = {}", limits.recipients)?;
@@ -111,7 +114,8 @@ fn write(config: &Config, out: &mut String) -> std::fmt::Result {
 /// In the largest unit that it is a whole number of.
 fn seconds(time: Duration) -> String {
     let seconds = time.as_secs();
-    match [(3_600, "h"), (60, "m")].into_iter().find(|(unit, _)| seconds > 0 && seconds % unit == 0) {
+    match [(3_600, "h"), (60, "m")].into_iter().find(|(unit, _)| seconds > 0 && seconds.is_multiple_of(*unit))
+    {
         Some((unit, name)) => format!("\"{}{name}\"", seconds / unit),
         None => format!("\"{seconds}s\""),
     }
@@ -120,7 +124,7 @@ fn seconds(time: Duration) -> String {
 /// In the largest unit that it is a whole number of.
 fn size(octets: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    match units.into_iter().find(|(unit, _)| octets > 0 && octets % unit == 0) {
+    match units.into_iter().find(|(unit, _)| octets > 0 && octets.is_multiple_of(*unit)) {
         Some((unit, name)) => format!("\"{} {name}\"", octets / unit),
         None => octets.to_string(),
     }

@@ -21,7 +21,7 @@ pub struct Pass {
 }
 
 /// Which limit is reached.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Full {
     /// That on all connections.
     Total,

@@ -4,10 +4,10 @@ use std::env;
 use std::path::Path;
 
 use crate::commands::Failure;
-use crate::privileges::Other;
+use crate::privileges::{self, Other};
 
 /// A unit that leaves the host as little as it needs: its ports, its data, the network.
-pub(super) fn text(other: Option<&Other>, config: &Path, data: &Path) -> Result<String, Failure> {
+pub(super) fn text(other: Option<&Other>, low: bool, config: &Path, data: &Path) -> Result<String, Failure> {
     let program = env::current_exe()?;
     let in_home = ["/home", "/root", "/run/user"].iter().any(|home| data.starts_with(home));
     let home = if in_home { "read-only" } else { "yes" };
@@ -19,12 +19,25 @@ pub(super) fn text(other: Option<&Other>, config: &Path, data: &Path) -> Result<
         )
     };
     let (program, config, data) = (quoted(&program), quoted(config), quoted(data));
-    let capabilities = match other {
-        // To bind its ports, and to become its user.
-        Some(_) => "CAP_NET_BIND_SERVICE CAP_SETUID CAP_SETGID",
-        None => "",
+    let (who, capabilities) = match other {
+        Some(other) => {
+            let name = other.name();
+            let who = format!(
+                "# It is started as root to bind ports below 1024 and to read the key of its\n\
+                 # certificate. Then it becomes {name}, for good."
+            );
+            (who, "CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_SETUID CAP_SETGID")
+        }
+        None => {
+            let capabilities = match low {
+                true => {
+                    "AmbientCapabilities=CAP_NET_BIND_SERVICE\nCapabilityBoundingSet=CAP_NET_BIND_SERVICE"
+                }
+                false => "CapabilityBoundingSet=",
+            };
+            (format!("User={}", privileges::own_name()), capabilities)
+        }
     };
-    let who = other.map_or("the user that systemd runs it as".to_owned(), |other| other.name().to_owned());
     Ok(format!(
         "# Written by `mailhost quickstart`.
 [Unit]
@@ -33,8 +46,8 @@ After=network-online.target nss-lookup.target
 Wants=network-online.target
 
 [Service]
-# It is started as root, if at all, to bind ports below 1024 and to read the
-# key of its certificate. Then it becomes {who}, for good.
+Type=exec
+{who}
 ExecStart={program} serve --config {config}
 # Configuration and certificate anew; no connection is dropped.
 ExecReload=/bin/kill -HUP $MAINPID
@@ -60,7 +73,7 @@ ProtectKernelModules=yes
 ProtectKernelTunables=yes
 
 # It runs no other program, and needs no power but these.
-CapabilityBoundingSet={capabilities}
+{capabilities}
 NoNewPrivileges=yes
 LockPersonality=yes
 MemoryDenyWriteExecute=yes

@@ -17,6 +17,7 @@ use tracing::info;
 use super::connection::{Body, Connection, Dial, End, NoConnection, Peer, Security, Transaction};
 use super::{Hop, Relay, key, log_id};
 use crate::listener::Stopping;
+use crate::metrics::Tried;
 use crate::planted::Bug;
 use crate::store::Held;
 use crate::system::Stream;
@@ -42,6 +43,9 @@ trait Means: Dial {
         delivery: &Delivery,
         before: Option<MessageId>,
     ) -> impl Future<Output = Result<Self::Body<'_>, String>> + Send;
+
+    /// Counts what came of an attempt.
+    fn count(&self, _tried: Tried) {}
 
     /// [`Queue::next_delivery`](relay_queue::Queue::next_delivery).
     fn next_delivery(&self, attempt: &mut Attempt) -> bool;
@@ -91,6 +95,10 @@ impl Means for Relay {
         let body = self.store.held(super::BODIES, key(delivery.body)).await;
         let body = body.ok_or("the message is not in the store any more")?;
         Ok(Stored { relay: self, body, at: 0, before })
+    }
+
+    fn count(&self, tried: Tried) {
+        self.tried.add(tried);
     }
 
     fn next_delivery(&self, attempt: &mut Attempt) -> bool {
@@ -158,14 +166,17 @@ async fn connect<M: Means>(
         let peer = Peer { address: *address, name: hop.name.clone() };
         match Connection::open(means, means.name(), &peer, &means.security(hop)).await {
             Ok(connection) => {
+                means.count(if connection.is_tls() { Tried::ConnectedTls } else { Tried::ConnectedPlain });
                 info!(id, host = hop.name, %address, tls = connection.is_tls(), "connected");
                 return Ok(Reached { connection, hop: hop.clone(), place });
             }
             Err(NoConnection::Network(why)) => {
+                means.count(Tried::NoConnection);
                 info!(id, host = hop.name, %address, why, "no connection");
                 answer = Answer::local(Status::new(4, 4, 1), &format!("{address}: {why}")).by(&hop.name);
             }
             Err(NoConnection::Refused(reply)) => {
+                means.count(Tried::Unwelcome);
                 info!(id, host = hop.name, %address, reply = said(&reply).to_string(), "connection refused");
                 answer = said(&reply).by(&hop.name);
             }
@@ -235,6 +246,13 @@ async fn offer<M: Means>(
         }
     };
     let transaction = host.connection.send(envelope, &mut body).await;
+    means.count(match &transaction.end {
+        End::Taken(_) => Tried::Taken,
+        End::Refused(..) => Tried::Refused,
+        End::Lost(_) => Tried::Lost,
+        End::InDoubt(_) => Tried::InDoubt,
+        End::Unsendable(_) | End::Unreadable(_) => Tried::Unsendable,
+    });
     let verdict = judge(&transaction, open.len(), &host.hop.name);
     log(delivery, open, &transaction, &host.hop);
     let mut left = Vec::new();

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::Instrument as _;
 
+use crate::metrics::{Asked, Tally};
 use crate::system::{Datagram, Stream, System};
 
 /// Finds out where mail for a domain goes.
@@ -22,6 +23,7 @@ pub struct Dns {
     wake: Notify,
     /// Never held over an await.
     inner: Mutex<Inner>,
+    asked: Tally<Asked>,
 }
 
 #[derive(Debug)]
@@ -36,7 +38,7 @@ impl Dns {
     /// Asks through this resolver, once [`Self::run`] runs.
     pub fn new(system: Arc<dyn System>, resolver: Resolver) -> Arc<Self> {
         let inner = Mutex::new(Inner { resolver, generation: 0, waiting: BTreeMap::new() });
-        Arc::new(Self { system, start: Instant::now(), wake: Notify::new(), inner })
+        Arc::new(Self { system, start: Instant::now(), wake: Notify::new(), inner, asked: Tally::default() })
     }
 
     /// The time on the scale of plans.
@@ -54,6 +56,11 @@ impl Dns {
         }
         self.wake.notify_one();
         receiver.await.ok()
+    }
+
+    /// What came of questions.
+    pub const fn asked(&self) -> &Tally<Asked> {
+        &self.asked
     }
 
     /// Forgets what is known, so that the next look-up asks again.
@@ -110,6 +117,10 @@ impl Dns {
 
     async fn ask(self: Arc<Self>, generation: u64, query: Query) {
         let until = self.start + query.deadline();
+        self.asked.add(match query.transport() {
+            Transport::Udp => Asked::Udp,
+            Transport::Tcp => Asked::Tcp,
+        });
         let mut wire = timeout_at(until, Socket::send(&*self.system, &query)).await;
         let mut open = Some(query);
         while let Some(query) = open.take() {
@@ -122,6 +133,11 @@ impl Dns {
                 Ok(Err(_)) => Err(Lost::Unreachable),
                 Err(_) => Err(Lost::Timeout),
             };
+            self.asked.add(match got {
+                Ok(_) => Asked::Answered,
+                Err(Lost::Timeout) => Asked::TimedOut,
+                Err(_) => Asked::Unreachable,
+            });
             let now = self.now();
             let mut inner = self.lock();
             if inner.generation != generation {

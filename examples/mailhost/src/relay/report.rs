@@ -25,6 +25,7 @@ pub(super) struct Injected {
 
 /// Puts a report on its way: into mailboxes here, into the queue, or, to an alias, into both.
 pub(super) async fn inject(relay: &Relay, accounts: &Accounts, report: &Report) -> Injected {
+    let because = log_id(report.original);
     let Ok(mailbox) = Mailbox::parse(report.to.as_str()) else {
         return Injected::default();
     };
@@ -33,7 +34,7 @@ pub(super) async fn inject(relay: &Relay, accounts: &Accounts, report: &Report) 
         Err(Unroutable::NotLocal) => BTreeSet::from([Target::Elsewhere(report.to.clone())]),
         Err(why) => {
             // RFC 5321 §6.1 has nobody left to tell.
-            info!(about = %report.about, to = %report.to, ?why, "report dropped: its reader is not here any more");
+            info!(because, to = %report.to, ?why, "report dropped: its reader is not here any more");
             return Injected::default();
         }
     };
@@ -46,7 +47,7 @@ pub(super) async fn inject(relay: &Relay, accounts: &Accounts, report: &Report) 
                 let mut prefix = BytesMut::new();
                 return_path(&ReversePath::Null, &mut prefix);
                 delivered_to(report.to.as_str(), &mut prefix);
-                info!(id, about = %report.about, to = %report.to, "report delivered");
+                info!(id, because, to = %report.to, "report delivered");
                 injected.intents.push(Intent::Deliver {
                     mailbox,
                     prefix: prefix.freeze(),
@@ -58,7 +59,7 @@ pub(super) async fn inject(relay: &Relay, accounts: &Accounts, report: &Report) 
                 let body = handle(&id);
                 let report = Report { to, ..report.clone() };
                 let commit = relay.queue().accept_report(relay.unix_now(), &report, body);
-                info!(id, about = %report.about, queue_id = %commit.message, to = %report.to, "report queued");
+                info!(id, because, queue_id = %commit.message, to = %report.to, "report queued");
                 injected.intents.extend(intents(commit.changes));
                 injected.intents.push(hold(body));
                 injected.queued.push(commit.id);

@@ -12,6 +12,7 @@ use tracing::info;
 use super::session::{Session, User};
 use crate::accounts::Presence;
 use crate::auth::{self, Password};
+use crate::metrics::Outcome;
 
 /// What the client gets.
 enum Step {
@@ -40,11 +41,13 @@ impl Session<'_> {
         let login = user.as_str().unwrap_or_default();
         match result {
             Ok(presence) => {
+                self.host.logged_in(self.service, Outcome::Good, login);
                 info!(service = %self.service, peer = %self.peer, ?login, "logged in");
                 answer.restrict(self.enter(presence));
                 answer.ok("logged in", out);
             }
             Err(outcome) => {
+                self.host.logged_in(self.service, outcome.counted(), login);
                 info!(service = %self.service, peer = %self.peer, ?login, ?outcome, "login refused");
                 answer.no(refusal(&outcome), out);
             }
@@ -86,6 +89,7 @@ impl Session<'_> {
         }
         let (login, mechanism) = (exchange.name(), exchange.mechanism());
         info!(service = %self.service, peer = %self.peer, %mechanism, ?login, outcome = ?step, "login");
+        self.host.logged_in(self.service, step.outcome(), login);
         self.exchange = None;
         match step {
             auth::Step::Accepted(presence, _) => Ok(Step::In(self.enter(presence))),

@@ -180,12 +180,15 @@ fn an_error_names_the_line_of_the_configuration() {
 }
 
 #[test]
-fn a_key_that_others_can_read_is_noticed() {
+fn a_key_that_everybody_can_read_is_noticed() {
     let folder = Folder::new();
     let (certificate, key) = generate(&host()).unwrap();
     let (certificate, key) = (folder.write("c", certificate), folder.write("k", &*key));
-    fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
-    assert!(Identity::load(&certificate, &key).unwrap().key_is_exposed());
+    // A group is how a key is given to the user of the host.
+    for (mode, exposed) in [(0o600, false), (0o640, false), (0o644, true)] {
+        fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(Identity::load(&certificate, &key).unwrap().key_is_exposed(), exposed, "{mode:o}");
+    }
 }
 
 #[tokio::test]

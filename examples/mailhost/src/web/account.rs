@@ -20,6 +20,7 @@ use super::page::render;
 use crate::accounts::ChangeError;
 use crate::auth::{Login, Password};
 use crate::host::Host;
+use crate::metrics::Outcome;
 
 /// What comes back. The names of the fields are those that password managers know.
 #[derive(Deserialize)]
@@ -112,7 +113,10 @@ async fn carry_out(host: &Host, visitor: Visitor, change: Change) -> Result<(), 
     let new = Password::new(change.new_password).map_err(|error| Refusal::Unusable(error.to_string()))?;
     let old = Password::new(change.password).map_err(|_| Refusal::Wrong)?;
     // Who has an app password may read mail, and not shut the owner out.
-    let account = match host.log_in_as_owner(visitor.peer, &change.username, old).await {
+    let login = host.log_in_as_owner(visitor.peer, &change.username, old).await;
+    let outcome = login.as_ref().map_or_else(|login| login.counted(), |_| Outcome::Good);
+    host.logged_in(visitor.service, outcome, &change.username);
+    let account = match login {
         Ok(presence) => presence.account(),
         Err(Login::TooMany) => return Err(Refusal::TooMany),
         Err(Login::Unavailable) => return Err(Refusal::Unavailable),

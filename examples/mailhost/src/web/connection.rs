@@ -39,9 +39,7 @@ pub async fn serve(
     peer: SocketAddr,
     stopping: Stopping,
 ) -> io::Result<Reason> {
-    let private =
-        service.implicit_tls() || peer.ip().to_canonical().is_loopback() || host.config.allow_plaintext;
-    let visitor = Visitor { peer: peer.ip(), service, private };
+    let visitor = Visitor::new(service, peer.ip(), host.config.allow_plaintext);
     converse(router(host, service), visitor, wire, stopping).await
 }
 

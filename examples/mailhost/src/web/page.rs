@@ -21,13 +21,21 @@ pub(super) async fn home(State(host): State<Arc<Host>>) -> Response {
         &html! {
             h1 { (hostname) }
             p { "This is a mail server. To read and send your mail, add your account to a mail program." }
-            h2 { "Set up a mail program" }
-            p {
-                "Most programs want only your mail address and your password, and find the rest by themselves. "
-                "Where one asks for more, these are the answers:"
+            @if host.offers.is_empty() {
+                p { "It only passes mail on: there is nothing here that a mail program could use." }
+            } @else {
+                h2 { "Set up a mail program" }
+                p {
+                    "Most programs want only your mail address and your password, and find the rest by themselves. \
+                     Where one asks for more, the server is " code { (hostname) } ", the user name is your whole mail address, and \
+                     the ports are these:"
+                }
+                (ports(&host.offers))
+                p.hint {
+                    "Of two for the same, take the upper one. The password is sent under encryption: choose “normal password” \
+                     where there is a choice."
+                }
             }
-            (settings(&host.offers))
-            p { "The user name is your whole mail address. The password is sent under encryption; choose " em { "normal password" } " where there is a choice." }
             h2 { "iPhone, iPad and Mac" }
             p { "A profile sets up all of it. Open it in Safari, then allow it in the settings; the password is asked for then." }
             form action="/apple.mobileconfig" method="get" {
@@ -40,15 +48,14 @@ pub(super) async fn home(State(host): State<Arc<Host>>) -> Response {
     )
 }
 
-fn settings(offers: &[Offer]) -> Markup {
+fn ports(offers: &[Offer]) -> Markup {
     html! {
         div.scroll { table {
-            thead { tr { th { "For" } th { "Server" } th { "Port" } th { "Security" } } }
+            thead { tr { th { "To" } th { "Port" } th { "Security" } } }
             tbody {
                 @for offer in offers {
                     tr {
                         td { (purpose(offer.protocol)) }
-                        td { code { (offer.host.as_str()) } }
                         td { code { (offer.port) } }
                         td { (security(offer.security)) }
                     }
@@ -60,9 +67,9 @@ fn settings(offers: &[Offer]) -> Markup {
 
 fn purpose(protocol: Protocol) -> &'static str {
     match protocol {
-        Protocol::Imap => "reading, IMAP",
-        Protocol::Pop3 => "collecting, POP3",
-        Protocol::Submission => "sending, SMTP",
+        Protocol::Imap => "read (IMAP)",
+        Protocol::Pop3 => "collect (POP3)",
+        Protocol::Submission => "send (SMTP)",
     }
 }
 

@@ -53,6 +53,22 @@ impl Talk {
     }
 }
 
+#[test]
+fn a_password_is_asked_for_where_nobody_reads_along() {
+    for (service, peer, allow_plaintext, private) in [
+        (Service::Webs, "192.0.2.1", false, true),
+        (Service::Web, "192.0.2.1", false, false),
+        (Service::Web, "2001:db8::1", false, false),
+        (Service::Web, "192.0.2.1", true, true),
+        (Service::Web, "127.0.0.1", false, true),
+        (Service::Web, "::1", false, true),
+        (Service::Web, "::ffff:127.0.0.1", false, true),
+    ] {
+        let visitor = Visitor::new(service, peer.parse().unwrap(), allow_plaintext);
+        assert_eq!(visitor.private, private, "{service} {peer} {allow_plaintext}");
+    }
+}
+
 const CLOSE: &str = " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n";
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! IMAP and POP3 clients that people have, each doing real work. What it saw is compared with what a second session, typed by
 //! the test, finds in the mailboxes. The same work is done with Dovecot, so that a test is known to be right.
 
+mod archive;
 mod async_imap;
 mod collect;
 mod command;

@@ -1,6 +1,7 @@
 //! Drives the real program.
 
 mod accounts;
+mod archive;
 mod clients;
 mod damage;
 mod delivery;
@@ -21,5 +22,6 @@ mod second_process;
 mod strace;
 mod support;
 mod torture;
+mod watch;
 mod web;
 mod wrong_configuration;

@@ -3,6 +3,7 @@
 mod expiry;
 mod failures;
 mod forward;
+mod hostile;
 mod knot;
 mod loops;
 mod mx;
@@ -10,6 +11,7 @@ mod operator;
 mod outage;
 mod policy;
 mod sink;
+mod story;
 mod tls;
 mod window;
 

@@ -17,7 +17,7 @@ use rustls::pki_types::pem::PemObject as _;
 use time::{Duration, OffsetDateTime};
 
 use crate::imap::Imap;
-use crate::support::{DEADLINE, Host, Site, Wire};
+use crate::support::{DEADLINE, Host, Site, Wire, field};
 
 impl Site {
     /// Puts a configuration with another part of the text in the place of the one there is.
@@ -82,7 +82,11 @@ fn new_sessions_get_the_new_configuration_and_old_ones_keep_theirs() {
     site.edit("pop3 = [\"127.0.0.1:0\"]\n", "");
     site.edit("\nimap = [", "\nimap = [\"[::1]:0\", ");
     site.edit("domains = [\"example.test\"]", "domains = [\"example.test\", \"further.test\"]");
-    let said = host.reload("configuration reloaded");
+    let added = host.reload("listening service=imap address=[::1]:");
+    let added = field(&added, "address").unwrap().parse().unwrap();
+    host.wait_for("no longer listening service=pop3 address=127.0.0.1:0");
+    let said = host.wait_for("configuration reloaded");
+    Imap::greeted(Wire::connect(added));
     let changed = "changed=\"domains limits.message_size listen.imap listen.pop3\"";
     assert!(said.ends_with(changed), "{said}");
 
@@ -161,7 +165,7 @@ fn a_new_configuration_that_is_wrong_is_one_line_and_the_old_one_stays() {
     )
     .unwrap();
     let said = host.reload(" WARN ");
-    assert!(said.ends_with(": hostname stays mail.example.test until the host is restarted"), "{said}");
+    assert!(said.ends_with("kept=\"hostname stays mail.example.test\""), "{said}");
     host.wait_for("configuration reloaded changed=relay.port");
     Wire::smtp(host.address(Service::Smtp));
     host.stop();

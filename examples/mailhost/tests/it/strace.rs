@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use mailhost::listener::Service;
 
-use crate::support::{Host, Site, Wire, program, skip};
+use crate::support::{Folder, Host, Site, Wire, executed, program, run, skip};
 
 /// A call, with the numbers of the lines at which it began and returned.
 #[derive(Debug)]
@@ -96,6 +96,30 @@ fn trace(name: &str, message: &str) -> Option<Vec<Call>> {
     smtp.say("QUIT", "221");
     host.stop();
     Some(calls(&fs::read_to_string(site.folder().path("trace")).unwrap()))
+}
+
+/// Each host of these tests is looked at, when it ends, for programs that it has started: here it is seen that this is
+/// done, and that a program would be seen.
+#[test]
+fn a_host_starts_no_program() {
+    let name = "a_host_starts_no_program";
+    let Some((mut command, file)) = executed::tracer() else { return skip(name, "strace cannot trace here") };
+    let folder = Folder::new();
+    let config = folder.config("data", "");
+    let result = run(command.args(["check", "--config"]).arg(&config), "");
+    assert_eq!(result.status, Some(0), "{result:?}");
+    executed::check(&file);
+
+    let (command, file) = executed::tracer().unwrap();
+    let mut other = Command::new("strace");
+    other.args(command.get_args().take(command.get_args().count() - 1)).args([
+        "sh",
+        "-c",
+        "true; /bin/true; exit 0",
+    ]);
+    assert_eq!(run(&mut other, "").status, Some(0));
+    assert_eq!(executed::started(&file).len(), 2);
+    fs::remove_file(file).unwrap();
 }
 
 /// Where the reply to the message begins to go out.

@@ -1,5 +1,6 @@
 //! Folders that go away, runs of the program that end, hosts that run, and connections to them.
 
+pub(crate) mod executed;
 mod site;
 mod wire;
 
@@ -81,6 +82,13 @@ impl Drop for Folder {
 }
 
 impl Run {
+    /// The same sentence, or a part of it.
+    #[track_caller]
+    pub(crate) fn failed_with(&self, what: &str) {
+        assert!(self.stderr.starts_with("mailhost: ") && self.stderr.contains(what), "{}", self.stderr);
+        assert_eq!(self.status, Some(1));
+    }
+
     /// One sentence on standard error, nothing on standard output, and a status that says so.
     #[track_caller]
     pub(crate) fn failed(&self, sentence: &str) {

@@ -50,9 +50,8 @@ impl Draft<'_> {
         special_use: Option<SpecialUse>,
         now: UnixTime,
     ) -> (MailboxId, UidValidity) {
-        let highest = &mut self.own.highest;
-        highest.mailbox += 1;
-        let id = MailboxId(highest.mailbox);
+        self.own.highest.mailbox += 1;
+        let id = MailboxId(self.own.highest.mailbox);
         let uid_validity = self.next_uid_validity(now);
         let working = Working {
             account,
@@ -71,11 +70,22 @@ impl Draft<'_> {
         (id, uid_validity)
     }
 
+    /// Higher than all before, and than those that a store gave out which this one is an older copy of, if no clock goes back.
     fn next_uid_validity(&mut self, now: UnixTime) -> UidValidity {
-        let highest = &mut self.own.highest;
+        let highest = &mut self.own.highest.uid_validity;
         let clock = u32::try_from(now.0).unwrap_or(0);
-        highest.uid_validity = clock.max(highest.uid_validity.saturating_add(1));
-        UidValidity::new(highest.uid_validity).expect("one more than another number")
+        *highest = clock.max(highest.saturating_add(1));
+        UidValidity::new(*highest).expect("one more than another number")
+    }
+
+    pub(super) fn renew(&mut self, mailbox: MailboxId, now: UnixTime) -> Result<Outcome, Refusal> {
+        let (id, working) = self.working(mailbox)?;
+        let account = working.account;
+        authorise(self.actor, account, Right::Administer)?;
+        let uid_validity = self.next_uid_validity(now);
+        self.working(id)?.1.uid_validity = uid_validity;
+        self.push_mailbox(id);
+        Ok(Outcome::UidValidityRenewed { uid_validity })
     }
 
     pub(super) fn delete(&mut self, mailbox: MailboxId) -> Result<Outcome, Refusal> {

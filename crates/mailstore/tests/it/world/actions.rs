@@ -107,7 +107,11 @@ impl World {
                 let account = AccountId(1 + self.random.below(2) as u64);
                 let octets = [None, Some(150_000), Some(600_000)][self.random.below(3)];
                 let messages = [None, Some(6), Some(20)][self.random.below(3)];
-                self.commit(None, vec![Intent::SetQuota { account, octets, messages }]);
+                let mut intents = vec![Intent::SetQuota { account, octets, messages }];
+                if octets.is_none() && messages.is_none() {
+                    intents.push(Intent::RenewUidValidity { mailbox, now: UnixTime(5) });
+                }
+                self.commit(None, intents);
             }
             _ => self.let_go(),
         }

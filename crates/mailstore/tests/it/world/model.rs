@@ -254,6 +254,16 @@ impl State {
                 self.superiors(new.0, &new.1, told.is_some());
                 assert!(matches!(told, None | Some(Outcome::MailboxRenamed)));
             }
+            Intent::RenewUidValidity { mailbox, .. } => {
+                let key = self.key_of(*mailbox)?.clone();
+                (planned.actor == Actor::Host).then_some(())?;
+                let held = self.boxes.get_mut(&key)?;
+                held.uid_validity = match told {
+                    Some(Outcome::UidValidityRenewed { uid_validity }) => Some(uid_validity),
+                    None => None,
+                    Some(other) => panic!("{other:?} came of a new life"),
+                };
+            }
             Intent::Subscribe { account, name } => {
                 may(account.0).then_some(())?;
                 self.subscriptions.insert((account.0, plain(name)));

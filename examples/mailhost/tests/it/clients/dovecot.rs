@@ -37,6 +37,11 @@ pub(super) fn missing_pop3() -> Option<&'static str> {
 
 impl Dovecot {
     pub(super) fn start() -> Self {
+        Self::start_over("maildir:~/Maildir:LAYOUT=fs", |_, _| ())
+    }
+
+    /// The same with mailboxes in folders of this kind, which something is put into first: where they are, and whose.
+    pub(super) fn start_over(mail_location: &str, place: impl FnOnce(&Path, Option<(u32, u32)>)) -> Self {
         let folder = Folder::new();
         // It runs as one user, as anybody may start it; root is somebody that it does not want to be.
         let root = rustix::process::geteuid().is_root();
@@ -48,8 +53,10 @@ impl Dovecot {
         for path in ["", "key.pem"] {
             belongs(&folder.path(path), mail);
         }
+        place(&folder.path(MAILDIR), mail);
         let ports @ [imap, imaps, lmtp, pop3, pop3s] = ports();
-        let config = folder.write("dovecot.conf", &config(&folder.path(""), &name, &group, ports));
+        let config =
+            folder.write("dovecot.conf", &config(&folder.path(""), &name, &group, mail_location, ports));
         let mut command = Command::new(PROGRAM);
         command.arg("-F").arg("-c").arg(config);
         if let Some((user, group)) = mail {
@@ -61,6 +68,11 @@ impl Dovecot {
         let at = |port| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
         let [imap, imaps, lmtp, pop3, pop3s] = [imap, imaps, lmtp, pop3, pop3s].map(at);
         Self { imap, imaps, lmtp, pop3, pop3s, folder, _daemon: daemon }
+    }
+
+    /// The mailboxes of [`LOGIN`].
+    pub(super) fn maildir(&self) -> PathBuf {
+        self.folder.path(MAILDIR)
     }
 
     pub(super) fn certificate(&self) -> PathBuf {
@@ -80,7 +92,13 @@ fn ports() -> [u16; 5] {
     [first, first + 1, first + 2, first + 3, first + 4]
 }
 
-fn config(here: &Path, user: &str, group: &str, [imap, imaps, lmtp, pop3, pop3s]: [u16; 5]) -> String {
+fn config(
+    here: &Path,
+    user: &str,
+    group: &str,
+    mail: &str,
+    [imap, imaps, lmtp, pop3, pop3s]: [u16; 5],
+) -> String {
     let (more, login) = match missing_pop3() {
         Some(_) => ("", String::new()),
         None => (" pop3", pop3_login(pop3, pop3s)),
@@ -103,7 +121,7 @@ ssl_key = <{here}key.pem
 disable_plaintext_auth = no
 auth_failure_delay = 0
 auth_mechanisms = plain login scram-sha-1 scram-sha-256
-mail_location = maildir:~/Maildir:LAYOUT=fs
+mail_location = {mail}
 mail_max_userip_connections = 100
 # A mailbox is looked at when inotify tells, and no later.
 mailbox_idle_check_interval = 1 hours
@@ -179,6 +197,8 @@ fn make_certificate(folder: &Folder) {
     assert_eq!(result.status, Some(0), "{}", result.stderr);
 }
 
+/// Where the mailboxes of [`LOGIN`] are.
+const MAILDIR: &str = "mail/anna@example.test/Maildir";
 const PROGRAM: &str = "/usr/sbin/dovecot";
 const IMAP: &str = "/usr/lib/dovecot/imap";
 const LMTP: &str = "/usr/lib/dovecot/lmtp";

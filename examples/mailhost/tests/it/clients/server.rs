@@ -43,6 +43,27 @@ impl Server {
         }))
     }
 
+    /// One that was started by the test.
+    pub(super) fn of(dovecot: Dovecot) -> Self {
+        Self(Running::Dovecot(Box::new(dovecot)))
+    }
+
+    /// Ours while it does not run.
+    pub(super) fn site(&self) -> Option<&Site> {
+        match &self.0 {
+            Running::Dovecot(_) => None,
+            Running::Ours(site, _) => Some(site),
+        }
+    }
+
+    /// Where Dovecot's mailboxes are.
+    pub(super) fn maildir(&self) -> Option<PathBuf> {
+        match &self.0 {
+            Running::Dovecot(dovecot) => Some(dovecot.maildir()),
+            Running::Ours(..) => None,
+        }
+    }
+
     /// In the clear, with STARTTLS.
     pub(super) fn imap(&self) -> SocketAddr {
         match &self.0 {

@@ -50,8 +50,8 @@ impl Files {
     }
 
     /// A message with everything, to Ben and one whom nobody sees.
-    fn compose(&self, command: &mut Command, ben: &str, hidden: &str) {
-        command.args(["--from", "\"Ash, Änne\" <anna@a.test>", "--to", &format!("Ben Beer <{ben}>")]);
+    fn compose(&self, command: &mut Command, anna: &str, ben: &str, hidden: &str) {
+        command.args(["--from", &format!("\"Ash, Änne\" <{anna}>"), "--to", &format!("Ben Beer <{ben}>")]);
         command.args(["--cc", ben, "--bcc", hidden, "--subject", SUBJECT, "--reply-to", "answers@a.test"]);
         command.args(["--in-reply-to", "1234@far.test", "--text-file"]).arg(self.path("text"));
         command.arg("--html").arg(self.path("html"));
@@ -62,21 +62,22 @@ impl Files {
 
     /// What Python reads in it.
     #[track_caller]
-    fn are_in(&self, message: &[u8], ben: &str) {
+    fn are_in(&self, message: &[u8], anna: &str, ben: &str) {
         let file = self.path("message");
         fs::write(&file, message).unwrap();
         let mut python = Command::new("sh");
         let result = run(python.args(["-c", "exec python3 -B \"$0\" < \"$1\"", PARTS]).arg(&file), "");
         assert_eq!((result.status, &*result.stderr), (Some(0), ""), "{}", String::from_utf8_lossy(message));
         let read: Value = serde_json::from_str(&result.stdout).unwrap();
-        assert_eq!(read["from"], json!([["Ash, Änne", "anna@a.test"]]));
+        assert_eq!(read["from"], json!([["Ash, Änne", anna]]));
         assert_eq!(read["to"], json!([["Ben Beer", ben]]));
         assert_eq!(read["cc"], json!([["", ben]]));
         assert_eq!(read["reply_to"], "answers@a.test");
         assert_eq!(read["subject"], SUBJECT);
         assert_eq!(read["answers"], json!(["<1234@far.test>", "<1234@far.test>"]));
         assert_eq!(read["hidden"], false);
-        assert!(read["id"].as_str().unwrap().ends_with("@a.test>"), "{}", read["id"]);
+        let domain = anna.split_once('@').unwrap().1;
+        assert!(read["id"].as_str().unwrap().ends_with(&format!("@{domain}>")), "{}", read["id"]);
         assert!(read["date"].as_str().unwrap().starts_with("20"), "{}", read["date"]);
         assert_eq!(read["text"].as_str().unwrap(), format!("{TEXT}\n"));
         assert_eq!(read["html"].as_str().unwrap(), HTML);
@@ -89,7 +90,7 @@ impl Files {
         let attachments = read["attachments"].as_array().unwrap();
         assert_eq!(attachments.len(), self.octets.len());
         for (attachment, (name, kind, octets)) in attachments.iter().zip(&self.octets) {
-            assert_eq!(attachment["name"], **name);
+            assert_eq!((&attachment["name"], &attachment["old_name"]), (&json!(name), &json!(name)));
             assert_eq!(attachment["type"], *kind);
             assert!(STANDARD.decode(attachment["octets"].as_str().unwrap()).unwrap() == *octets, "{name}");
         }
@@ -125,7 +126,7 @@ fn postfix_takes_what_our_client_sends() {
     let Some(mta) = Mta::start(Kind::Postfix, name, no_dns()) else { return };
     let (files, server) = (Files::new(), mta.address.to_string());
     let mut command = send(&server, "none");
-    files.compose(&mut command, "ben@far.test", "u1@far.test");
+    files.compose(&mut command, "anna@a.test", "ben@far.test", "u1@far.test");
     let said = does(command, "");
     let lines: Vec<_> = said.lines().collect();
     assert_eq!(lines.len(), 3, "{said}");
@@ -137,7 +138,7 @@ fn postfix_takes_what_our_client_sends() {
     mta.wait_for_deliveries(2);
     for account in ["ben", "all"] {
         let [message] = &mta.stored(account)[..] else { panic!("one message for {account}") };
-        files.are_in(message, "ben@far.test");
+        files.are_in(message, "anna@a.test", "ben@far.test");
     }
 
     // One is refused, and the other gets it.
@@ -208,38 +209,37 @@ fn our_client_logs_in_and_submits_to_us() {
     let secret = format!("{PASSWORD}\n");
     for (service, tls) in [(Service::Submissions, "implicit"), (Service::Submission, "starttls")] {
         let mut command = login(service, tls, "anna@example.test");
-        files.compose(&mut command, "ben@example.test", "anna@example.test");
-        // What stands in From is who writes; whom the host lets write is the one who has logged in.
-        let refused = run(&mut command, &secret);
-        if refused.status == Some(1) {
-            let mut command = login(service, tls, "anna@example.test");
-            command.args(["--file", "-"]);
-            let both = fails(command, &secret);
-            assert!(both.stderr.contains("standard input cannot be both"), "{}", both.stderr);
-        } else {
-            assert_eq!(refused.status, Some(0), "{}", refused.stderr);
-        }
-        let mut command = login(service, tls, "anna@example.test");
-        command.args([
-            "--from",
-            "anna@example.test",
-            "--to",
-            "ben@example.test",
-            "--subject",
-            "hello",
-            "--text",
-            "hello",
-        ]);
+        files.compose(&mut command, "anna@example.test", "ben@example.test", "anna@example.test");
         let said = does(command, &secret);
         assert!(
             said.contains("ben@example.test: 250 2.1.5") && said.contains("message: 250 2.0.0"),
             "{said}"
         );
     }
-    let mut wire = maildrop(&site, &host, "ben@example.test");
-    let ids = wire.unique_ids().len();
-    assert!(String::from_utf8(wire.retrieve(ids)).unwrap().ends_with("\r\n\r\nhello\r\n"));
-    // The host has no such limit for those who know it: it is told before anything is sent.
+    let text =
+        "From: anna@example.test\nTo: ben@example.test\nBcc: anna@example.test\nSubject: a file\n\nGrüße\n";
+    let file = files.folder.write("file.eml", text);
+    let mut command = login(Service::Submissions, "implicit", "anna@example.test");
+    command.args(["--read-recipients", "--file"]).arg(file);
+    does(command, &secret);
+    let mut command = login(Service::Submissions, "implicit", "anna@example.test");
+    command.args(["--file", "-"]);
+    let both = fails(command, &secret);
+    assert!(both.stderr.contains("standard input cannot be both"), "{}", both.stderr);
+    for user in ["ben@example.test", "anna@example.test"] {
+        let mut wire = maildrop(&site, &host, user);
+        assert_eq!(wire.unique_ids().len(), 3);
+        for number in [1, 2] {
+            files.are_in(&wire.retrieve(number), "anna@example.test", "ben@example.test");
+        }
+        let read = String::from_utf8(wire.retrieve(3)).unwrap();
+        let head = "\r\nFrom: anna@example.test\r\nTo: ben@example.test\r\nSubject: a file\r\nDate: ";
+        assert!(
+            read.contains(head) && read.contains("\r\nMessage-ID: <") && read.ends_with("\r\n\r\nGrüße\r\n"),
+            "{read}"
+        );
+    }
+    // RFC 1870 §6.1: who knows the limit does not try.
     let large =
         files.folder.write("large.eml", &format!("From: anna@example.test\n\n{}", "x\n".repeat(1 << 20)));
     let mut command = login(Service::Submissions, "implicit", "anna@example.test");

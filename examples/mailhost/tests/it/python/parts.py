@@ -18,7 +18,7 @@ def attachment(part):
     octets = part.get_payload(decode=True)
     return {
         "name": part.get_filename(),
-        "old_name": part.get_param("name", header="content-type"),
+        "old_name": part["Content-Type"].params["name"],
         "type": part.get_content_type(),
         "octets": base64.b64encode(octets).decode(),
     }

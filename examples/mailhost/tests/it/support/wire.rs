@@ -1,7 +1,7 @@
 //! A connection that blocks, in the clear or under TLS, and how one speaks SMTP and POP3 on it.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
@@ -29,7 +29,19 @@ impl Wire {
     }
 
     pub(crate) fn try_connect(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, DEADLINE)?;
+        Self::over(TcpStream::connect_timeout(&address, DEADLINE)?)
+    }
+
+    /// Connects from an address of this machine.
+    pub(crate) fn connect_from(from: Ipv4Addr, address: SocketAddr) -> io::Result<Self> {
+        use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        bind(&socket, &SocketAddr::from((from, 0)))?;
+        connect(&socket, &address)?;
+        Self::over(TcpStream::from(socket))
+    }
+
+    fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_read_timeout(Some(DEADLINE))?;
         stream.set_write_timeout(Some(DEADLINE))?;
         stream.set_nodelay(true)?;

@@ -1,9 +1,11 @@
 //! Pages and settings, and what is done to those who ask for too much.
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::process::Command;
 
 use mailhost::listener::Service;
+use rustix::process::{Signal, kill_process};
 
 use super::ask;
 use crate::support::{Site, Wire, is_installed, run, skip};
@@ -152,4 +154,30 @@ fn connections_that_say_nothing_take_no_more_places_than_one_address_has() {
     // Idle connections do not keep the host from stopping.
     host.stop();
     drop(idle);
+}
+
+#[test]
+fn settings_follow_the_configuration_while_the_host_runs() {
+    let name = "settings_follow_the_configuration_while_the_host_runs";
+    if !is_installed("curl", "--version") {
+        return skip(name, "curl is not installed");
+    }
+    let site = Site::new("");
+    let host = site.start();
+    let ports = |host: &crate::support::Host| {
+        let file = ask(&site, host, Service::Web, "/mail/config-v1.1.xml", &[]).body;
+        file.matches("<port>").count()
+    };
+    assert_eq!(ports(&host), SERVICES.len());
+    let text = fs::read_to_string(site.config()).unwrap();
+    let without: String =
+        text.lines().filter(|line| !line.starts_with("pop3")).map(|line| format!("{line}\n")).collect();
+    fs::write(site.config(), without + "[public]\nimaps = 4993\n").unwrap();
+    kill_process(host.process(), Signal::HUP).unwrap();
+    host.wait_for("configuration reloaded");
+    assert_eq!(ports(&host), SERVICES.len() - 2);
+    let file = ask(&site, &host, Service::Web, "/mail/config-v1.1.xml", &[]).body;
+    assert!(file.contains("<port>4993</port>"), "{file}");
+    let imap = host.address(Service::Imap).port();
+    assert!(file.contains(&format!("<port>{imap}</port>")), "{file}");
 }
