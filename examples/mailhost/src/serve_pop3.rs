@@ -257,7 +257,7 @@ async fn send_message(retrieve: Retrieve<'_, Drop>, wire: &mut Wire, out: &mut B
         let next = reader.read(&message, slice.len() as u64).await?;
         // Where the headers are matters only to a client for which they may have to be said in other words.
         let mut surrogate = None;
-        if !retrieve.is_utf8() && !(next.is_empty() && slice.is_ascii()) {
+        if !(retrieve.is_utf8() || next.is_empty() && slice.is_ascii()) {
             let structure = reader.structures(&[&message]).await.pop().ok_or(io::ErrorKind::Other)??;
             surrogate = Some(Surrogate::new(&structure, message.prefix_size()));
         }

@@ -34,7 +34,7 @@ pub(super) fn read(path: &Path, options: &ReadOptions, feeder: &mut Feeder) -> R
     feeder.bar = bar(octets, "octets");
     for (path, levels) in found {
         let (name, similar) = match (&options.mailbox, levels.is_empty()) {
-            (Some(into), _) => ([&[into.clone()], &levels[..]].concat().join("/"), false),
+            (Some(into), _) => ([std::slice::from_ref(into), &levels[..]].concat().join("/"), false),
             (None, true) => ("INBOX".to_owned(), true),
             (None, false) => (levels.join("/"), true),
         };

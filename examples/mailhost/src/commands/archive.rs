@@ -63,7 +63,7 @@ pub(super) fn import(command: &Import) -> Result<ExitCode, Failure> {
         let mut counts: Counts = counts;
         counts.notes.extend(notes);
         // What could not be read is the reason why the host has heard no more.
-        Ok::<_, Failure>((counts, totals, unread.or(linked.err()).or(failure)))
+        Ok::<_, Failure>((counts, totals, unread.or_else(|| linked.err()).or(failure)))
     })?;
     let mut out = io::stdout().lock();
     let Totals { imported, octets, skipped } = totals;

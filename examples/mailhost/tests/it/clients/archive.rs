@@ -32,8 +32,11 @@ fn fill(server: &Server) -> View {
     typed.view()
 }
 
+/// Octets, flags and date.
+type Plain = (Vec<u8>, BTreeSet<String>, i64);
+
 /// Without what numbers messages, in an order of its own, and without mailboxes that are empty.
-fn plain(view: View) -> Vec<(String, Vec<(Vec<u8>, BTreeSet<String>, i64)>)> {
+fn plain(view: View) -> Vec<(String, Vec<Plain>)> {
     let mailboxes = view.into_iter().filter(|(_, messages)| !messages.is_empty());
     let mailboxes = mailboxes.map(|(name, messages)| {
         let mut messages: Vec<_> =

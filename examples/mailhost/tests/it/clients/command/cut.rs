@@ -71,14 +71,14 @@ fn serve(listener: &TcpListener, maildrop: &Drop, fate: Fate, client: Pid) -> us
         let mut words = line.split(' ');
         let verb = words.next().unwrap();
         let number = words.next().and_then(|word| word.parse::<usize>().ok()).unwrap_or(1);
-        let entries = |shown: &dyn Fn(&(u32, Vec<u8>)) -> String| {
+        let entries = |shown: fn(&(u32, Vec<u8>)) -> String| {
             let lines = (1..).zip(&held).map(|(number, entry)| format!("{number} {}\r\n", shown(entry)));
             format!("+OK\r\n{}.\r\n", lines.collect::<String>())
         };
         let answer = match verb {
             "CAPA" => b"+OK\r\nUSER\r\nUIDL\r\nPIPELINING\r\n.\r\n".to_vec(),
-            "LIST" => entries(&|(_, octets)| octets.len().to_string()).into_bytes(),
-            "UIDL" => entries(&|(id, _)| format!("id{id}")).into_bytes(),
+            "LIST" => entries(|(_, octets)| octets.len().to_string()).into_bytes(),
+            "UIDL" => entries(|(id, _)| format!("id{id}")).into_bytes(),
             "RETR" => [b"+OK\r\n".to_vec(), stuffed(&held[number - 1].1)].concat(),
             "DELE" => {
                 marked.push(held[number - 1].0);
