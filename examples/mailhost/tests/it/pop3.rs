@@ -182,3 +182,14 @@ fn commands_may_come_at_once_and_are_answered_in_order() {
     pop3.ended();
     assert_eq!(Wire::pop3(host.address(Service::Pop3), ANNA).unique_ids().len(), 2);
 }
+
+#[test]
+fn a_client_that_leaves_without_tls_saying_goodbye_has_ended_its_session() {
+    let site = Site::with_accounts("", &["anna"]);
+    let host = site.start();
+    let mut pop3 = Wire::connect(host.address(Service::Pop3s)).start_tls(&site.tls());
+    pop3.expect("+OK");
+    drop(pop3);
+    let line = host.wait_for("session ended");
+    assert!(line.contains("service=pop3s") && line.contains("reason=Eof"), "{line}");
+}

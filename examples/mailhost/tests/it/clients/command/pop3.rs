@@ -88,3 +88,18 @@ fn our_client_collects_from_dovecot() {
 fn our_client_collects_from_us() {
     works_with(Kind::Ours, "our_client_collects_from_us");
 }
+
+#[test]
+fn headers_beyond_ascii_come_as_they_are_stored() {
+    let Some(server) = Server::start(Kind::Ours, "headers_beyond_ascii_come_as_they_are_stored") else {
+        return;
+    };
+    let message = "Subject: Gr\u{fc}\u{df}e\r\nX-Note: \u{fc}\r\n\r\nThe rest.\r\n";
+    server.deliver(message.as_bytes());
+    let folder = Folder::new();
+    let file = folder.path("message");
+    let mut get = client(&server, "pop3", "implicit", &["get", "1", "--to"]);
+    get.arg(&file);
+    does(get);
+    assert!(fs::read(file).unwrap().ends_with(message.as_bytes()));
+}
