@@ -25,7 +25,7 @@ fn compare(file: &str, head: &str, rows: &BTreeMap<String, String>) {
     let mut notes = BTreeMap::new();
     let mut found = BTreeMap::new();
     for line in table.lines() {
-        let cells: Vec<_> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
         let name = cells[0].trim_matches('`').to_owned();
         let (note, rest) = cells.split_last().unwrap();
         notes.insert(name.clone(), (*note).to_owned());
@@ -119,12 +119,12 @@ fn events() -> BTreeMap<String, Found> {
                     continue;
                 }
                 let arguments = arguments(&text[at + found.len()..]);
-                let Some((message, fields)) = arguments.split_last() else {
-                    panic!("an event without a name")
-                };
-                let name = message.strip_prefix('"').and_then(|name| name.strip_suffix('"'));
-                let name = name.unwrap_or_else(|| panic!("the name of an event stands last: {arguments:?}"));
-                assert!(!name.contains(['{', '|', '\n']), "the name of an event is the same always: {name}");
+                let end = arguments.iter().position(|argument| argument.starts_with('"'));
+                let end = end.unwrap_or_else(|| panic!("an event without a name: {arguments:?}"));
+                let (fields, name) = (&arguments[..end], arguments[end].trim_matches('"'));
+                // A sentence for people may come first; behind it the name is the same always.
+                let fixed = name.strip_prefix("{}; ").unwrap_or(name);
+                assert!(!fixed.contains(['{', '|', '\n']), "the name of an event changes: {name}");
                 let event = events.entry(name.to_owned()).or_default();
                 event.levels.insert(level.to_owned());
                 for field in fields {
