@@ -209,7 +209,7 @@ impl Accounts {
             return Some(Found { presence: enter(*id)?, hash: Some(hash), scram, apps, named: None });
         }
         let (login, app) = key.rsplit_once(APP)?;
-        let id = directory.logins.get(login)?;
+        let id = directory.logins.get(login).or_else(|| directory.addresses.get(login))?;
         let app = directory.accounts.get(id)?.app_passwords.iter().find(|found| fold(&found.name) == app)?;
         Some(Found {
             presence: enter(*id)?,
