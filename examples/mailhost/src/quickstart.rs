@@ -365,8 +365,11 @@ fn next(setup: &Setup, out: &mut impl Write) -> Result<(), Failure> {
     let text = "Get a certificate for these names, and say where it is in [tls]; until then mail programs ask about the \
                 self-signed one. For instance, once the records are published:";
     let web = setup.ports.iter().any(|(service, _)| *service == Service::Webs);
-    let names =
-        if web { format!(" -d autoconfig.{0} -d autodiscover.{0}", setup.domain) } else { String::new() };
+    let names = if web {
+        format!(" \\\n             -d autoconfig.{0} -d autodiscover.{0}", setup.domain)
+    } else {
+        String::new()
+    };
     step(out, text, &format!("certbot certonly --standalone -d {}{names}", setup.hostname))?;
     if setup.other.is_some() && !setup.high {
         let text = "Start the host, now and with the machine. Or, to watch it first, by hand:";

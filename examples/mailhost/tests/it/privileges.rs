@@ -108,7 +108,11 @@ fn a_user_that_cannot_be_is_told_with_its_line() {
         ("root", "root is root, which the host must not stay; name another user in user in [run]"),
     ] {
         let site = Site::new(&format!("[run]\nuser = {user:?}\n"));
-        site.command("serve").failed(&format!("{}:13: {why}", site.config().display()));
+        site.command("serve").failed(&format!(
+            "{}:{}: {why}",
+            site.config().display(),
+            6 + Service::ALL.len()
+        ));
         assert!(!site.data("").exists());
     }
 }

@@ -126,7 +126,10 @@ fn a_new_configuration_that_is_wrong_is_one_line_and_the_old_one_stays() {
         (
             "message_size",
             "mesage_size",
-            format!("{file}:15: unknown key \"mesage_size\" in [limits]; did you mean \"message_size\"?"),
+            format!(
+                "{file}:{}: unknown key \"mesage_size\" in [limits]; did you mean \"message_size\"?",
+                8 + Service::ALL.len()
+            ),
         ),
         (
             "[relay]\n",
