@@ -273,7 +273,9 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
                 return Err(why);
             }
             if let Some(reason) = self.session.closed() {
-                return Err(Attempted::Network(told(reason)));
+                // A host that ends the session over a login has said why.
+                let lost = || Attempted::Network(told(reason));
+                return Err(denied.map_or_else(lost, Attempted::Refused));
             }
             if ready {
                 return Ok(());

@@ -105,7 +105,8 @@ fn logins_are_neither_offered_nor_taken_before_tls() {
 
     let mut pop3 = Wire::connect(host.address(Service::Pop3));
     pop3.expect("+OK");
-    assert!(!String::from_utf8(pop3.listing("CAPA")).unwrap().contains("USER"));
+    let offers = String::from_utf8(pop3.listing("CAPA")).unwrap();
+    assert!(offers.lines().all(|line| line != "USER"), "{offers}");
     pop3.say("USER anna@example.test", "-ERR");
     pop3.say("STLS", "+OK");
     let mut pop3 = pop3.start_tls(&site.tls());

@@ -26,7 +26,8 @@ fn compare(file: &str, head: &str, rows: &BTreeMap<String, String>) {
     let mut found = BTreeMap::new();
     for line in table.lines() {
         let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
-        let name = cells[0].trim_matches('`').to_owned();
+        let name =
+            cells[0].strip_prefix('`').and_then(|name| name.strip_suffix('`')).unwrap_or(cells[0]).to_owned();
         let (note, rest) = cells.split_last().unwrap();
         notes.insert(name.clone(), (*note).to_owned());
         found.insert(name, rest.join(" | "));
