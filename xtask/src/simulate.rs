@@ -15,9 +15,9 @@ pub(crate) fn stage(project: &Project) -> Result<(), String> {
     command::run(&mut simulator(project, &["--seeds", "200", "--replays", "5"]))
 }
 
-/// What it runs of IMAP sessions: at most a minute.
+/// What it runs of IMAP sessions.
 pub(crate) fn sessions(project: &Project) -> Result<(), String> {
-    command::run(&mut simulator(project, &["imap", "--seeds", "4", "--commands", "10000", "--replays", "1"]))
+    command::run(&mut simulator(project, &["imap", "--seeds", "40", "--commands", "10000", "--replays", "1"]))
 }
 
 /// Runs `kill` or `faults` so many times.

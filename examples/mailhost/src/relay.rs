@@ -78,7 +78,7 @@ pub struct Seen {
     pub recipients: usize,
     /// Messages that are not in memory.
     pub parked: usize,
-    /// Recipients of those that are, by what they are at; see [`state`].
+    /// Recipients of those that are, by what they are at.
     pub states: BTreeMap<&'static str, usize>,
     /// When the oldest message was accepted, since the UNIX epoch.
     pub oldest: Option<Duration>,

@@ -37,7 +37,7 @@ fn search_keys_are_nested_32_deep_and_no_deeper() {
 #[test]
 fn search_keys_that_people_type_are_those_of_a_command() {
     let typed = SearchKeys::parse("OR FROM anna SUBJECT \"two words\" UID 3:*").unwrap();
-    let text = |text: &str| IString::try_from(text.to_owned()).unwrap();
+    let text = |text: &'static str| IString::try_from(text).unwrap();
     let one = |key| SearchKeys::new([key]).unwrap();
     let or = SearchKey::Or(one(SearchKey::From(text("anna"))), one(SearchKey::Subject(text("two words"))));
     let uids = SearchKey::Uid(SequenceSet::new("3:*").unwrap());
