@@ -42,6 +42,14 @@ pub struct Wire {
 /// The longest string that is quoted rather than sent as a literal.
 const LONGEST_QUOTED: usize = 1_000;
 
+/// Strings up to here are put between their quotes in one piece.
+const SHORT: usize = 62;
+
+/// May stand within quotes as it is.
+const fn is_plain(octet: u8) -> bool {
+    matches!(octet, b' '..=b'~') & (octet != b'"') & (octet != b'\\')
+}
+
 /// Writes tokens.
 pub(crate) struct Writer<'o> {
     pub(crate) out: &'o mut BytesMut,
@@ -75,6 +83,12 @@ impl<'o> Writer<'o> {
 
     /// A quoted string, or else a literal.
     pub(crate) fn string(&mut self, octets: &[u8]) {
+        // Nearly all of them: written at once, for each write looks whether there is room.
+        let mut short = [b'"'; SHORT + 2];
+        if octets.len() <= SHORT && octets.iter().fold(true, |plain, octet| plain & is_plain(*octet)) {
+            short[1..=octets.len()].copy_from_slice(octets);
+            return self.raw(&short[..octets.len() + 2]);
+        }
         if octets.len() <= LONGEST_QUOTED && self.may_quote(octets) {
             self.out.reserve(octets.len() + 2);
             self.octet(b'"');

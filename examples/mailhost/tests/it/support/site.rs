@@ -112,8 +112,14 @@ impl Site {
     pub(crate) fn start(&self) -> Host {
         match executed::tracer() {
             Some((tracer, file)) => self.start_as(tracer, false, Some(file)),
-            None => self.start_under(program()),
+            None => self.start_untraced(),
         }
+    }
+
+    /// The same with nobody watching it, so that somebody else can trace it.
+    #[track_caller]
+    pub(crate) fn start_untraced(&self) -> Host {
+        self.start_under(program())
     }
 
     /// The same with another program in front, which runs the host as its child.

@@ -116,7 +116,7 @@ fn a_failing_disk_gives_no_wrong_250() {
         let what = position(number);
         // More syncs and writes than the position.
         let messages = MESSAGES + number / KINDS.len();
-        let host = site.start();
+        let host = site.start_untraced();
         ledger.check(&host, false);
         let log = site.folder().path("strace");
         let injection = match Injection::attach(&host, &what, &log) {
@@ -264,7 +264,7 @@ fn refused(ledger: &mut Ledger, host: &Host, round: usize) -> usize {
 fn a_failing_disk_gives_no_wrong_end_to_a_pop3_session() {
     let name = "a_failing_disk_gives_no_wrong_end_to_a_pop3_session";
     let site = Site::with_accounts("[auth]\nallow_plaintext = true\n", &["anna"]);
-    let host = site.start();
+    let host = site.start_untraced();
     let pop3 = || Wire::pop3(host.address(Service::Pop3), "anna@example.test");
     Wire::smtp(host.address(Service::Smtp)).deliver(&["anna@example.test"], "Subject: x\r\n\r\nx\r\n");
     let mut failing = pop3();
