@@ -7,7 +7,7 @@ mod client;
 mod quickstart;
 
 use std::fmt;
-use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -132,12 +132,7 @@ pub fn new_password(source: PasswordSource) -> Result<NewPassword, Failure> {
         Ok(NewPassword { password: Password::new(text.to_string())?, generated: false })
     };
     if source.stdin {
-        let mut text = Zeroizing::new(String::new());
-        io::stdin().lock().take(4_096).read_line(&mut text)?;
-        // RFC 4616 §2 allows all but NUL in a password; the line end is of the shell.
-        let length = text.trim_end_matches(['\r', '\n']).len();
-        text.truncate(length);
-        return typed(text);
+        return typed(password_line(io::stdin().lock())?);
     }
     if !io::stdin().is_terminal() {
         return Ok(NewPassword { password: Password::generate()?, generated: true });
@@ -151,6 +146,21 @@ pub fn new_password(source: PasswordSource) -> Result<NewPassword, Failure> {
         return Err(Failure::new("the two passwords differ; nothing was changed"));
     }
     typed(first)
+}
+
+/// `1 message`, `2 messages`.
+fn count(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// The first line, which holds a password.
+fn password_line(from: impl io::BufRead) -> io::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::new());
+    from.take(4_096).read_line(&mut text)?;
+    // RFC 4616 §2 allows all but NUL in a password; the line end is of the shell.
+    let length = text.trim_end_matches(['\r', '\n']).len();
+    text.truncate(length);
+    Ok(text)
 }
 
 fn serve(file: &Path) -> Result<ExitCode, Failure> {

@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 use tokio::sync::mpsc;
 use tokio::{runtime, task};
 
-use super::Failure;
+use super::{Failure, count};
 use crate::archive::backup::{Contents, Copied, copy, prepare};
 use crate::archive::restore::{RestoreOptions, Restored, Waiting};
 use crate::archive::{self, Counts, Format, Frame, Job, ReadOptions, Told, Totals, Variant, WriteOptions};
@@ -20,19 +20,17 @@ use crate::config::Config;
 use crate::logs::Safe;
 
 pub(super) fn import(command: &Import) -> Result<ExitCode, Failure> {
-    let (into, format) = match command {
-        Import::Maildir { into, .. } => (into, Format::Maildir),
-        Import::Mbox { into, .. } => (into, Format::Mbox),
-    };
-    let (mut options, mailbox) = (read_options(format), into.mailbox.clone());
-    options.mailbox = mailbox;
-    match command {
-        Import::Maildir { dates, .. } => options.dates = *dates,
-        Import::Mbox { variant, keep_status, .. } => {
-            (options.variant, options.keep_status) = (*variant, *keep_status);
+    let (into, mut options) = match command {
+        Import::Maildir { into, dates } => {
+            (into, ReadOptions { dates: *dates, ..read_options(Format::Maildir) })
         }
-    }
-    let Target { path, account, again, config, .. } = into;
+        Import::Mbox { into, variant, keep_status } => {
+            let (variant, keep_status) = (*variant, *keep_status);
+            (into, ReadOptions { variant, keep_status, ..read_options(Format::Mbox) })
+        }
+    };
+    let Target { path, account, mailbox, again, config } = into;
+    options.mailbox.clone_from(mailbox);
     let config = Config::load(&config.file)?;
     let job = Job::Import { account: account.as_str().to_owned(), again: *again };
     let begin = Instant::now();
@@ -68,33 +66,33 @@ pub(super) fn import(command: &Import) -> Result<ExitCode, Failure> {
     let mut out = io::stdout().lock();
     let Totals { imported, octets, skipped } = totals;
     let rate = Rate { messages: imported + skipped, begin };
-    writeln!(out, "{} ({}) imported into {account} in {rate}", Count(imported, "message"), Size(octets))?;
+    writeln!(out, "{} ({}) imported into {account} in {rate}", count(imported, "message"), Size(octets))?;
     if skipped > 0 {
         let were = if skipped == 1 { "was" } else { "were" };
-        writeln!(out, "{} {were} there already, and not taken again", Count(skipped, "message"))?;
+        writeln!(out, "{} {were} there already, and not taken again", count(skipped, "message"))?;
     }
     if counts.lf > 0 {
         writeln!(
             out,
             "{} had lines that end in LF alone; they end in CR LF now",
-            Count(counts.lf, "message")
+            count(counts.lf, "message")
         )?;
     }
     if counts.cr > 0 {
-        writeln!(out, "{} had CR without LF", Count(counts.cr, "message"))?;
+        writeln!(out, "{} had CR without LF", count(counts.cr, "message"))?;
     }
     if counts.nul > 0 {
-        writeln!(out, "{} had NUL", Count(counts.nul, "message"))?;
+        writeln!(out, "{} had NUL", count(counts.nul, "message"))?;
     }
     if counts.deleted > 0 {
         writeln!(
             out,
             "{} had been deleted in Thunderbird, and did not come",
-            Count(counts.deleted, "message")
+            count(counts.deleted, "message")
         )?;
     }
     if counts.left_out > 0 {
-        writeln!(out, "LEFT OUT: {}", Count(counts.left_out, "message"))?;
+        writeln!(out, "LEFT OUT: {}", count(counts.left_out, "message"))?;
     }
     notes(&counts, &mut out)?;
     match failure {
@@ -108,18 +106,13 @@ pub(super) fn import(command: &Import) -> Result<ExitCode, Failure> {
 }
 
 pub(super) fn export(command: &Export) -> Result<ExitCode, Failure> {
-    let (from, format) = match command {
-        Export::Maildir { from, .. } => (from, Format::Maildir),
-        Export::Mbox { from, .. } => (from, Format::Mbox),
+    let (from, format, go_on, status) = match command {
+        Export::Maildir { from, go_on } => (from, Format::Maildir, *go_on, false),
+        Export::Mbox { from, status } => (from, Format::Mbox, false, *status),
     };
     let Source { path, account, mailbox, lf, config } = from;
     let config = Config::load(&config.file)?;
     let hostname = config.hostname.as_str().to_owned();
-    let (mut go_on, mut status) = (false, false);
-    match command {
-        Export::Maildir { go_on: wanted, .. } => go_on = *wanted,
-        Export::Mbox { status: wanted, .. } => status = *wanted,
-    }
     let options = WriteOptions { format, single: mailbox.is_some(), go_on, lf: *lf, status, hostname };
     let job = Job::Export { account: account.as_str().to_owned(), mailbox: mailbox.clone() };
     let begin = Instant::now();
@@ -167,14 +160,14 @@ pub(super) fn export(command: &Export) -> Result<ExitCode, Failure> {
     counts.notes.extend(told);
     let mut out = io::stdout().lock();
     let rate = Rate { messages: counts.messages, begin };
-    let (written, octets) = (Count(counts.messages, "message"), Size(counts.octets));
+    let (written, octets) = (count(counts.messages, "message"), Size(counts.octets));
     writeln!(out, "{written} ({octets}) of {account} written to {} in {rate}", path.display())?;
     if counts.skipped > 0 {
         let were = if counts.skipped == 1 { "was" } else { "were" };
-        writeln!(out, "{} {were} there already", Count(counts.skipped, "message"))?;
+        writeln!(out, "{} {were} there already", count(counts.skipped, "message"))?;
     }
     if counts.left_out > 0 {
-        writeln!(out, "LEFT OUT: {}", Count(counts.left_out, "message"))?;
+        writeln!(out, "LEFT OUT: {}", count(counts.left_out, "message"))?;
     }
     if format == Format::Mbox && !status {
         writeln!(out, "flags are not exported; --status writes them into the messages")?;
@@ -245,7 +238,7 @@ pub(super) fn backup(command: &Backup) -> Result<ExitCode, Failure> {
     writeln!(
         out,
         "{} ({}) of {} backed up in {}: all mail, accounts and the queue, as of {}",
-        Count(contents.files.len() as u64, "file"),
+        count(contents.files.len() as u64, "file"),
         Size(contents.octets()),
         contents.hostname,
         path::absolute(&command.dir)?.display(),
@@ -255,7 +248,7 @@ pub(super) fn backup(command: &Backup) -> Result<ExitCode, Failure> {
     writeln!(
         out,
         "{} ({}) copied in {seconds:.1} s, {kept} there already, {removed} of an earlier backup removed",
-        Count(files, "file"),
+        count(files, "file"),
         Size(octets)
     )?;
     writeln!(out, "not in it: the configuration, certificates and keys; keep copies of them elsewhere")?;
@@ -263,7 +256,7 @@ pub(super) fn backup(command: &Backup) -> Result<ExitCode, Failure> {
         writeln!(
             out,
             "{} shorter than it should be: what is missing is missing on the host, see `mailhost verify`",
-            Count(short, "file")
+            count(short, "file")
         )?;
         return Ok(ExitCode::FAILURE);
     }
@@ -285,16 +278,16 @@ pub(super) fn restore(command: &Restore) -> Result<ExitCode, Failure> {
         out,
         "restored to {}: {}, {}, {}, as of {}, in {seconds:.1} s",
         config.mail_dir().display(),
-        Count(accounts as u64, "account"),
+        count(accounts as u64, "account"),
         Plural(mailboxes as u64, "mailbox", "mailboxes"),
-        Count(messages, "message"),
+        count(messages, "message"),
         when(taken)
     )?;
     writeln!(
         out,
         "{}, {}",
         Plural(files as u64, "file read", "files read"),
-        Count(damage.len() as u64, "damaged place")
+        count(damage.len() as u64, "damaged place")
     )?;
     match (command.queue, recipients) {
         (_, 0) | (Waiting::Send, _) => {}
@@ -302,12 +295,12 @@ pub(super) fn restore(command: &Restore) -> Result<ExitCode, Failure> {
             out,
             "mail for {} waited for other hosts, and is HELD: some of it may have been sent since \
              the backup. `mailhost queue list` shows it; `mailhost queue release all` sends it, `queue drop` does not",
-            Count(recipients as u64, "recipient")
+            count(recipients as u64, "recipient")
         )?,
         (Waiting::Drop, _) => writeln!(
             out,
             "mail for {} that waited for other hosts was dropped",
-            Count(recipients as u64, "recipient")
+            count(recipients as u64, "recipient")
         )?,
     }
     if !command.same_uids {
@@ -343,17 +336,8 @@ fn when(taken: i64) -> String {
     at.format(&Rfc3339).unwrap_or_default()
 }
 
-/// So many of something.
-struct Count(u64, &'static str);
-
-/// The same where more than one is called otherwise.
+/// So many of something, where more than one is called otherwise.
 struct Plural(u64, &'static str, &'static str);
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}{}", self.0, self.1, if self.0 == 1 { "" } else { "s" })
-    }
-}
 
 impl fmt::Display for Plural {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,17 +6,16 @@ mod progress;
 mod send;
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, IsTerminal as _};
+use std::io::{self, BufReader, IsTerminal as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::runtime;
-use zeroize::Zeroizing;
 
-use super::Failure;
+use super::{Failure, count, password_line};
 use crate::auth::Password;
-use crate::cli::client::{Client, Connection, Imap, Pop3};
+use crate::cli::client::{Client, Connection};
 use crate::client::settings::{self, Account, Protocol, Service};
 use crate::client::{ClientError, Credentials, Server};
 use crate::logs::Safe;
@@ -35,13 +34,13 @@ pub(super) fn run(command: &Client) -> Result<ExitCode, Failure> {
     runtime.block_on(async {
         match command {
             Client::Send(send) => send::run(send).await,
-            Client::Pop3(command) => {
-                let target = target(pop3_connection(command), Protocol::Pop3).await?;
-                pop3::run(command, &target).await
+            Client::Pop3(pop3) => {
+                let target = target(command.connection(), Protocol::Pop3).await?;
+                pop3::run(pop3, &target).await
             }
-            Client::Imap(command) => {
-                let target = target(imap_connection(command), Protocol::Imap).await?;
-                imap::run(command, &target).await
+            Client::Imap(imap) => {
+                let target = target(command.connection(), Protocol::Imap).await?;
+                imap::run(imap, &target).await
             }
         }
     })
@@ -160,38 +159,11 @@ fn password(
 }
 
 fn first_line(from: impl io::BufRead, what: &str) -> Result<Password, Failure> {
-    let mut text = Zeroizing::new(String::new());
-    from.take(4_096).read_line(&mut text)?;
-    let length = text.trim_end_matches(['\r', '\n']).len();
-    text.truncate(length);
+    let text = password_line(from)?;
     if text.is_empty() {
         return Err(Failure::new(format!("the first line of {what} is empty; the password belongs there")));
     }
     Ok(Password::new(text.to_string())?)
-}
-
-const fn pop3_connection(command: &Pop3) -> &Connection {
-    match command {
-        Pop3::List { connection } | Pop3::Get { connection, .. } | Pop3::Fetch { connection, .. } => {
-            connection
-        }
-    }
-}
-
-const fn imap_connection(command: &Imap) -> &Connection {
-    match command {
-        Imap::List { connection, .. }
-        | Imap::Fetch { connection, .. }
-        | Imap::Search { connection, .. }
-        | Imap::Move { connection, .. }
-        | Imap::Flag { connection, .. }
-        | Imap::Watch { connection, .. } => connection,
-    }
-}
-
-/// `1 message`, `2 messages`.
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -261,7 +261,7 @@ async fn list(imap: &mut Imap, mailbox: &Mailbox<'_>, last: Option<u32>) -> Resu
     if exists > 0 && last != Some(0) {
         print_rows(imap, false, SequenceSet::new(format!("{first}:*"))?, |_| {}).await?;
     }
-    writeln!(io::stdout(), "{} in {}", count(exists as usize, "message"), Printable(mailbox.as_str()))?;
+    writeln!(io::stdout(), "{} in {}", count(exists.into(), "message"), Printable(mailbox.as_str()))?;
     Ok(())
 }
 
@@ -529,7 +529,6 @@ async fn move_to(
     if moved == 0 {
         return Err(Failure::new("there is no message with such a UID"));
     }
-    let moved = usize::try_from(moved).unwrap_or(usize::MAX);
     writeln!(io::stdout(), "{} moved to {}", count(moved, "message"), Printable(to.as_str()))?;
     if left {
         let why = "the originals are marked as deleted: the server has no UIDPLUS, without which others would go with them";
@@ -585,7 +584,7 @@ async fn flag(
     if changed == 0 {
         return Err(Failure::new("there is no message with such a UID"));
     }
-    writeln!(io::stdout(), "{} changed", count(usize::try_from(changed).unwrap_or(usize::MAX), "message"))?;
+    writeln!(io::stdout(), "{} changed", count(changed, "message"))?;
     Ok(())
 }
 
@@ -630,7 +629,7 @@ async fn watch(imap: &mut Imap, mailbox: &Mailbox<'_>, every: Duration) -> Resul
         io::stderr(),
         "watching {}, {} there now; Ctrl-C ends it",
         Printable(mailbox.as_str()),
-        count(exists as usize, "message")
+        count(exists.into(), "message")
     );
     loop {
         let stopped = if imap.offers(Extension::Idle) {

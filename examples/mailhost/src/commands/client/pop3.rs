@@ -49,7 +49,7 @@ async fn list(target: &Target) -> Result<(), Failure> {
         writeln!(out, "{}", line.trim_end())?;
     }
     let octets = entries.iter().fold(0, |sum: u64, entry| sum.saturating_add(entry.octets));
-    writeln!(out, "{}, {}", count(entries.len(), "message"), size(octets))?;
+    writeln!(out, "{}, {}", count(entries.len() as u64, "message"), size(octets))?;
     Ok(session.quit().await?)
 }
 
@@ -126,7 +126,7 @@ async fn fetch(target: &Target, to: &Path, delete: bool) -> Result<(), Failure> 
         entries.iter().filter(|_| !delete).filter_map(|entry| entry.unique_id.as_deref()).collect();
     fetched.keep_only(&there)?;
     let old = entries.len() - new;
-    let mut told = count(new, "new message");
+    let mut told = count(new as u64, "new message");
     if old > 0 {
         told.push_str(&format!(", {old} fetched before"));
     }

@@ -66,7 +66,7 @@ pub(super) async fn run(command: &Send) -> Result<ExitCode, Failure> {
             if refused == 0 {
                 return Ok(ExitCode::SUCCESS);
             }
-            let all = count(letter.to.len(), "recipient");
+            let all = count(letter.to.len() as u64, "recipient");
             Err(Failure::new(format!("{refused} of {all} refused; the message went to the others")))
         }
         Some(Outcome::Refused { reply, .. }) if refused == letter.to.len() => {
