@@ -3,7 +3,7 @@
 use bytes::{BufMut, BytesMut};
 
 use crate::extension::literal;
-use crate::types::string::{is_astring_char, is_quotable};
+use crate::types::string::{is_astring_char, is_plain, is_quotable};
 
 /// How mailbox names and text beyond ASCII go over the wire.
 ///
@@ -44,11 +44,6 @@ const LONGEST_QUOTED: usize = 1_000;
 
 /// Strings up to here are put between their quotes in one piece.
 const SHORT: usize = 62;
-
-/// May stand within quotes as it is.
-const fn is_plain(octet: u8) -> bool {
-    matches!(octet, b' '..=b'~') & (octet != b'"') & (octet != b'\\')
-}
 
 /// Writes tokens.
 pub(crate) struct Writer<'o> {
