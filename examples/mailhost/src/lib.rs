@@ -35,3 +35,8 @@ pub mod tls;
 pub mod trace;
 pub mod web;
 pub mod wire;
+
+/// What the README of the workspace shows compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
