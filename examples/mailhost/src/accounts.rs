@@ -86,6 +86,9 @@ pub struct Account {
     /// Nobody may log in.
     #[serde(default)]
     pub suspended: Option<Suspension>,
+    /// What stands below what it writes on the web, its lines ending in LF.
+    #[serde(default)]
+    pub signature: String,
 }
 
 /// Where the mail of an account is sent on.
@@ -243,6 +246,11 @@ impl Accounts {
     /// All accounts that have not been removed.
     pub fn accounts(&self) -> Vec<Account> {
         self.read().accounts.values().filter(|account| !account.removed).cloned().collect()
+    }
+
+    /// What stands below what an account writes on the web, its lines ending in LF; empty if nothing does.
+    pub fn signature(&self, account: u64) -> String {
+        self.read().accounts.get(&account).map(|account| account.signature.clone()).unwrap_or_default()
     }
 
     /// All aliases.

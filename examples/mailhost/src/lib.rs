@@ -12,6 +12,7 @@ pub mod commands;
 pub mod config;
 pub mod demo;
 pub mod host;
+pub mod intake;
 pub mod listener;
 pub mod logs;
 pub mod lookup;
