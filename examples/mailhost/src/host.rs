@@ -57,6 +57,8 @@ pub struct Host {
     pub seal: Arc<Seal>,
     /// Who is signed in on the web.
     pub web_sessions: Arc<web::Sessions<web::User>>,
+    /// What pages of mail keep in mind.
+    pub web_memory: Arc<web::Memory>,
     /// What is counted, since the host started.
     pub counts: Arc<Counts>,
     /// When it started, since the UNIX epoch.
@@ -102,6 +104,7 @@ impl Host {
             offers,
             seal: Arc::default(),
             web_sessions: Arc::new(web::Sessions::new("postrider")),
+            web_memory: Arc::default(),
             counts: Arc::default(),
             started,
         }

@@ -34,6 +34,7 @@ use tokio::time;
 use tracing::debug;
 
 pub use self::connection::{Reason, serve};
+pub use self::mail::Memory;
 pub use self::seal::Seal;
 pub use self::session::{Pass, Session, Sessions};
 pub use self::visit::User;
