@@ -183,19 +183,19 @@ impl Host {
     ) -> Result<Presence, Login> {
         // All spellings of one name wait for one another.
         let key = throttle_key(name);
-        let hash = found.as_ref().and_then(|found| found.hash.clone());
+        let hash = found.as_ref().and_then(|found| found.hash().cloned());
         // Of a record that was made before there were such keys.
-        let without_keys = found.as_ref().is_some_and(|found| found.hash.is_some() && found.scram.is_empty());
+        let without_keys = hash.is_some() && found.as_ref().is_some_and(|found| found.scram().is_empty());
         let kept = without_keys.then(|| password.clone());
-        match (self.authenticator.login(peer, &key, hash.clone(), password).await, found, hash) {
-            (Login::Accepted, Some(found), Some(hash)) => {
-                if let Some(password) = kept {
-                    self.make_keys(found.presence.account(), &hash, password).await;
+        match (self.authenticator.login(peer, &key, hash, password).await, found) {
+            (Login::Accepted, Some(found)) => {
+                if let (Some(password), Some(hash)) = (kept, found.hash()) {
+                    self.make_keys(found.presence.account(), hash, password).await;
                 }
                 self.enter(found.presence, None).await
             }
-            (Login::Accepted, _, _) => Err(Login::Rejected),
-            (other, _, _) => Err(other),
+            (Login::Accepted, None) => Err(Login::Rejected),
+            (other, _) => Err(other),
         }
     }
 

@@ -12,6 +12,7 @@ pub mod commands;
 pub mod config;
 pub mod demo;
 pub mod host;
+pub mod intake;
 pub mod listener;
 pub mod logs;
 pub mod lookup;
@@ -37,3 +38,8 @@ pub mod tls;
 pub mod trace;
 pub mod web;
 pub mod wire;
+
+/// What the README of the workspace shows compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
