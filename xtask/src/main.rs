@@ -39,6 +39,8 @@ commands:
     bench logins [--pairs N]
                             whether names that exist can be told by time, for each protocol and mechanism:
                             Welch's t over 5,000 pairs of logins, or N
+    bench webmail [--messages N] [--runs N]
+                            how soon a page of an inbox with 1,000,000 messages, or N, is there
     ledger                  writes docs/ledger.md: what the RFCs demand, and by which test it is done
     ledger --check          whether it is up to date, with a test at each row that says so
     simulate [--seeds N] [--hosts N] [--days N] [--first SEED] [--replays N] [--jobs N]
@@ -74,6 +76,11 @@ fn main() -> ExitCode {
         }
         ["bench", "queue", ref options @ ..] if let Some(options) = bench::QueueOptions::parse(options) => {
             Project::load().and_then(|project| bench::queue(&project, options))
+        }
+        ["bench", "webmail", ref options @ ..]
+            if let Some(options) = bench::WebmailOptions::parse(options) =>
+        {
+            Project::load().and_then(|project| bench::webmail(&project, options))
         }
         ["bench", "logins"] => Project::load().and_then(|project| bench::logins(&project, "5000")),
         ["bench", "logins", "--pairs", pairs] => {

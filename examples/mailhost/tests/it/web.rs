@@ -2,6 +2,7 @@
 
 mod account;
 mod clients;
+mod mail;
 mod pages;
 mod sign_in;
 mod thunderbird;
