@@ -35,3 +35,4 @@ pub mod tls;
 pub mod trace;
 pub mod web;
 pub mod wire;
+pub mod words;

@@ -33,7 +33,7 @@ use tracing::{Instrument as _, debug, error, info, warn};
 
 use self::connection::Security;
 use self::dns::Dns;
-pub use self::operator::{Ordered, Page, Shown, Target};
+pub use self::operator::{Destination, Entry, Ordered, Page, Recipient, Shown, Target};
 use self::window::Reading;
 use crate::accounts::Accounts;
 use crate::auth::Password;

@@ -5,6 +5,7 @@
 
 mod account;
 mod connection;
+mod operator;
 mod page;
 mod seal;
 mod settings;
@@ -27,6 +28,7 @@ use tokio::time;
 use tracing::debug;
 
 pub use self::connection::{Reason, serve};
+pub use self::operator::Desk;
 pub use self::seal::Seal;
 use crate::host::Host;
 use crate::listener::Service;
@@ -55,7 +57,7 @@ impl Visitor {
 /// What answers on a service.
 pub fn router(host: Arc<Host>, service: Service) -> Router {
     let routes = match service {
-        Service::WebAdmin => Router::new().route("/", get(alive)).route("/metrics", get(counted)),
+        Service::WebAdmin => operator::routes(&host).route("/metrics", get(counted)),
         _ => Router::new()
             .route("/", get(page::home))
             .route("/style.css", get(page::style))
@@ -75,10 +77,6 @@ pub fn router(host: Arc<Host>, service: Service) -> Router {
         .layer(DefaultBodyLimit::max(BODY))
         .layer(from_fn(with_care))
         .with_state(host)
-}
-
-async fn alive(State(host): State<Arc<Host>>) -> String {
-    format!("{} is up\n", host.config.hostname)
 }
 
 /// For Prometheus.
