@@ -46,7 +46,7 @@ pub(super) async fn show(
                     th scope="col" { "Limit" }
                     th scope="col" { "App passwords" }
                     th scope="col" { "Forwards to" }
-                    th scope="col" { span.spoken { "What to do" } }
+                    th scope="col" { span.hidden { "What to do" } }
                 } }
                 tbody { @for one in &accounts { (row(&operator, one)) } }
             } }

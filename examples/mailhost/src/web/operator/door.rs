@@ -7,10 +7,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{Form, FromRequest, FromRequestParts, Query, Request, State};
-use axum::http::header::{COOKIE, HOST, SET_COOKIE};
+use axum::http::header::{CONTENT_SECURITY_POLICY, HOST, SET_COOKIE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
@@ -18,15 +19,18 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tracing::info;
 
+use super::super::Visitor;
+use super::super::origin::is_own;
+use super::super::session::{Pass, Sessions};
 use super::{dns, page};
 use crate::host::Host;
 use crate::listener::Service;
 use crate::system::System;
 
 /// What the operator's pages remember: keys that were given out, who has come in with one, and what DNS has said.
-#[derive(Default)]
 pub struct Desk {
     door: Mutex<Door>,
+    stays: Sessions<Guest>,
     /// What DNS has said last.
     pub(super) dns: dns::Look,
 }
@@ -35,20 +39,13 @@ pub struct Desk {
 struct Door {
     /// Where the pages are listened for.
     at: Vec<SocketAddr>,
-    /// Keys that nobody has used so far, the oldest first.
-    keys: Vec<(Digest, Duration)>,
-    /// Those who are in, the oldest first.
-    stays: Vec<Stay>,
+    /// The digests of keys that nobody has used so far, the oldest first, and until when they are good.
+    keys: Vec<([u8; 32], Duration)>,
 }
 
-struct Stay {
-    cookie: Digest,
-    seal: String,
-    until: Duration,
-}
-
-/// What is kept of a secret.
-type Digest = [u8; 32];
+/// Who has come in: all of them may do the same.
+#[derive(Debug)]
+struct Guest;
 
 /// Somebody who has come in with a key.
 pub(super) struct Operator {
@@ -75,15 +72,25 @@ impl Desk {
         Ok(Some(format!("http://{at}/enter?key={key}")))
     }
 
-    /// Takes a key, and gives what belongs into the cookie.
-    fn enter(&self, system: &(dyn System + 'static), key: &str) -> io::Result<Option<String>> {
-        let (cookie, seal) = (secret(system)?, secret(system)?);
-        let entered = self.door().enter(system.unix_now(), key, &cookie, seal);
-        Ok(entered.then_some(cookie))
-    }
-
     fn door(&self) -> MutexGuard<'_, Door> {
         self.door.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        let stays = Sessions::strict("postrider-operator", STAY);
+        Self { door: Mutex::default(), stays, dns: dns::Look::default() }
+    }
+}
+
+impl Pass for Guest {
+    fn is_over(&self) -> bool {
+        false
+    }
+
+    fn is_same(&self, _: &Self) -> bool {
+        true
     }
 }
 
@@ -102,31 +109,12 @@ impl Door {
         self.keys.push((digest(key), now + KEY));
     }
 
-    /// Lets whoever has a key in, with this cookie; false if it is none.
-    fn enter(&mut self, now: Duration, key: &str, cookie: &str, seal: String) -> bool {
+    /// Takes a key away; whether it was one.
+    fn take(&mut self, now: Duration, key: &str) -> bool {
         let key = digest(key);
         // Of digests, how long it takes to compare them tells nothing that could be used.
-        let Some(found) = self.keys.iter().position(|(known, until)| *known == key && now < *until) else {
-            return false;
-        };
-        self.keys.remove(found);
-        self.stays.retain(|stay| now < stay.until);
-        if self.stays.len() >= STAYS {
-            self.stays.remove(0);
-        }
-        self.stays.push(Stay { cookie: digest(cookie), seal, until: now + STAY });
-        true
-    }
-
-    fn find(&self, now: Duration, headers: &HeaderMap) -> Option<Operator> {
-        let presented: Vec<_> = cookies(headers).map(digest).collect();
-        let stay = self.stays.iter().find(|stay| now < stay.until && presented.contains(&stay.cookie))?;
-        Some(Operator { seal: stay.seal.clone() })
-    }
-
-    fn forget(&mut self, headers: &HeaderMap) {
-        let presented: Vec<_> = cookies(headers).map(digest).collect();
-        self.stays.retain(|stay| !presented.contains(&stay.cookie));
+        let found = self.keys.iter().position(|(known, until)| *known == key && now < *until);
+        found.map(|found| self.keys.remove(found)).is_some()
     }
 
     /// Where a browser on this machine finds the pages.
@@ -148,8 +136,12 @@ impl FromRequestParts<Arc<Host>> for Operator {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, host: &Arc<Host>) -> Result<Self, Response> {
-        let now = host.store.system().unix_now();
-        host.desk.door().find(now, &parts.headers).ok_or_else(|| page::outside(host, StatusCode::FORBIDDEN))
+        let visitor = parts.extensions.get::<Visitor>().copied();
+        let stay = visitor
+            .and_then(|visitor| host.desk.stays.find(host.store.system(), visitor, &parts.headers))
+            .filter(|stay| stay.allows(host.store.system().unix_seconds()));
+        let stay = stay.ok_or_else(|| page::outside(host, StatusCode::FORBIDDEN))?;
+        Ok(Self { seal: stay.seal.clone() })
     }
 }
 
@@ -187,24 +179,34 @@ pub(super) struct Key {
 }
 
 /// Takes a key, and lets its holder in.
-pub(super) async fn enter(State(host): State<Arc<Host>>, Query(Key { key }): Query<Key>) -> Response {
-    match host.desk.enter(host.store.system(), &key) {
-        Ok(Some(cookie)) => {
-            info!("the operator has come in");
-            // There is no TLS here, so `Secure` would keep some browsers from it.
-            let cookie =
-                format!("{NAME}={cookie}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}", STAY.as_secs());
+pub(super) async fn enter(
+    State(host): State<Arc<Host>>,
+    Extension(visitor): Extension<Visitor>,
+    headers: HeaderMap,
+    Query(Key { key }): Query<Key>,
+) -> Response {
+    let system = host.store.system();
+    if !host.desk.door().take(system.unix_now(), &key) {
+        return page::outside(&host, StatusCode::FORBIDDEN);
+    }
+    match host.desk.stays.begin(system, visitor, &headers, Guest) {
+        Ok((_, cookie)) => {
+            info!(peer = %visitor.peer, "the operator has come in");
             ([(SET_COOKIE, cookie)], Redirect::to("/")).into_response()
         }
-        Ok(None) => page::outside(&host, StatusCode::FORBIDDEN),
         Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }
 
 /// Forgets whoever asks for it.
-pub(super) async fn leave(State(host): State<Arc<Host>>, headers: HeaderMap, _: Order) -> Response {
-    host.desk.door().forget(&headers);
-    ([(SET_COOKIE, format!("{NAME}=; Path=/; Max-Age=0"))], Redirect::to("/")).into_response()
+pub(super) async fn leave(
+    State(host): State<Arc<Host>>,
+    Extension(visitor): Extension<Visitor>,
+    headers: HeaderMap,
+    order: Order,
+) -> Response {
+    host.desk.stays.end(&Guest, |stay| stay.is_sealed(order.get("seal")));
+    ([(SET_COOKIE, host.desk.stays.forgotten(visitor, &headers))], Redirect::to("/")).into_response()
 }
 
 /// Answers nobody who takes this host for another one. A site whose name has been made to lead here sends its own name.
@@ -214,10 +216,13 @@ pub(super) async fn only_as_this_host(
     next: Next,
 ) -> Response {
     let name = request.headers().get(HOST).and_then(|name| name.to_str().ok()).unwrap_or_default();
-    if is_this_host(name, host.config.hostname.as_str()) {
-        return next.run(request).await;
-    }
-    page::elsewhere()
+    let mut response = if is_this_host(name, host.config.hostname.as_str()) {
+        next.run(request).await
+    } else {
+        page::elsewhere()
+    };
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    response
 }
 
 /// Whether a Host field means this host. An address cannot be made to lead elsewhere, a name can.
@@ -234,95 +239,48 @@ fn is_this_host(field: &str, hostname: &str) -> bool {
         && (name.eq_ignore_ascii_case("localhost") || name.eq_ignore_ascii_case(hostname) || is_address())
 }
 
-/// Whether a form comes from one of our pages, by what the browser says of it. Others have the seal alone to show.
-fn is_own(headers: &HeaderMap) -> bool {
-    let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let same = |origin: &str| {
-        let at = origin.strip_prefix("http://");
-        at.is_some_and(|at| header(HOST.as_str()).is_some_and(|host| host.eq_ignore_ascii_case(at)))
-    };
-    header("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"))
-        && header("origin").is_none_or(same)
-}
-
-fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let fields = headers.get_all(COOKIE).iter().filter_map(|field| field.to_str().ok());
-    let pairs = fields.flat_map(|field| field.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.filter(|(name, _)| *name == NAME).map(|(_, value)| value)
-}
-
 fn secret(system: &(dyn System + 'static)) -> io::Result<String> {
     let mut random = [0; 20];
     system.fill_random(&mut random)?;
     Ok(random.iter().map(|octet| format!("{octet:02x}")).collect())
 }
 
-fn digest(secret: &str) -> Digest {
+fn digest(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
 }
 
-/// The name of the cookie.
-const NAME: &str = "mailhost-operator";
+/// There is no script here, and no picture that is not part of a page.
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 /// How long a key is good.
 const KEY: Duration = Duration::from_secs(600);
-/// How long whoever has used one stays in.
-const STAY: Duration = Duration::from_secs(12 * 3_600);
-/// So many keys may be unused, and so many browsers be in; the oldest make room.
+/// How long whoever has used one stays in, in seconds.
+const STAY: i64 = 12 * 3_600;
+/// So many keys may be unused; the oldest makes room.
 const KEYS: usize = 16;
-const STAYS: usize = 16;
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
     use crate::system::Machine;
 
-    const fn at(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
-    }
-
-    fn enter(door: &mut Door, now: u64, key: &str, cookie: &str) -> bool {
-        door.enter(at(now), key, cookie, String::new())
-    }
-
-    fn is_in(door: &Door, now: u64, cookie: &str) -> bool {
-        let mut headers = HeaderMap::new();
-        let field = format!("a=b; {NAME}=other; {NAME}={cookie};c");
-        headers.insert(COOKIE, HeaderValue::from_str(&field).unwrap());
-        door.find(at(now), &headers).is_some()
-    }
-
     #[test]
     fn a_key_is_good_once_and_for_ten_minutes() {
+        let at = Duration::from_secs;
         let mut door = Door::default();
         door.give(at(1_000), "first");
         door.give(at(1_000), "second");
-        assert!(!enter(&mut door, 1_000, "", "c") && !enter(&mut door, 1_000, "firs", "c"));
-        assert!(enter(&mut door, 1_599, "first", "cookie"));
-        assert!(!enter(&mut door, 1_599, "first", "c"), "it is used up");
-        assert!(!enter(&mut door, 1_600, "second", "c"), "it is too old");
-        assert!(is_in(&door, 1_599, "cookie") && is_in(&door, 1_599 + 43_199, "cookie"));
-        assert!(!is_in(&door, 1_599 + 43_200, "cookie"));
-        assert!(!is_in(&door, 1_599, "first") && !is_in(&door, 1_599, "") && !is_in(&door, 1_599, "c"));
-        let mut headers = HeaderMap::new();
-        headers.insert(COOKIE, HeaderValue::from_static("mailhost-operator=cookie"));
-        door.forget(&headers);
-        assert!(!is_in(&door, 1_599, "cookie"));
+        assert!(!door.take(at(1_000), "") && !door.take(at(1_000), "firs"));
+        assert!(door.take(at(1_599), "first"));
+        assert!(!door.take(at(1_599), "first"), "it is used up");
+        assert!(!door.take(at(1_600), "second"), "it is too old");
     }
 
     #[test]
-    fn keys_and_cookies_are_few() {
+    fn keys_are_few() {
         let mut door = Door::default();
-        (0..=KEYS).for_each(|number| door.give(at(0), &format!("k{number}")));
-        assert!(!enter(&mut door, 0, "k0", "c"), "it has made room");
-        for number in 1..=STAYS {
-            assert!(enter(&mut door, 0, &format!("k{number}"), &format!("c{number}")));
-        }
-        door.give(at(0), "last");
-        assert!(is_in(&door, 0, "c1"));
-        assert!(enter(&mut door, 0, "last", "c"));
-        assert!(!is_in(&door, 0, "c1") && is_in(&door, 0, "c2") && is_in(&door, 0, "c"));
+        (0..=KEYS).for_each(|number| door.give(Duration::ZERO, &format!("k{number}")));
+        assert!(!door.take(Duration::ZERO, "k0") && door.take(Duration::ZERO, "k1"));
     }
 
     #[test]
@@ -338,7 +296,7 @@ mod tests {
             desk.is_at(at.iter().map(|at| (Service::WebAdmin, at.parse().unwrap())));
             let link = desk.invite(&Machine).unwrap().unwrap();
             let key = link.strip_prefix(&format!("http://{host}/enter?key=")).expect("the address");
-            assert!(desk.enter(&Machine, key).unwrap().is_some());
+            assert!(desk.door().take(Machine.unix_now(), key));
         }
     }
 
@@ -377,27 +335,6 @@ mod tests {
             "localhost.",
         ] {
             assert!(!is_this_host(bad, "mail.example.test"), "{bad}");
-        }
-    }
-
-    #[test]
-    fn forms_of_other_origins_are_told() {
-        let own = |fields: &[(&'static str, &'static str)]| {
-            let mut headers = HeaderMap::new();
-            headers.insert(HOST, HeaderValue::from_static("127.0.0.1:8081"));
-            for (name, value) in fields {
-                headers.insert(*name, HeaderValue::from_static(value));
-            }
-            is_own(&headers)
-        };
-        assert!(own(&[]) && own(&[("origin", "http://127.0.0.1:8081"), ("sec-fetch-site", "same-origin")]));
-        for origin in
-            ["null", "http://127.0.0.1", "http://127.0.0.1:8080", "https://127.0.0.1:8081", "http://a"]
-        {
-            assert!(!own(&[("origin", origin)]), "{origin}");
-        }
-        for site in ["cross-site", "same-site", ""] {
-            assert!(!own(&[("origin", "http://127.0.0.1:8081"), ("sec-fetch-site", site)]), "{site}");
         }
     }
 }

@@ -33,7 +33,7 @@ pub(super) async fn show(State(host): State<Arc<Host>>, operator: Result<Operato
             (span(now.at.saturating_sub(host.started))) ", since " (time(host.started)) "."
         }
         section aria-labelledby="state" {
-            h2.spoken #state { "State" }
+            h2.hidden #state { "State" }
             @if warnings.is_empty() {
                 p.good { "Nothing needs your attention." }
             } @else {
