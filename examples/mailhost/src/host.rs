@@ -62,6 +62,8 @@ pub struct Host {
     pub seal: Arc<Seal>,
     /// Who is signed in on the web.
     pub web_sessions: Arc<web::Sessions<web::User>>,
+    /// What pages of mail keep in mind.
+    pub web_memory: Arc<web::Memory>,
     /// What is counted, since the host started.
     pub counts: Arc<Counts>,
     /// What was counted of late.
@@ -113,6 +115,7 @@ impl Host {
             offers,
             seal: Arc::default(),
             web_sessions: Arc::new(web::Sessions::new("postrider")),
+            web_memory: Arc::default(),
             counts: Arc::default(),
             history: Arc::default(),
             sessions: Sessions::default(),
@@ -195,19 +198,19 @@ impl Host {
     ) -> Result<Presence, Login> {
         // All spellings of one name wait for one another.
         let key = throttle_key(name);
-        let hash = found.as_ref().and_then(|found| found.hash.clone());
+        let hash = found.as_ref().and_then(|found| found.hash().cloned());
         // Of a record that was made before there were such keys.
-        let without_keys = found.as_ref().is_some_and(|found| found.hash.is_some() && found.scram.is_empty());
+        let without_keys = hash.is_some() && found.as_ref().is_some_and(|found| found.scram().is_empty());
         let kept = without_keys.then(|| password.clone());
-        match (self.authenticator.login(peer, &key, hash.clone(), password).await, found, hash) {
-            (Login::Accepted, Some(found), Some(hash)) => {
-                if let Some(password) = kept {
-                    self.make_keys(found.presence.account(), &hash, password).await;
+        match (self.authenticator.login(peer, &key, hash, password).await, found) {
+            (Login::Accepted, Some(found)) => {
+                if let (Some(password), Some(hash)) = (kept, found.hash()) {
+                    self.make_keys(found.presence.account(), hash, password).await;
                 }
                 self.enter(found.presence, None).await
             }
-            (Login::Accepted, _, _) => Err(Login::Rejected),
-            (other, _, _) => Err(other),
+            (Login::Accepted, None) => Err(Login::Rejected),
+            (other, _) => Err(other),
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod connection;
 mod deliver;
 pub mod dns;
+mod kept;
 mod operator;
 mod report;
 mod window;
@@ -33,7 +34,8 @@ use tracing::{Instrument as _, debug, error, info, warn};
 
 use self::connection::Security;
 use self::dns::Dns;
-pub use self::operator::{Destination, Entry, Ordered, Page, Recipient, Shown, Target};
+pub use self::kept::{End, How, Recipient, Sent, Waiting};
+pub use self::operator::{Destination, Entry, Ordered, Outstanding, Page, Shown, Target};
 use self::window::Reading;
 use crate::accounts::Accounts;
 use crate::auth::Password;
@@ -65,6 +67,8 @@ pub struct Relay {
     /// What we call ourselves.
     hostname: Domain<'static>,
     ids: Ids,
+    /// Of which messages it is kept what has become of them. Never held over an await.
+    kept: Mutex<kept::Kept>,
     /// What came of attempts.
     pub tried: Tally<Tried>,
 }
@@ -189,6 +193,7 @@ impl Relay {
             Security { tls: opportunistic_tls()?, encryption: Encryption::Opportunistic, login: None };
         let ways = Ways::new(config, &security)?;
         let start = store.system().unix_now().as_secs().max(newest + 1);
+        let kept = kept::Kept::load(&store).await?;
         let dns = Dns::new(store.shared_system(), resolver(&store, config)?);
         let relay = Self {
             store,
@@ -202,6 +207,7 @@ impl Relay {
             ways: RwLock::new(Arc::new(ways)),
             hostname: config.hostname.clone(),
             ids: Ids { start, count: AtomicU64::new(0) },
+            kept: Mutex::new(kept),
             tried: Tally::default(),
         };
         relay.read_on().await?;
@@ -421,6 +427,7 @@ impl Relay {
             commit.changes.retain(|change| matches!(change, Change::Remove { .. }));
         }
         let mut all = intents(commit.changes);
+        all.extend(self.keep_ends(&commit.facts).await);
         all.extend(commit.released.map(|body| Intent::Remove { table: BODIES, key: key(body) }));
         let mut source = mailstore::Source::None;
         let mut queued = Vec::new();

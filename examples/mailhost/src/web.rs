@@ -35,6 +35,7 @@ use tokio::time;
 use tracing::debug;
 
 pub use self::connection::{Reason, serve};
+pub use self::mail::Memory;
 pub use self::operator::Desk;
 pub use self::seal::Seal;
 pub use self::session::{Pass, Session, Sessions};

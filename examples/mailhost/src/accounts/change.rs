@@ -78,6 +78,7 @@ impl Accounts {
         account.app_passwords.clear();
         account.forward = Forward::default();
         account.suspended = None;
+        account.signature = String::new();
         let intents = if purge {
             let mut intents = vec![Intent::Remove {
                 table: ACCOUNTS,
@@ -219,6 +220,22 @@ impl Accounts {
         for app in account.app_passwords.iter_mut().filter(|app| app.name == name) {
             app.last_used = Some(today);
         }
+        self.keep(account, false).await
+    }
+
+    /// Sets what stands below what an account writes on the web. Lines may end in CRLF or LF; white space at their ends goes.
+    pub async fn set_signature(&self, account: u64, signature: &str) -> Result<(), ChangeError> {
+        let lines: Vec<&str> = signature.lines().map(str::trim_end).collect();
+        let signature = lines.join("\n").trim_end().to_owned();
+        if signature.len() > SIGNATURE
+            || signature.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t'))
+        {
+            return Err(ChangeError::BadSignature);
+        }
+        let _changing = self.changing.lock().await;
+        let found = self.read().accounts.get(&account).filter(|account| !account.removed).cloned();
+        let mut account = found.ok_or_else(|| ChangeError::Unknown("this account".to_owned()))?;
+        account.signature = signature;
         self.keep(account, false).await
     }
 
@@ -444,6 +461,8 @@ const MAILBOXES: [(&str, Option<SpecialUse>); 6] = [
 ];
 /// Characters of a password. NIST SP 800-63B asks for eight.
 const SHORTEST: usize = 8;
+/// Octets of a signature.
+pub(super) const SIGNATURE: usize = 4 << 10;
 /// Octets of a record; the store takes no longer ones.
 const LONGEST: usize = 64 << 10;
 

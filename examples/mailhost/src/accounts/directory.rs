@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mailstore::mailbox::{AccountId, MailboxId};
 use relay_queue::Address;
 use sasl_codec::prepare::{Unassigned, prepare};
+use sasl_codec::scram::Verifier;
 
 use super::app_password::{AppPassword, Digest};
 use super::presence::Door;
@@ -16,10 +17,10 @@ use crate::auth::Secrets;
 #[derive(Debug, Default)]
 pub(super) struct Directory {
     pub(super) accounts: BTreeMap<u64, Account>,
-    /// Read once, not at each login.
-    pub(super) secrets: BTreeMap<u64, Secrets>,
-    /// The same of app passwords, each with its name.
-    pub(super) app_passwords: BTreeMap<u64, Vec<(String, Digest)>>,
+    /// What logins are checked against: read once, and shared by all of them.
+    pub(super) stored: BTreeMap<u64, Arc<Stored>>,
+    /// What is handed out, and thrown away, for names that do not exist.
+    pub(super) nobody: Arc<Stored>,
     /// Of accounts that have not been removed.
     pub(super) inboxes: BTreeMap<u64, MailboxId>,
     /// The inboxes of accounts with a quota, and whose they are.
@@ -33,6 +34,17 @@ pub(super) struct Directory {
     pub(super) doors: BTreeMap<u64, Arc<Door>>,
     /// What parts a name from what its owner adds to it.
     pub(super) separator: Option<char>,
+}
+
+/// What the logins of one account are checked against.
+#[derive(Debug, Default)]
+pub(super) struct Stored {
+    pub(super) door: Arc<Door>,
+    pub(super) secrets: Secrets,
+    /// Its app passwords, each with its name.
+    pub(super) apps: Vec<(String, Digest)>,
+    /// Their keys for SCRAM, in the same order.
+    pub(super) app_keys: Vec<Vec<Verifier>>,
 }
 
 /// Where one target of an alias leads.
@@ -89,13 +101,17 @@ impl Directory {
 
     /// Keeps an account, and what of its passwords can be read.
     pub(super) fn put(&mut self, account: Account) {
+        let door = Arc::clone(self.doors.entry(account.id).or_default());
         match Secrets::parse(&account.password, &account.scram) {
-            Ok(secrets) => self.secrets.insert(account.id, secrets),
-            Err(_) => self.secrets.remove(&account.id),
-        };
-        let digest = |app: &AppPassword| Some((app.name.clone(), app.octets()?));
-        self.app_passwords.insert(account.id, account.app_passwords.iter().filter_map(digest).collect());
-        self.doors.entry(account.id).or_default();
+            Ok(secrets) => {
+                let read = |app: &AppPassword| {
+                    Some(((app.name.clone(), app.octets()?), Secrets::parse_keys(&app.scram)))
+                };
+                let (apps, app_keys) = account.app_passwords.iter().filter_map(read).unzip();
+                self.stored.insert(account.id, Arc::new(Stored { door, secrets, apps, app_keys }));
+            }
+            Err(_) => drop(self.stored.remove(&account.id)),
+        }
         self.accounts.insert(account.id, account);
     }
 
@@ -108,8 +124,7 @@ impl Directory {
 
     pub(super) fn forget(&mut self, account: &Account) {
         self.send_out(account.id);
-        self.secrets.remove(&account.id);
-        self.app_passwords.remove(&account.id);
+        self.stored.remove(&account.id);
         self.forwards.remove(&account.id);
         self.logins.remove(&login_key(&account.login));
         self.addresses.retain(|_, id| *id != account.id);
@@ -124,6 +139,13 @@ impl Directory {
     fn first(&self) -> Option<u64> {
         let takes = |id: &&u64| !self.accounts.get(id).is_some_and(Account::refuses_mail);
         self.inboxes.keys().find(takes).or_else(|| self.inboxes.keys().next()).copied()
+    }
+}
+
+impl Stored {
+    /// Which app password has this name.
+    pub(super) fn app_named(&self, name: &str) -> Option<usize> {
+        self.apps.iter().position(|(app, _)| app.eq_ignore_ascii_case(name))
     }
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use thiserror::Error;
 
 use super::app_password::MOST;
+use super::change::SIGNATURE;
 use super::directory::{DEPTH, TARGETS};
 
 /// Why a change was not made.
@@ -73,6 +74,9 @@ pub enum ChangeError {
     /// What everybody tries first.
     #[error("the password is the address or the login name; take one that nobody can guess")]
     GuessablePassword,
+    /// A signature that is none.
+    #[error("the signature is too long, or has a character that is none; take up to {SIGNATURE} octets")]
+    BadSignature,
     /// The secret in the store is none.
     #[error("the secret of the host in the store cannot be read; `mailhost verify` looks for damage")]
     BadSecret,

@@ -48,12 +48,12 @@ pub struct Entry {
     /// When it goes back to its sender, since the UNIX epoch.
     pub expires: Duration,
     /// Its recipients that are not done with, and those that are about to be.
-    pub recipients: Vec<Recipient>,
+    pub recipients: Vec<Outstanding>,
 }
 
 /// A recipient of a message in the queue.
 #[derive(Debug)]
-pub struct Recipient {
+pub struct Outstanding {
     /// Its address.
     pub address: String,
     /// What it is at.
@@ -351,8 +351,8 @@ impl Relay {
         }
     }
 
-    fn recipient(&self, recipient: &RecipientView<'_>, why: bool) -> Recipient {
-        Recipient {
+    fn recipient(&self, recipient: &RecipientView<'_>, why: bool) -> Outstanding {
+        Outstanding {
             address: recipient.address.to_string(),
             standing: recipient.standing.to_string(),
             held: recipient.standing == Standing::Held,
@@ -387,7 +387,7 @@ impl Relay {
     }
 }
 
-impl Recipient {
+impl Outstanding {
     /// In words, the most important ones first; with `why`, all of them.
     fn lines(&self, why: bool) -> Vec<String> {
         let mut lines = vec![format!("{}: {}", self.address, self.standing)];

@@ -1,5 +1,7 @@
 //! Mail in the browser: folders and what is in them, straight from the store, as IMAP has it.
 
+mod threads;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -8,10 +10,18 @@ use axum::response::Redirect;
 use axum::routing::get;
 use mailstore::mailbox::{INBOX, MailboxId, MailboxStatus, SpecialUse};
 
+use self::threads::Threads;
 use super::problem::Problem;
 use super::visit::SignedIn;
 use crate::host::Host;
 use crate::store::Snapshot;
+
+/// What pages of mail are made of beside what the store has; nothing of it outlives the host.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// Which messages belong together.
+    pub(super) threads: Arc<Threads>,
+}
 
 /// The folders of somebody, in the order in which they are shown: the inbox, those that are for something, all others.
 #[derive(Clone, Debug)]

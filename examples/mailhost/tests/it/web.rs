@@ -3,6 +3,7 @@
 mod account;
 mod clients;
 mod pages;
+mod sign_in;
 mod thunderbird;
 
 use std::process::Command;

@@ -15,7 +15,7 @@ use tracing::info;
 use super::door::{Operator, Order};
 use super::page::{self, Place, ago, ahead, seal, time};
 use crate::host::Host;
-use crate::relay::{Destination, Entry, Ordered, Recipient};
+use crate::relay::{Destination, Entry, Ordered, Outstanding};
 use crate::words::{number, size};
 
 /// Which part of the queue, and what has just been done.
@@ -248,7 +248,7 @@ fn message(operator: &Operator, entry: &Entry, now: Duration) -> Markup {
     }
 }
 
-fn standing(recipient: &Recipient, now: Duration) -> Markup {
+fn standing(recipient: &Outstanding, now: Duration) -> Markup {
     html! {
         p.standing {
             (page::sentence(&recipient.standing))
