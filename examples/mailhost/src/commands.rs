@@ -4,6 +4,7 @@ mod accounts;
 mod archive;
 mod check;
 mod client;
+mod operator;
 mod quickstart;
 
 use std::fmt;
@@ -72,6 +73,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Account(command) => accounts::account(&command),
         Command::Alias(command) => accounts::alias(&command),
         Command::Queue(command) => queue(&command),
+        Command::Operator(command) => operator::run(&command),
         Command::Verify(command) => verify(&command),
         Command::Client(command) => client::run(&command),
         Command::Import(command) => archive::import(&command),
@@ -195,6 +197,7 @@ async fn run_host(started: Started) -> Result<ExitCode, Failure> {
     let authenticator = Authenticator::new(store.shared_system())?;
     let host = Host::new(config, None, store, Arc::new(accounts), Arc::new(relay), authenticator);
     let offers = offers(&host.config, listeners.addresses());
+    host.desk.is_at(listeners.addresses());
     let host = Arc::new(Host { offers, ..host.with_identity(Arc::new(identity), tls) });
     let (stop, stopping) = Stop::new();
     host.run(listeners, &stop, stopping).await;

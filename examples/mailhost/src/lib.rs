@@ -38,6 +38,7 @@ pub mod tls;
 pub mod trace;
 pub mod web;
 pub mod wire;
+pub mod words;
 
 /// What the README of the workspace shows compiles and runs.
 #[cfg(doctest)]

@@ -4,6 +4,8 @@
 //! peer has said: its values are keys of ours, replies of ours, or numbers of TLS versions, so there are few of them.
 //! `docs/metrics.md` has a table of all.
 
+pub mod history;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::fs;
@@ -227,6 +229,13 @@ impl Asked {
             Self::TimedOut => "timeout",
             Self::Unreachable => "unreachable",
         }
+    }
+}
+
+impl Refusal {
+    /// What was refused: the command or the message.
+    pub const fn stage(&self) -> &'static str {
+        self.stage
     }
 }
 

@@ -37,7 +37,7 @@ use zeroize::Zeroizing;
 use self::connection::Security;
 use self::dns::Dns;
 pub use self::kept::{End, How, Recipient, Sent, Waiting};
-pub use self::operator::{Ordered, Page, Shown, Target};
+pub use self::operator::{Destination, Entry, Ordered, Outstanding, Page, Shown, Target};
 use self::window::Reading;
 use crate::accounts::Accounts;
 use crate::auth::Password;

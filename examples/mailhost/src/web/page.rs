@@ -228,6 +228,8 @@ pub(super) async fn style() -> Response {
         include_str!("style/base.css"),
         include_str!("style/shell.css"),
         include_str!("style/mail.css"),
+        include_str!("style/operator.css"),
+        include_str!("style/settings.css"),
     );
     kept("text/css; charset=utf-8", STYLE)
 }
