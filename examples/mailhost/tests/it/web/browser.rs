@@ -1,9 +1,11 @@
 //! Webmail in Chromium, as people use it: controls are found by their roles and names, as a screen reader announces them, text by
 //! being there to read. Whatever a page asks for, runs or complains of is noted.
 
+mod accessible;
 mod chromium;
 mod front;
 mod noticed;
+mod people;
 mod record;
 mod trap;
 
