@@ -4,9 +4,11 @@
 mod accessible;
 mod chromium;
 mod front;
+mod hostile;
 mod noticed;
 mod people;
 mod record;
+mod techniques;
 mod trap;
 
 use std::fs;
@@ -35,6 +37,8 @@ pub(crate) struct Browser {
     sessions: Vec<String>,
     record: Record,
     trap: Trap,
+    /// How much of what it has caught belongs to earlier records.
+    caught: usize,
     /// What stands in front of paths.
     origin: String,
 }
@@ -70,7 +74,7 @@ impl Browser {
         let session =
             call("Target.attachToTarget", attached)["sessionId"].as_str().expect("a session").to_owned();
         let record = Record::new(&session, &origin);
-        let mut this = Self { chromium, sessions: Vec::new(), record, trap, origin };
+        let mut this = Self { chromium, sessions: Vec::new(), record, trap, caught: 0, origin };
         this.watch(session);
         this.window(1280, 800, false);
         Some(this)
@@ -192,6 +196,16 @@ impl Browser {
         let answer = self.call("Page.navigate", &json!({ "url": url }));
         assert!(answer["errorText"].is_null(), "{url}: {answer}");
         self.loaded_since(before, path);
+    }
+
+    /// Goes where a page, a file to save, or nothing at all may be.
+    pub(crate) fn tries(&mut self, path: &str) {
+        let before = self.record.loads;
+        let url = format!("{}{path}", self.origin);
+        // A file to save ends the way there.
+        if self.call("Page.navigate", &json!({ "url": url }))["errorText"].is_null() {
+            self.loaded_since(before, path);
+        }
     }
 
     #[track_caller]
@@ -404,8 +418,14 @@ impl Browser {
         for session in (0..self.sessions.len()).rev() {
             let _ = self.try_evaluate(session, "0");
         }
-        self.record.caught = self.trap.caught();
+        self.record.caught = self.trap.caught().split_off(self.caught);
         &self.record
+    }
+
+    /// Begins a new record.
+    pub(crate) fn forgets(&mut self) {
+        self.caught = self.trap.caught().len();
+        self.record.clear();
     }
 
     /// Nothing has been asked of anybody else, no script has run but the host's own, and nobody has complained.

@@ -53,6 +53,9 @@ fn no_page_keeps_anybody_out() {
     let Some(axe) = axe(name) else { return };
     let home = Home::lived_in();
     let Some(mut browser) = Browser::start(name, &home.site, &home.host) else { return };
+    browser.open("/account");
+    browser.evaluate("document.querySelector('main').append(document.createElement('input')); 0");
+    assert_ne!(browser.barriers(&axe), [""; 0], "a field without a name is one");
     let mut barriers = Vec::new();
     let mut look = |browser: &mut Browser, page: &str| {
         for (looks, telephone, dark) in

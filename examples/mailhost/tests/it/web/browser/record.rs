@@ -58,6 +58,15 @@ impl Record {
         self.origins.push(origin.to_owned());
     }
 
+    /// As if nothing had happened so far.
+    pub(super) fn clear(&mut self) {
+        *self = Self {
+            page: std::mem::take(&mut self.page),
+            origins: std::mem::take(&mut self.origins),
+            ..Self::default()
+        };
+    }
+
     pub(super) fn take(&mut self, event: &Event) {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let params = &event.params;
