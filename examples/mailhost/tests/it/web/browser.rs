@@ -7,7 +7,9 @@ mod front;
 mod hostile;
 mod noticed;
 mod people;
+mod pictures;
 mod record;
+mod story;
 mod techniques;
 mod trap;
 
@@ -286,8 +288,13 @@ impl Browser {
     /// Presses it with the mouse.
     #[track_caller]
     pub(crate) fn press(&mut self, name: &str) {
+        self.press_one(&PRESSED, name);
+    }
+
+    #[track_caller]
+    fn press_one(&mut self, roles: &[&str], name: &str) {
         let place = self.wait(&format!("a place to press {name:?}"), |this| {
-            let node = json!({ "backendNodeId": this.control(&PRESSED, name) });
+            let node = json!({ "backendNodeId": this.control(roles, name) });
             this.try_call(0, "DOM.scrollIntoViewIfNeeded", &node).ok()?;
             let quads = this.try_call(0, "DOM.getContentQuads", &node).ok()?;
             let corners: Vec<f64> = quads["quads"][0].as_array()?.iter().filter_map(Value::as_f64).collect();
@@ -298,6 +305,20 @@ impl Browser {
             let pressed = json!({ "type": kind, "x": x, "y": y, "button": "left", "clickCount": 1 });
             self.call("Input.dispatchMouseEvent", &pressed);
         }
+    }
+
+    /// Ticks the box of this name.
+    #[track_caller]
+    pub(crate) fn tick(&mut self, name: &str) {
+        self.press_one(&["checkbox"], name);
+    }
+
+    /// Goes to a folder.
+    #[track_caller]
+    pub(crate) fn goes_to(&mut self, folder: &str) {
+        let before = self.record.loads;
+        self.press_one(&["link"], folder);
+        self.loaded_since(before, folder);
     }
 
     /// Presses it, and waits for the page that it leads to.
