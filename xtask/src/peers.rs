@@ -35,6 +35,7 @@ const PEERS: &[(&str, &str)] = &[
     ("thunderbird", "mailhost: the mail program that autoconfiguration comes from, on a screen of its own"),
     ("xvfb", "Thunderbird, for the screen"),
     ("chromium", "mailhost: the browser that its pages are tried in"),
+    ("fonts-inter", "Chromium, for letters as most screens have them"),
     ("fetchmail", "mailhost: a foreign client of IMAP and POP3 that takes mail away"),
     ("nodejs", "mailhost: imapflow as a foreign IMAP client"),
     ("libdb5.3", "Exim"),
