@@ -137,7 +137,7 @@ const FONTS: &str = "<?xml version=\"1.0\"?><!DOCTYPE fontconfig SYSTEM \"fonts.
     <alias binding=\"strong\"><family>sans</family><prefer><family>Inter</family></prefer></alias></fontconfig>";
 const GOODBYE: Duration = Duration::from_secs(5);
 pub(super) const PROGRAM: &str = "/usr/bin/chromium";
-const OPTIONS: [&str; 14] = [
+const OPTIONS: [&str; 15] = [
     "--headless",
     "--remote-debugging-pipe",
     // The tests may run as root, for whom there is no sandbox of processes. What a page may do is not its matter.
@@ -152,5 +152,6 @@ const OPTIONS: [&str; 14] = [
     "--disable-sync",
     "--disable-dev-shm-usage",
     "--force-color-profile=srgb",
+    "--hide-scrollbars",
     "--lang=en-GB",
 ];
