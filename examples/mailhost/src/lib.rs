@@ -36,3 +36,4 @@ pub mod tls;
 pub mod trace;
 pub mod web;
 pub mod wire;
+pub mod writing;
