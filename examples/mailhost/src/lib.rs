@@ -36,4 +36,12 @@ pub mod tls;
 pub mod trace;
 pub mod web;
 pub mod wire;
+pub mod words;
 pub mod writing;
+mod moving;
+mod searching;
+
+/// What the README of the workspace shows compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -1,5 +1,12 @@
 //! Mail in the browser: folders and what is in them, straight from the store, as IMAP has it.
 
+mod act;
+mod events;
+mod list;
+mod manage;
+mod search;
+mod threads;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -8,10 +15,24 @@ use axum::response::Redirect;
 use axum::routing::get;
 use mailstore::mailbox::{INBOX, MailboxId, MailboxStatus, SpecialUse};
 
+use self::act::Deeds;
+use self::events::Listeners;
+use self::threads::Threads;
 use super::problem::Problem;
 use super::visit::SignedIn;
 use crate::host::Host;
 use crate::store::Snapshot;
+
+/// What pages of mail are made of beside what the store has; nothing of it outlives the host.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// Which messages belong together.
+    pub(super) threads: Arc<Threads>,
+    /// What was done last.
+    pub(super) done: Deeds,
+    /// Who is told of changes.
+    pub(super) listeners: Listeners,
+}
 
 /// The folders of somebody, in the order in which they are shown: the inbox, those that are for something, all others.
 #[derive(Clone, Debug)]
@@ -79,7 +100,12 @@ fn rank(folder: &MailboxStatus) -> u8 {
 }
 
 pub(super) fn routes() -> Router<Arc<Host>> {
-    Router::new().route("/mail", get(inbox))
+    Router::new()
+        .route("/mail", get(inbox))
+        .merge(list::routes())
+        .merge(act::routes())
+        .merge(events::routes())
+        .merge(manage::routes())
 }
 
 async fn inbox(State(host): State<Arc<Host>>, signed_in: SignedIn) -> Result<Redirect, Problem> {

@@ -30,7 +30,7 @@ fn word(text: &str) -> Password {
 
 /// Whether this is the password.
 async fn fits(accounts: &Accounts, password: &str) -> bool {
-    let hash = accounts.login(ANNA).unwrap().hash.unwrap();
+    let hash = accounts.login(ANNA).unwrap().hash().unwrap().clone();
     let peer = std::net::Ipv4Addr::LOCALHOST.into();
     let authenticator = Authenticator::with(Arc::new(Machine), 1, hash.clone());
     authenticator.login(peer, ANNA, Some(hash), word(password)).await == mailhost::auth::Login::Accepted
