@@ -17,6 +17,7 @@ pub mod listener;
 pub mod logs;
 pub mod lookup;
 pub mod metrics;
+mod moving;
 pub mod offers;
 pub mod planted;
 pub mod preflight;
@@ -25,6 +26,7 @@ pub mod published;
 pub mod quickstart;
 pub mod relay;
 pub mod reload;
+mod searching;
 pub mod serve_imap;
 pub mod serve_pop3;
 pub mod serve_smtp;
@@ -38,8 +40,6 @@ pub mod web;
 pub mod wire;
 pub mod words;
 pub mod writing;
-mod moving;
-mod searching;
 
 /// What the README of the workspace shows compiles and runs.
 #[cfg(doctest)]

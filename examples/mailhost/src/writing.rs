@@ -1,26 +1,21 @@
 //! What is written into messages: fields, texts and parameters, for whoever composes one (RFC 5322 and MIME).
 
-use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use smtp_codec::Mailbox;
+use thiserror::Error;
 use time::OffsetDateTime;
 
 use crate::client::text;
 use crate::logs::Safe;
 
 /// Why something cannot stand in a message, in a sentence for whoever has typed it.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[error("{0}")]
 pub struct Unwritable(pub String);
-
-impl fmt::Display for Unwritable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// Somebody who writes or is written to.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -92,7 +92,8 @@ fn break_at(line: &str) -> (&str, &str) {
             break;
         }
         let end = at + 1;
-        if character == ' ' && end < line.len() && &line[..end] != SEPARATOR && !line[..end].trim().is_empty() {
+        if character == ' ' && end < line.len() && &line[..end] != SEPARATOR && !line[..end].trim().is_empty()
+        {
             best = Some(end);
         }
     }
@@ -116,7 +117,8 @@ mod tests {
     #[test]
     fn paragraphs_flow_and_come_back() {
         let long = "Lorem ipsum ".repeat(30);
-        let text = format!("Hello,\n\n{}\n  two in front\nFrom here\n> quoted as it is\n-- \nAnna\n", long.trim());
+        let text =
+            format!("Hello,\n\n{}\n  two in front\nFrom here\n> quoted as it is\n-- \nAnna\n", long.trim());
         let flowed = flow(&text);
         assert!(flowed.lines().all(|line| line.chars().count() <= 74), "{flowed}");
         assert!(flowed.contains("\n   two in front\n From here\n> quoted as it is\n-- \nAnna\n"), "{flowed}");

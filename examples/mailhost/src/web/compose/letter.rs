@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use mailstore::message::Message;
 use mailstore::Failure;
+use mailstore::message::Message;
 use smtp_codec::Reply;
 use time::OffsetDateTime;
 
@@ -54,6 +54,8 @@ pub(super) enum Unwritten {
     Unreadable,
     /// The store has no room.
     NoSpace,
+    /// Whose it is has no more room.
+    OverQuota,
     /// The store does not work.
     Failed,
 }
@@ -113,12 +115,12 @@ impl<'h> Writer<'h> {
         }
         let mut text = Vec::new();
         if let Some(boundary) = &boundary {
-            let head = format!(
-                "Content-Type: multipart/mixed;\r\n boundary=\"{boundary}\"\r\n\r\n--{boundary}\r\n"
-            );
+            let head =
+                format!("Content-Type: multipart/mixed;\r\n boundary=\"{boundary}\"\r\n\r\n--{boundary}\r\n");
             text.extend_from_slice(head.as_bytes());
         }
-        write_text("plain", "; format=flowed", &flow(&letter.text), &mut text).map_err(|_| Unwritten::Failed)?;
+        write_text("plain", "; format=flowed", &flow(&letter.text), &mut text)
+            .map_err(|_| Unwritten::Failed)?;
         let mut this = Self { sink, boundary, size: 0, limit };
         this.push(header.as_bytes()).await?;
         this.push(&text).await?;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 use mail_parser::{HeaderName, Message as Parsed, MessageParser, MimeHeaders as _};
 use mailstore::message::Message;
-use mailstore::mime::{Encoding, Kind, Part, Structure};
+use mailstore::mime::{Encoding, Kind, Part};
 
 use super::flowed::unflow;
 use crate::client::text::listed;
@@ -43,8 +43,11 @@ pub(super) type Person = (Option<String>, String);
 impl Original {
     /// Reads what is wanted of a message; attachments are not read.
     pub(super) async fn read(reader: &Reader, message: &Message) -> io::Result<Self> {
-        let structure =
-            reader.structures(&[message]).await.pop().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()))?;
+        let structure = reader
+            .structures(&[message])
+            .await
+            .pop()
+            .unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()))?;
         let prefix = message.prefix_size();
         let header = prefix + structure.root().header().end;
         let header = stretch(reader, message, 0..header.min(HEADER)).await?;
@@ -54,7 +57,9 @@ impl Original {
         if let Some(part) = found.plain.or(found.html).and_then(|index| structure.parts().nth(index)) {
             let (head, body) = (part.header(), part.body());
             let cut = body.end.min(body.start + TEXT);
-            let head = stretch(reader, message, prefix + head.start..prefix + head.end.min(head.start + HEADER)).await?;
+            let head =
+                stretch(reader, message, prefix + head.start..prefix + head.end.min(head.start + HEADER))
+                    .await?;
             let octets = stretch(reader, message, prefix + body.start..prefix + cut).await?;
             text = read_text(part, &head, &octets);
             if cut < body.end {
@@ -139,8 +144,7 @@ impl Found {
             part.parts().for_each(|part| self.visit(part, alternative));
             return;
         }
-        let attached =
-            part.disposition().is_some_and(|(word, _)| word.eq_ignore_ascii_case(b"attachment"));
+        let attached = part.disposition().is_some_and(|(word, _)| word.eq_ignore_ascii_case(b"attachment"));
         let (plain, html) = (part.is("text", "plain"), part.is("text", "html"));
         let none_yet = self.plain.is_none() && self.html.is_none();
         if (plain || html) && !attached && (alternative || none_yet) {
@@ -181,7 +185,10 @@ fn file(part: Part<'_>, head: &[u8], prefix: u64) -> File {
     };
     let name = match &*name {
         "" if is_message => "message.eml".to_owned(),
-        "" => format!("file.{}", kind.rsplit('/').next().and_then(|kind| kind.split('+').next()).unwrap_or("bin")),
+        "" => format!(
+            "file.{}",
+            kind.rsplit('/').next().and_then(|kind| kind.split('+').next()).unwrap_or("bin")
+        ),
         name => name.chars().take(200).collect(),
     };
     let mut text = format!("Content-Type: {kind}");
@@ -205,7 +212,8 @@ fn file(part: Part<'_>, head: &[u8], prefix: u64) -> File {
     text.push_str("\r\n\r\n");
     let body = part.body();
     let octets = body.end - body.start;
-    let size = if part.encoding() == Encoding::Base64 { octets / 78 * 57 + octets % 78 * 3 / 4 } else { octets };
+    let size =
+        if part.encoding() == Encoding::Base64 { octets / 78 * 57 + octets % 78 * 3 / 4 } else { octets };
     File { name, size, head: text, range: prefix + body.start..prefix + body.end }
 }
 
@@ -238,7 +246,7 @@ async fn stretch(reader: &Reader, message: &Message, range: Range<u64>) -> io::R
 
 /// What a message is, from its octets, for tests.
 #[cfg(test)]
-pub(super) fn structure(octets: &[u8]) -> Structure {
+pub(super) fn structure(octets: &[u8]) -> mailstore::mime::Structure {
     let mut scanner = mailstore::mime::Scanner::new();
     scanner.push(octets);
     scanner.finish()
@@ -252,8 +260,12 @@ const TEXT: u64 = 512 << 10;
 pub(super) const FILES: usize = 100;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    pub(in super::super) fn fields(parsed: Parsed<'_>) -> Fields<'_> {
+        Fields(parsed)
+    }
 
     #[test]
     fn of_alternatives_one_is_the_text_and_the_rest_are_files() {

@@ -47,7 +47,8 @@ impl People {
             *self = Self { of, ..Self::default() };
         }
         let messages = &sent.messages;
-        let place = |uid: u32| mailstore::mailbox::Uid::new(uid).map_or(0, |uid| messages.range(uid..=uid).start);
+        let place =
+            |uid: u32| mailstore::mailbox::Uid::new(uid).map_or(0, |uid| messages.range(uid..=uid).start);
         // Behind the newest that is known, or all.
         let fresh = self.read.map_or(messages.len(), |(_, last)| {
             messages.iter().rev().take_while(|message| message.uid().get() > last).take(STEP + 1).count()
@@ -190,7 +191,10 @@ mod tests {
         assert_eq!(shown("ann"), ["Änne <anna@example.test>"]);
         assert_eq!(shown("än"), ["Änne <anna@example.test>"]);
         assert_eq!(shown("ot"), ["\"Ash, Otto\" <otto@other.test>"]);
-        assert_eq!(shown(""), ["Änne <anna@example.test>", "ben@example.test", "\"Ash, Otto\" <otto@other.test>"]);
+        assert_eq!(
+            shown(""),
+            ["Änne <anna@example.test>", "ben@example.test", "\"Ash, Otto\" <otto@other.test>"]
+        );
         assert_eq!(shown("example"), [""; 0], "not in the middle");
         assert_eq!(people.frequent(1)[0].address, "anna@example.test");
         assert_eq!(people.matching("", 2).len(), 2);
