@@ -32,8 +32,8 @@ use smtp_codec::{Domain, Mailbox};
 use tokio::sync::Mutex;
 
 use self::app_password::{AppPassword, Digest};
-use self::directory::{APP, Directory, Stored, Way, fold, throttle_key};
 pub use self::directory::login_key;
+use self::directory::{APP, Directory, Stored, Way, fold, throttle_key};
 pub use self::error::ChangeError;
 pub use self::overview::{Overview, hidden};
 pub use self::presence::Presence;
