@@ -1,6 +1,7 @@
 //! What is spoken over HTTP, asked by curl and by the programs that it is for.
 
 mod account;
+pub(crate) mod browser;
 mod clients;
 mod mail;
 mod pages;
