@@ -231,7 +231,8 @@ impl Accounts {
         let (stored, exists) = (stored.unwrap_or(&directory.nobody), exists & stored.is_some());
         let named = app.filter(|_| whole.is_none()).map(|(_, app)| stored.app_named(app));
         let exists = exists & named.is_none_or(|at| at.is_some());
-        let found = Found { presence: stored.door.enter(id), stored: Arc::clone(stored), named: named.flatten() };
+        let found =
+            Found { presence: stored.door.enter(id), stored: Arc::clone(stored), named: named.flatten() };
         exists.then_some(found)
     }
 
