@@ -10,6 +10,7 @@ mod mail;
 mod operator;
 mod origin;
 mod page;
+mod preferences;
 mod problem;
 mod seal;
 mod session;
@@ -94,7 +95,11 @@ pub fn router(host: Arc<Host>, service: Service) -> Router {
 
 /// What changes something for the person who asks, and so must be asked for by a page of this host.
 fn pages() -> Router<Arc<Host>> {
-    let routes = Router::new().merge(sign_in::routes()).merge(mail::routes()).merge(compose::routes());
+    let routes = Router::new()
+        .merge(sign_in::routes())
+        .merge(mail::routes())
+        .merge(compose::routes())
+        .merge(preferences::routes());
     routes.layer(from_fn(origin::own_pages_only))
 }
 /// For Prometheus.

@@ -68,7 +68,8 @@ pub(super) async fn home(
     ))
 }
 
-fn ports(offers: &[Offer]) -> Markup {
+/// The ports that mail programs want to know.
+pub(super) fn ports(offers: &[Offer]) -> Markup {
     html! {
         div.scroll { table {
             thead { tr { th { "To" } th { "Port" } th { "Security" } } }
