@@ -235,6 +235,11 @@ impl Accounts {
         self.read().inboxes.get(&account).copied()
     }
 
+    /// An account that has not been removed.
+    pub fn account(&self, id: u64) -> Option<Account> {
+        self.read().accounts.get(&id).filter(|account| !account.removed).cloned()
+    }
+
     /// All accounts that have not been removed.
     pub fn accounts(&self) -> Vec<Account> {
         self.read().accounts.values().filter(|account| !account.removed).cloned().collect()

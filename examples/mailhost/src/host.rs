@@ -55,6 +55,8 @@ pub struct Host {
     pub offers: Vec<Offer>,
     /// What forms on the web are sealed with.
     pub seal: Arc<Seal>,
+    /// Who is signed in on the web.
+    pub web_sessions: Arc<web::Sessions<web::User>>,
     /// What is counted, since the host started.
     pub counts: Arc<Counts>,
     /// When it started, since the UNIX epoch.
@@ -99,6 +101,7 @@ impl Host {
             locks: Locks::default(),
             offers,
             seal: Arc::default(),
+            web_sessions: Arc::new(web::Sessions::new("postrider")),
             counts: Arc::default(),
             started,
         }

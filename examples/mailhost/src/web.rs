@@ -1,13 +1,20 @@
 //! What is spoken over HTTP: pages for people and settings for mail programs on `web` and `webs`, and what the operator's
 //! programs read on `web_admin`.
 //!
-//! Every page works without a script, and is told to run none. Nothing here remembers a visitor.
+//! Every page works without a script. The one script there is makes some of it more convenient; no page holds another.
 
 mod account;
 mod connection;
+mod mail;
+mod origin;
 mod page;
+mod problem;
 mod seal;
+mod session;
 mod settings;
+mod sign_in;
+mod visit;
+mod when;
 mod xml;
 
 use std::net::IpAddr;
@@ -28,6 +35,8 @@ use tracing::debug;
 
 pub use self::connection::{Reason, serve};
 pub use self::seal::Seal;
+pub use self::session::{Pass, Session, Sessions};
+pub use self::visit::User;
 use crate::host::Host;
 use crate::listener::Service;
 use crate::metrics;
@@ -59,6 +68,8 @@ pub fn router(host: Arc<Host>, service: Service) -> Router {
         _ => Router::new()
             .route("/", get(page::home))
             .route("/style.css", get(page::style))
+            .route("/script.js", get(page::script))
+            .merge(pages())
             .route("/account", get(account::form).post(account::change))
             .route("/.well-known/change-password", get(account::elsewhere))
             .route("/mail/config-v1.1.xml", get(settings::autoconfig))
@@ -75,6 +86,12 @@ pub fn router(host: Arc<Host>, service: Service) -> Router {
         .layer(DefaultBodyLimit::max(BODY))
         .layer(from_fn(with_care))
         .with_state(host)
+}
+
+/// What changes something for the person who asks, and so must be asked for by a page of this host.
+fn pages() -> Router<Arc<Host>> {
+    let routes = Router::new().merge(sign_in::routes()).merge(mail::routes());
+    routes.layer(from_fn(origin::own_pages_only))
 }
 
 async fn alive(State(host): State<Arc<Host>>) -> String {
@@ -113,7 +130,8 @@ fn typed(content_type: &'static str, body: impl Into<String>) -> Response {
 const HEADERS: [(HeaderName, &str); 6] = [
     (
         CONTENT_SECURITY_POLICY,
-        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; \
+         frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     ),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     // `same-origin`, for with `no-referrer` a browser would also keep back the origin of a form.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{Form, State};
-use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
@@ -16,6 +15,7 @@ use serde::Deserialize;
 use tracing::{info, warn};
 
 use super::Visitor;
+use super::origin::is_own;
 use super::page::render;
 use crate::accounts::ChangeError;
 use crate::auth::{Login, Password};
@@ -133,21 +133,7 @@ async fn carry_out(host: &Host, visitor: Visitor, change: Change) -> Result<(), 
     })
 }
 
-/// Whether a browser that says where a form comes from says that it comes from here. Others have the seal alone to show.
-fn is_own(headers: &HeaderMap) -> bool {
-    let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    match (header("sec-fetch-site"), header(ORIGIN.as_str())) {
-        // "none" is a visitor's own doing, such as to send the same once more.
-        (Some(site), _) => matches!(site, "same-origin" | "none"),
-        (None, Some(origin)) => {
-            let at = origin.split_once("://").map(|(_, authority)| authority);
-            at.is_some_and(|at| header(HOST.as_str()).is_some_and(|host| host.eq_ignore_ascii_case(at)))
-        }
-        (None, None) => true,
-    }
-}
-
-fn in_the_clear() -> Response {
+pub(super) fn in_the_clear() -> Response {
     let text = html! {
         h1 { "Not over this connection" }
         p.bad { "Others could read your password along the way. Open this page with https:// instead." }

@@ -1,0 +1,88 @@
+//! Mail in the browser: folders and what is in them, straight from the store, as IMAP has it.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::Redirect;
+use axum::routing::get;
+use mailstore::mailbox::{INBOX, MailboxId, MailboxStatus, SpecialUse};
+
+use super::problem::Problem;
+use super::visit::SignedIn;
+use crate::host::Host;
+use crate::store::Snapshot;
+
+/// The folders of somebody, in the order in which they are shown: the inbox, those that are for something, all others.
+#[derive(Clone, Debug)]
+pub(super) struct Folders(Vec<MailboxStatus>);
+
+impl Folders {
+    /// Those that are there now.
+    pub(super) async fn of(host: &Host, signed_in: &SignedIn) -> Self {
+        let mut all = host.store.mailboxes(signed_in.actor(), Some(signed_in.account())).await;
+        all.sort_by_cached_key(|folder| (rank(folder), folder.name.to_lowercase()));
+        Self(all)
+    }
+
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &MailboxStatus> {
+        self.0.iter()
+    }
+
+    /// One, by the number that stands in addresses of pages.
+    pub(super) fn get(&self, number: u64) -> Result<&MailboxStatus, Problem> {
+        self.0.iter().find(|folder| folder.id.get() == number).ok_or(Problem::NotFound)
+    }
+
+    /// The one that is for this.
+    pub(super) fn for_use(&self, special_use: SpecialUse) -> Option<&MailboxStatus> {
+        self.0.iter().find(|folder| folder.special_use == Some(special_use))
+    }
+
+    /// The inbox, which everybody has.
+    pub(super) fn inbox(&self) -> Result<&MailboxStatus, Problem> {
+        self.0.iter().find(|folder| folder.name == INBOX).ok_or(Problem::NotFound)
+    }
+}
+
+/// What a folder is called on pages.
+pub(super) fn title(folder: &MailboxStatus) -> &str {
+    if folder.name == INBOX { "Inbox" } else { &folder.name }
+}
+
+/// Where its list is.
+pub(super) fn path(folder: MailboxId) -> String {
+    format!("/mail/{}", folder.get())
+}
+
+/// Opens a folder as it is now.
+pub(super) async fn open(
+    host: &Host,
+    signed_in: &SignedIn,
+    folder: &MailboxStatus,
+) -> Result<Snapshot, Problem> {
+    host.store.load(signed_in.actor(), folder.id).await.ok_or(Problem::NotFound)
+}
+
+fn rank(folder: &MailboxStatus) -> u8 {
+    match folder.special_use {
+        _ if folder.name == INBOX => 0,
+        Some(SpecialUse::Flagged) => 1,
+        Some(SpecialUse::Drafts) => 2,
+        Some(SpecialUse::Sent) => 3,
+        Some(SpecialUse::Archive | SpecialUse::All) => 4,
+        Some(SpecialUse::Junk) => 5,
+        Some(SpecialUse::Trash) => 6,
+        _ => 7,
+    }
+}
+
+pub(super) fn routes() -> Router<Arc<Host>> {
+    Router::new().route("/mail", get(inbox))
+}
+
+async fn inbox(State(host): State<Arc<Host>>, signed_in: SignedIn) -> Result<Redirect, Problem> {
+    let folders = Folders::of(&host, &signed_in).await;
+    Ok(Redirect::to(&path(folders.inbox()?.id)))
+}
