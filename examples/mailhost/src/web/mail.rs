@@ -1,5 +1,11 @@
 //! Mail in the browser: folders and what is in them, straight from the store, as IMAP has it.
 
+mod html;
+#[cfg(test)]
+#[expect(dead_code, reason = "the browser opens whole messages, see `tests/it`")]
+#[path = "../../tests/it/web/browser/techniques.rs"]
+mod techniques;
+
 use std::sync::Arc;
 
 use axum::Router;
