@@ -1,10 +1,15 @@
 //! Mail in the browser: folders and what is in them, straight from the store, as IMAP has it.
 
+mod attachment;
+mod frame;
 mod html;
+mod parts;
+mod read;
 #[cfg(test)]
 #[expect(dead_code, reason = "the browser opens whole messages, see `tests/it`")]
 #[path = "../../tests/it/web/browser/techniques.rs"]
 mod techniques;
+mod text;
 
 use std::sync::Arc;
 
@@ -85,7 +90,7 @@ fn rank(folder: &MailboxStatus) -> u8 {
 }
 
 pub(super) fn routes() -> Router<Arc<Host>> {
-    Router::new().route("/mail", get(inbox))
+    Router::new().route("/mail", get(inbox)).merge(read::routes())
 }
 
 async fn inbox(State(host): State<Arc<Host>>, signed_in: SignedIn) -> Result<Redirect, Problem> {
