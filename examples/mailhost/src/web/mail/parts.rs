@@ -140,6 +140,7 @@ pub(in crate::web) fn safe_image(part: Part<'_>) -> Option<&'static str> {
         return None;
     }
     IMAGES.into_iter().find(|known| known.strip_prefix("image/").is_some_and(|subtype| part.is("image", subtype)))
+}
 
 /// Whether it is shown as it is, and not attached.
 fn is_text(part: Part<'_>) -> bool {
