@@ -21,7 +21,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub(crate) use self::guard::watch;
-pub(crate) use self::logins::logins;
+pub(crate) use self::logins::{guessing, logins};
 pub(crate) use self::queue::{QueueOptions, queue};
 
 use self::guard::Guard;

@@ -62,6 +62,9 @@ pub struct Commit {
     pub report: Option<Report>,
     /// The body that is not needed any more, once this is durable.
     pub released: Option<BodyHandle>,
+    /// What this writes down, for whoever keeps what has become of messages in the same commit. The same comes once more as
+    /// [`Event::Fact`], when it is durable.
+    pub facts: Vec<Fact>,
 }
 
 /// What the driver has to do, or may want to know.

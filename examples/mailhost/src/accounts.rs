@@ -19,7 +19,7 @@ mod presence;
 mod route;
 pub mod srs;
 
-use std::sync::RwLock;
+use std::sync::{Arc, RwLock};
 
 use bytes::Bytes;
 use imap_codec::extension::Extension;
@@ -32,14 +32,14 @@ use smtp_codec::{Domain, Mailbox};
 use tokio::sync::Mutex;
 
 use self::app_password::{AppPassword, Digest};
-use self::directory::{APP, Directory, Way, fold};
-pub use self::directory::{login_key, throttle_key};
+pub use self::directory::login_key;
+use self::directory::{APP, Directory, Stored, Way, fold, throttle_key};
 pub use self::error::ChangeError;
 pub use self::overview::{Overview, hidden};
 pub use self::presence::Presence;
 pub use self::route::{Target, Unroutable};
 use self::srs::Srs;
-use crate::auth::{PasswordHash, Secrets};
+use crate::auth::PasswordHash;
 use crate::config::Config;
 use crate::store::Store;
 
@@ -86,6 +86,9 @@ pub struct Account {
     /// Nobody may log in.
     #[serde(default)]
     pub suspended: Option<Suspension>,
+    /// What stands below what it writes on the web, its lines ending in LF.
+    #[serde(default)]
+    pub signature: String,
 }
 
 /// Where the mail of an account is sent on.
@@ -122,13 +125,9 @@ pub struct Alias {
 pub struct Found {
     /// What it gives, if it is right.
     pub presence: Presence,
-    /// The hash of the password; `None` under the name of an app password, which nothing but that one opens.
-    pub hash: Option<PasswordHash>,
-    /// The keys for SCRAM.
-    pub scram: Vec<Verifier>,
-    apps: Vec<(String, Digest)>,
-    /// The one that the login names.
-    pub named: Option<String>,
+    stored: Arc<Stored>,
+    /// Which of its app passwords the login names.
+    named: Option<usize>,
 }
 
 impl Account {
@@ -139,9 +138,25 @@ impl Account {
 }
 
 impl Found {
+    /// The hash of the password; `None` under the name of an app password, which nothing but that one opens.
+    pub fn hash(&self) -> Option<&PasswordHash> {
+        self.named.is_none().then_some(&self.stored.secrets.hash)
+    }
+
+    /// The keys for SCRAM.
+    pub fn scram(&self) -> &[Verifier] {
+        self.named.map_or(&self.stored.secrets.scram, |at| &self.stored.app_keys[at])
+    }
+
+    /// The name of the app password that the login names.
+    pub fn named(&self) -> Option<&str> {
+        self.named.map(|at| self.stored.apps[at].0.as_str())
+    }
+
     /// The app password that has this digest.
     pub fn app_password(&self, digest: &Digest) -> Option<&str> {
-        app_password::find(&self.apps, digest)
+        let apps = &self.stored.apps;
+        app_password::find(self.named.map_or(apps, |at| &apps[at..=at]), digest)
     }
 
     /// The same work for a name that does not exist.
@@ -199,25 +214,31 @@ impl Accounts {
 
     /// What a login under this name is checked against: the login name of an account, or else its address, for a mail program that
     /// sets itself up knows that alone; or the login name with the name of one of its app passwords behind a slash.
+    ///
+    /// Whether the name exists does not show in how long this takes: all that is looked up for one that does is looked up for one
+    /// that does not, and nothing that an account has is read or copied.
     pub fn login(&self, name: &str) -> Option<Found> {
         let directory = self.read();
         let key = login_key(name);
-        let enter = |id: u64| directory.doors.get(&id).map(|door| door.enter(id));
-        if let Some(id) = directory.logins.get(&key).or_else(|| directory.addresses.get(&key)) {
-            let Secrets { hash, scram } = directory.secrets.get(id)?.clone();
-            let apps = directory.app_passwords.get(id).cloned().unwrap_or_default();
-            return Some(Found { presence: enter(*id)?, hash: Some(hash), scram, apps, named: None });
-        }
-        let (login, app) = key.rsplit_once(APP)?;
-        let id = directory.logins.get(login).or_else(|| directory.addresses.get(login))?;
-        let app = directory.accounts.get(id)?.app_passwords.iter().find(|found| fold(&found.name) == app)?;
-        Some(Found {
-            presence: enter(*id)?,
-            hash: None,
-            scram: Secrets::parse_keys(&app.scram),
-            apps: vec![(app.name.clone(), app.octets()?)],
-            named: Some(app.name.clone()),
-        })
+        let find = |name: &str| {
+            let (login, address) = (directory.logins.get(name), directory.addresses.get(name));
+            login.or(address).copied()
+        };
+        let (whole, app) = (find(&key), key.rsplit_once(APP).map(|(login, app)| (find(login), app)));
+        let id = whole.or_else(|| app.and_then(|(id, _)| id));
+        let (id, exists) = (id.unwrap_or(NOBODY), id.is_some());
+        let stored = directory.stored.get(&id);
+        let (stored, exists) = (stored.unwrap_or(&directory.nobody), exists & stored.is_some());
+        let named = app.filter(|_| whole.is_none()).map(|(_, app)| stored.app_named(app));
+        let exists = exists & named.is_none_or(|at| at.is_some());
+        let found =
+            Found { presence: stored.door.enter(id), stored: Arc::clone(stored), named: named.flatten() };
+        exists.then_some(found)
+    }
+
+    /// What failed logins under this name are counted under, whether it exists or not.
+    pub fn throttle_key(&self, name: &str) -> String {
+        throttle_key(name, self.first_domain().as_str())
     }
 
     /// Whether nobody may log in to an account for now. Only who has the right password may be told.
@@ -243,6 +264,11 @@ impl Accounts {
     /// All accounts that have not been removed.
     pub fn accounts(&self) -> Vec<Account> {
         self.read().accounts.values().filter(|account| !account.removed).cloned().collect()
+    }
+
+    /// What stands below what an account writes on the web, its lines ending in LF; empty if nothing does.
+    pub fn signature(&self, account: u64) -> String {
+        self.read().accounts.get(&account).map(|account| account.signature.clone()).unwrap_or_default()
     }
 
     /// All aliases.
@@ -377,6 +403,8 @@ async fn load_secret(store: &Store, key: &'static [u8]) -> Result<[u8; 32], Chan
 pub const INBOX: &str = "INBOX";
 const SEPARATOR: char = '+';
 const ACCOUNTS: u16 = 1;
+/// No account has this number: they begin with 1.
+const NOBODY: u64 = 0;
 const ALIASES: u16 = 2;
 /// Below it are the tables of the queue.
 const SECRET: u16 = 6;

@@ -164,6 +164,8 @@ pub enum Request {
         /// What.
         order: Ordered,
     },
+    /// Makes a link to the operator's pages.
+    Operator,
 }
 
 /// What came of it.
@@ -205,6 +207,8 @@ pub enum Response {
         /// Another answer follows, for it goes on.
         more: bool,
     },
+    /// To [`Request::Operator`]: a link that lets somebody in, once.
+    Operator(String),
     /// It was not done: one sentence.
     Failed(String),
 }
@@ -222,6 +226,9 @@ pub async fn ask(
     };
     match UnixStream::connect(config.admin_socket()).await {
         Ok(stream) => ask_host(stream, &request, &mut tell).await,
+        Err(error) if is_nobody(&error) && matches!(request, Request::Operator) => {
+            Err(Failure::new("the host does not run; its pages are there while it does"))
+        }
         Err(error) if is_nobody(&error) => ask_store(config, request, &mut tell).await,
         Err(error) => Err(Failure::new(format!("{}: {error}", config.admin_socket().display()))),
     }
@@ -288,11 +295,13 @@ async fn answer(host: &Host, mut stream: UnixStream, stopping: &Stopping) -> io:
             reader.get_mut().set_limit(u64::MAX);
             return archive::serve(host, job, reader, writer, stopping).await;
         }
+        Ok(Request::Operator) => Ok(Work::Invite),
         Ok(request) => Ok(Work::Begin(request)),
         Err(error) => Err(format!("this version of the host does not understand the request: {error}")),
     };
     loop {
         let Progress { response, next } = match work {
+            Ok(Work::Invite) => invite(host).into(),
             Ok(work) => perform(&host.accounts, &host.store, &host.relay, work).await,
             Err(why) => failed(why),
         };
@@ -393,13 +402,16 @@ pub(crate) async fn open_claimed(
 ) -> Result<Alone, Failure> {
     let (store, report) = Store::open(Arc::new(Machine), dir, mailstore::Limits::default(), opening).await?;
     let accounts = Arc::new(Accounts::of(store.clone(), config).await?);
-    let relay = Arc::new(Relay::open(store.clone(), config).await?);
+    // Nothing is sent from here, so no password is needed.
+    let relay = Arc::new(Relay::open(store.clone(), config, None).await?);
     Ok(Alone { accounts, store, relay, report, _claimed: claimed })
 }
 
 /// What is left to be done of a request.
 enum Work {
     Begin(Request),
+    /// To make a link to the operator's pages, which takes a host that runs.
+    Invite,
     /// To show messages of the queue, from behind one on.
     Show(MessageId, bool),
     /// To carry out an order, from behind a message on; so many recipients are done with.
@@ -441,6 +453,7 @@ async fn perform(accounts: &Accounts, store: &Store, relay: &Relay, work: Work) 
             }
             progress
         }
+        Work::Invite => Response::Failed("there is no host that runs".to_owned()).into(),
         Work::Order(target, order, after, done) => carry_out(relay, target, order, after, done).await,
         Work::Begin(request) => {
             change(accounts, request).await.unwrap_or_else(|error| Response::Failed(error.to_string())).into()
@@ -471,6 +484,21 @@ async fn carry_out(
             Response::Failed(format!("done for {before} recipients, and then not: {why}")).into()
         }
         Err(why) => Response::Failed(why).into(),
+    }
+}
+
+fn invite(host: &Host) -> Response {
+    match host.desk.invite(host.store.system()) {
+        Ok(Some(link)) => {
+            info!("a link to the operator's pages was made");
+            Response::Operator(link)
+        }
+        Ok(None) => {
+            let why =
+                "the host does not listen for its operator; add web_admin = [\"127.0.0.1:8081\"] to [listen]";
+            Response::Failed(why.to_owned())
+        }
+        Err(error) => Response::Failed(error.to_string()),
     }
 }
 
@@ -555,9 +583,11 @@ async fn change(accounts: &Accounts, request: Request) -> Result<Response, Chang
             Response::Done
         }
         // Nothing of accounts: see `perform`.
-        Request::Archive(_) | Request::Verify { .. } | Request::Queue { .. } | Request::Order { .. } => {
-            Response::Done
-        }
+        Request::Archive(_)
+        | Request::Verify { .. }
+        | Request::Queue { .. }
+        | Request::Order { .. }
+        | Request::Operator => Response::Done,
     })
 }
 

@@ -3,6 +3,7 @@
 mod accounts;
 pub mod archive;
 pub mod client;
+mod operator;
 mod quickstart;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use imap_codec::extension::Extension;
 use smtp_codec::Mailbox;
 
 pub use self::accounts::{Account, Alias, AppPassword, AppPasswordName, PasswordSource};
+pub use self::operator::Operator;
 pub use self::quickstart::{Ports, Quickstart};
 
 /// A complete mail host: receives mail over SMTP, keeps it, and hands it out over POP3 and IMAP.
@@ -43,6 +45,8 @@ pub enum Command {
     /// Look at mail that waits for other hosts, and decide about it.
     #[command(subcommand)]
     Queue(Queue),
+    /// Print a link to the operator's pages: queue, traffic, sessions, accounts, certificates, DNS.
+    Operator(Operator),
     /// Read everything that is stored and see whether it is sound.
     Verify(Verify),
     /// Send and read mail from the command line, with any server.
@@ -270,6 +274,7 @@ mod tests {
             panic!("app password")
         };
         assert_eq!((app.address.as_str(), &*app.name), ("a@b", "phone"));
+        assert!(matches!(parse("mailhost operator --config x"), Ok(Command::Operator(_))));
         assert!(matches!(parse("mailhost alias list"), Ok(Command::Alias(Alias::List { .. }))));
         assert!(matches!(parse("mailhost alias remove a@b"), Ok(Command::Alias(Alias::Remove { .. }))));
     }

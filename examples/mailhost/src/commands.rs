@@ -4,6 +4,7 @@ mod accounts;
 mod archive;
 mod check;
 mod client;
+mod operator;
 mod quickstart;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use crate::accounts::Accounts;
 use crate::admin::{self, Request, Response};
 use crate::auth::{Authenticator, Password};
 use crate::cli::{Check, Cli, Command, Demo, PasswordSource, Queue, QueueOrder, Verify};
+use crate::client::Credentials;
 use crate::config::Config;
 use crate::demo;
 use crate::host::Host;
@@ -28,7 +30,7 @@ use crate::logs::{self, Safe};
 use crate::offers::offers;
 use crate::preflight::{self, DataDir, Severity};
 use crate::privileges::{self, Other};
-use crate::relay::{Ordered, Relay, Shown};
+use crate::relay::{self, Ordered, Relay, Shown};
 use crate::store::{Opening, Store};
 use crate::system::Machine;
 use crate::tls::{Identity, Plan};
@@ -48,6 +50,8 @@ pub struct Started {
     pub listeners: Listeners,
     /// Its certificate.
     pub identity: Identity,
+    /// Its login at the smarthost.
+    pub smarthost: Option<Arc<Credentials>>,
 }
 
 /// A password and where it came from.
@@ -69,6 +73,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Account(command) => accounts::account(&command),
         Command::Alias(command) => accounts::alias(&command),
         Command::Queue(command) => queue(&command),
+        Command::Operator(command) => operator::run(&command),
         Command::Verify(command) => verify(&command),
         Command::Client(command) => client::run(&command),
         Command::Import(command) => archive::import(&command),
@@ -102,19 +107,20 @@ impl Started {
     /// Takes everything that the configuration names, in an order that changes nothing on disk before all the rest is
     /// known to be right. Wants a tokio runtime.
     ///
-    /// As root: the ports are bound and the configured key is read, then root is given up, and all else is up to the user that
+    /// As root: the ports are bound and the configured key and password are read, then root is given up, and all else is up to the user that
     /// the host has become.
     pub fn new(config: Config) -> Result<Self, Failure> {
         let in_line = |error| config.error(config.run_as.as_ref().map(|(_, line)| *line), error);
-        let (cleared, listeners) = match Other::of(&config).map_err(in_line)? {
-            None => (preflight::clear(&config)?, Listeners::bind(&config)?),
+        let smarthost = || relay::smarthost_login(&config);
+        let (cleared, listeners, smarthost) = match Other::of(&config).map_err(in_line)? {
+            None => (preflight::clear(&config)?, Listeners::bind(&config)?, smarthost()?),
             Some(other) => {
                 let tls = config.tls.is_some().then(|| Plan::make(&config)).transpose();
                 let tls = tls.map_err(|error| error.located(&config))?;
-                let listeners = Listeners::bind(&config)?;
+                let (listeners, smarthost) = (Listeners::bind(&config)?, smarthost()?);
                 privileges::settle(&config).map_err(in_line)?;
                 info!(user = other.name(), "root is given up");
-                (preflight::clear_with(&config, tls)?, listeners)
+                (preflight::clear_with(&config, tls)?, listeners, smarthost)
             }
         };
         for warning in &cleared.warnings {
@@ -122,7 +128,7 @@ impl Started {
         }
         let data_dir = cleared.data_dir.claim()?;
         let identity = cleared.tls.carry_out()?;
-        Ok(Self { config, data_dir, listeners, identity })
+        Ok(Self { config, data_dir, listeners, identity, smarthost })
     }
 }
 
@@ -177,7 +183,7 @@ fn serve(file: &Path) -> Result<ExitCode, Failure> {
 
 async fn run_host(started: Started) -> Result<ExitCode, Failure> {
     // The lock on the data directory is held to the end.
-    let Started { config, data_dir: _locked, listeners, identity } = started;
+    let Started { config, data_dir: _locked, listeners, identity, smarthost } = started;
     let tls = identity.server_config()?;
     let (store, report) =
         Store::open(Arc::new(Machine), &config.mail_dir(), mailstore::Limits::default(), Opening::Usual)
@@ -187,10 +193,11 @@ async fn run_host(started: Started) -> Result<ExitCode, Failure> {
     if accounts.accounts().is_empty() {
         warn!("there is no account yet: all mail is refused until `mailhost account add` makes one");
     }
-    let relay = Relay::open(store.clone(), &config).await?;
+    let relay = Relay::open(store.clone(), &config, smarthost).await?;
     let authenticator = Authenticator::new(store.shared_system())?;
     let host = Host::new(config, None, store, Arc::new(accounts), Arc::new(relay), authenticator);
     let offers = offers(&host.config, listeners.addresses());
+    host.desk.is_at(listeners.addresses());
     let host = Arc::new(Host { offers, ..host.with_identity(Arc::new(identity), tls) });
     let (stop, stopping) = Stop::new();
     host.run(listeners, &stop, stopping).await;

@@ -217,7 +217,7 @@ async fn tour(dir: &Path, once: bool) -> Result<bool, Failure> {
         ));
     }
     if !once {
-        say("\nThe hosts stay up. Point a mail program at either:");
+        say("\nThe hosts stay up. Open either in a browser, or point a mail program at it:");
         near.print(&anna, near_process.log());
         far.print(&carla, far_process.log());
         say("\nCtrl-C ends it.");
@@ -335,6 +335,9 @@ impl Site {
             say(&format!("  {service:<17} {address:<17} {security:<20} {purpose}"));
         }
         say(&format!("  login and address {}, password {}", account.name, account.password.expose()));
+        if let Some(web) = self.config.listen.iter().find(|listen| listen.service == Service::Web) {
+            say(&format!("  webmail           http://{}/, with the same login", web.address));
+        }
         say(&format!("  certificate       {} (self-signed)", self.certificate.display()));
         say(&format!("  log               {}", log.display()));
     }

@@ -1,8 +1,11 @@
 //! What all sessions share, and the life of the host from start to stop.
 
+pub mod sessions;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Deref;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -14,10 +17,12 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span, field, info, info_span, warn};
 
-use crate::accounts::{Accounts, Found, Presence, app_password, throttle_key};
+use self::sessions::{Session, Sessions};
+use crate::accounts::{Accounts, Found, Presence, app_password};
 use crate::auth::{Authenticator, Login, Password, PasswordHash};
 use crate::config::Config;
 use crate::listener::{Listeners, Service, Stop, Stopping};
+use crate::metrics::history::{self, History};
 use crate::metrics::{Counts, Outcome};
 use crate::offers::Offer;
 use crate::relay::Relay;
@@ -25,7 +30,7 @@ use crate::reload::Reload;
 use crate::store::Store;
 use crate::system::Stream;
 use crate::tls::Identity;
-use crate::web::Seal;
+use crate::web::{Desk, Seal};
 use crate::wire::{Counted, Octets, Wire};
 use crate::{admin, offers, serve_imap, serve_pop3, serve_smtp, tls, web};
 
@@ -57,8 +62,16 @@ pub struct Host {
     pub seal: Arc<Seal>,
     /// Who is signed in on the web.
     pub web_sessions: Arc<web::Sessions<web::User>>,
+    /// What pages of mail keep in mind.
+    pub web_memory: Arc<web::Memory>,
     /// What is counted, since the host started.
     pub counts: Arc<Counts>,
+    /// What was counted of late.
+    pub history: Arc<History>,
+    /// Sessions that go on.
+    pub sessions: Sessions,
+    /// Who may see the operator's pages.
+    pub desk: Arc<Desk>,
     /// When it started, since the UNIX epoch.
     pub started: Duration,
 }
@@ -102,7 +115,11 @@ impl Host {
             offers,
             seal: Arc::default(),
             web_sessions: Arc::new(web::Sessions::new("postrider")),
+            web_memory: Arc::default(),
             counts: Arc::default(),
+            history: Arc::default(),
+            sessions: Sessions::default(),
+            desk: Arc::default(),
             started,
         }
     }
@@ -140,6 +157,7 @@ impl Host {
         self.counts.logins.add((service, outcome));
         if outcome == Outcome::Good {
             Span::current().record("user", name);
+            sessions::belongs_to(name);
         }
     }
 
@@ -153,10 +171,12 @@ impl Host {
             return self.log_in_with_main(peer, name, found, password).await;
         };
         match known.app_password(&digest) {
-            Some(app) => match self.authenticator.login_known(peer, &throttle_key(name)).await {
-                Login::Accepted => self.enter(known.presence.clone(), Some(app)).await,
-                other => Err(other),
-            },
+            Some(app) => {
+                match self.authenticator.login_known(peer, &self.accounts.throttle_key(name)).await {
+                    Login::Accepted => self.enter(known.presence.clone(), Some(app)).await,
+                    other => Err(other),
+                }
+            }
             None => self.log_in_with_main(peer, name, found, password).await,
         }
     }
@@ -179,20 +199,20 @@ impl Host {
         password: Password,
     ) -> Result<Presence, Login> {
         // All spellings of one name wait for one another.
-        let key = throttle_key(name);
-        let hash = found.as_ref().and_then(|found| found.hash.clone());
+        let key = self.accounts.throttle_key(name);
+        let hash = found.as_ref().and_then(|found| found.hash().cloned());
         // Of a record that was made before there were such keys.
-        let without_keys = found.as_ref().is_some_and(|found| found.hash.is_some() && found.scram.is_empty());
+        let without_keys = hash.is_some() && found.as_ref().is_some_and(|found| found.scram().is_empty());
         let kept = without_keys.then(|| password.clone());
-        match (self.authenticator.login(peer, &key, hash.clone(), password).await, found, hash) {
-            (Login::Accepted, Some(found), Some(hash)) => {
-                if let Some(password) = kept {
-                    self.make_keys(found.presence.account(), &hash, password).await;
+        match (self.authenticator.login(peer, &key, hash, password).await, found) {
+            (Login::Accepted, Some(found)) => {
+                if let (Some(password), Some(hash)) = (kept, found.hash()) {
+                    self.make_keys(found.presence.account(), hash, password).await;
                 }
                 self.enter(found.presence, None).await
             }
-            (Login::Accepted, _, _) => Err(Login::Rejected),
-            (other, _, _) => Err(other),
+            (Login::Accepted, None) => Err(Login::Rejected),
+            (other, _) => Err(other),
         }
     }
 
@@ -239,6 +259,7 @@ impl Host {
         let patience = self.config.limits.stop_timeout;
         let (current, limits) = (Current::new(Arc::clone(&self)), self.config.limits);
         let relay = tokio::spawn(relay.run(Arc::clone(&self.accounts), stopping.clone(), patience));
+        let history = tokio::spawn(history::keep(Arc::clone(&self), stopping.clone()));
         info!("ready");
         let host = current.clone();
         let handler = move |service, stream, peer, stopping| {
@@ -263,6 +284,7 @@ impl Host {
         if let Err(error) = relay.await {
             warn!(%error, "the queue has failed");
         }
+        let _ = history.await;
         let counters = self.store.counters().await;
         self.store.close().await;
         info!(cut_off = stopped.cut_off, commits = counters.commits, syncs = counters.syncs, "stopped");
@@ -306,14 +328,24 @@ pub async fn session(
 ) {
     let name = host.next_session();
     let span = info_span!("session", session = name, tls = field::Empty, user = field::Empty);
-    converse(host, service, stream, peer, stopping).instrument(span).await;
+    let since = host.store.system().unix_now();
+    let open = Session { name, service, peer, since, octets: Arc::default(), user: Mutex::default() };
+    let open = Open::new(&host, open);
+    let octets = Arc::clone(&open.octets);
+    sessions::within(&open, converse(host, service, stream, octets, peer, stopping)).instrument(span).await;
 }
 
-async fn converse(host: Arc<Host>, service: Service, stream: Stream, peer: SocketAddr, stopping: Stopping) {
+async fn converse(
+    host: Arc<Host>,
+    service: Service,
+    stream: Stream,
+    octets: Arc<Octets>,
+    peer: SocketAddr,
+    stopping: Stopping,
+) {
     info!(%service, %peer, "session began");
-    let (begun, octets) = (Instant::now(), Arc::<Octets>::default());
+    let begun = Instant::now();
     let stream: Stream = Box::new(Counted::new(stream, Arc::clone(&octets)));
-    let _open = Open::new(&host, service);
     let mut wire = Wire::Plain(stream);
     if service.implicit_tls() {
         let for_web = host.tls.as_ref().filter(|_| service.is_web()).map(tls::for_web);
@@ -341,20 +373,31 @@ async fn converse(host: Arc<Host>, service: Service, stream: Stream, peer: Socke
 /// A session that goes on, for as long as this is there.
 struct Open {
     host: Arc<Host>,
-    service: Service,
+    number: u64,
+    session: Arc<Session>,
 }
 
 impl Open {
-    fn new(host: &Arc<Host>, service: Service) -> Self {
-        host.counts.begun.add(service);
-        host.counts.open.add(service);
-        Self { host: Arc::clone(host), service }
+    fn new(host: &Arc<Host>, session: Session) -> Self {
+        host.counts.begun.add(session.service);
+        host.counts.open.add(session.service);
+        let session = Arc::new(session);
+        Self { host: Arc::clone(host), number: host.sessions.add(&session), session }
+    }
+}
+
+impl Deref for Open {
+    type Target = Arc<Session>;
+
+    fn deref(&self) -> &Arc<Session> {
+        &self.session
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.host.counts.open.take(self.service);
+        self.host.sessions.remove(self.number);
+        self.host.counts.open.take(self.session.service);
     }
 }
 

@@ -12,10 +12,12 @@ pub mod commands;
 pub mod config;
 pub mod demo;
 pub mod host;
+pub mod intake;
 pub mod listener;
 pub mod logs;
 pub mod lookup;
 pub mod metrics;
+mod moving;
 pub mod offers;
 pub mod planted;
 pub mod preflight;
@@ -24,6 +26,7 @@ pub mod published;
 pub mod quickstart;
 pub mod relay;
 pub mod reload;
+mod searching;
 pub mod serve_imap;
 pub mod serve_pop3;
 pub mod serve_smtp;
@@ -35,3 +38,9 @@ pub mod tls;
 pub mod trace;
 pub mod web;
 pub mod wire;
+pub mod words;
+
+/// What the README of the workspace shows compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -163,6 +163,7 @@ where
     }
     let changed = changed(&old.config, &config);
     let offers = offers(&config, serving.addresses());
+    old.desk.is_at(serving.addresses());
     let mut host = Host { config, offers, ..Host::clone(&old) };
     if let Some((identity, tls)) = &identity {
         host = host.with_identity(Arc::clone(identity), Arc::clone(tls));

@@ -534,6 +534,12 @@ impl Reader {
 
     /// Where the parts of messages lie: from what is kept, or else by looking at the whole message.
     pub async fn structures(&self, messages: &[&Message]) -> Vec<io::Result<Structure>> {
+        self.structures_within(messages, u64::MAX).await
+    }
+
+    /// The same, but what is not kept is made of so many octets of the message, as if it ended there: what a list shows of a
+    /// message must not cost its whole length, whatever its sender has made of it.
+    pub async fn structures_within(&self, messages: &[&Message], most: u64) -> Vec<io::Result<Structure>> {
         let kept = |message: &&Message| message.structure().as_ref().map_or_else(Vec::new, pieces);
         let kept = self.store.read_all(messages.iter().map(kept)).await;
         let mut structures = Vec::with_capacity(messages.len());
@@ -542,16 +548,17 @@ impl Reader {
             // What is kept of a message can be made again, damaged or not.
             structures.push(match kept.ok().and_then(|octets| Structure::decode(octets, size)) {
                 Some(structure) => Ok(structure),
-                None => self.scan(message).await,
+                None => self.scan(message, most).await,
             });
         }
         structures
     }
 
-    async fn scan(&self, message: &Message) -> io::Result<Structure> {
+    async fn scan(&self, message: &Message, most: u64) -> io::Result<Structure> {
         let (mut scanner, mut at) = (Scanner::new(), message.prefix_size());
-        while at < message.size() {
-            let slice = self.read_within(message, at..message.size()).await?;
+        let end = message.size().min(at.saturating_add(most));
+        while at < end {
+            let slice = self.read_within(message, at..end).await?;
             if slice.is_empty() {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }

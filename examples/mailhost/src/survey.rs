@@ -25,6 +25,20 @@ pub struct World {
     pub probe: (String, u16),
 }
 
+impl World {
+    /// By these DNS servers; mail goes out if this host can be reached, or else one that takes mail from everybody.
+    pub fn new(servers: &[SocketAddr], probe: Option<&(String, u16)>) -> Self {
+        let probe = probe.cloned().unwrap_or_else(|| (EVERYBODY.to_owned(), 25));
+        Self { lookup: Lookup::new(servers), probe }
+    }
+}
+
+/// Why DNS is not to be asked about this host, if there is a reason.
+pub fn not_asked(config: &Config) -> Option<String> {
+    (is_for_tests(config.hostname.as_str()) && !config.dns_is_named)
+        .then(|| format!("DNS was not asked, for {} is a name for tests", config.hostname))
+}
+
 /// The addresses of this machine that others could reach.
 pub fn public_addresses() -> BTreeSet<IpAddr> {
     let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return BTreeSet::new() };
@@ -191,6 +205,8 @@ fn finding(severity: Severity, text: String) -> Finding {
     Finding { severity, text }
 }
 
+/// A host that takes mail from everybody; nothing is said to it.
+const EVERYBODY: &str = "gmail-smtp-in.l.google.com";
 /// How long the way out may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 

@@ -22,7 +22,7 @@ use smtp_codec::Domain;
 use thiserror::Error;
 use time::{Duration, OffsetDateTime};
 
-pub use self::certificate::Validity;
+pub use self::certificate::{Summary, Validity};
 use crate::config::{Config, ConfigError};
 
 /// Why there is no certificate.
@@ -231,6 +231,11 @@ impl Identity {
     /// From when to when the certificate holds; `None` if it does not say so in a form we know.
     pub fn validity(&self) -> Option<Validity> {
         Validity::read(self.certificate())
+    }
+
+    /// What the certificates say, that of the host itself first, each followed by what issued it. What cannot be read is left out.
+    pub fn summaries(&self) -> Vec<Summary> {
+        self.certificates.iter().filter_map(Summary::read).collect()
     }
 
     /// What logins can be bound to on any connection with this certificate; `None` if its signature has no hash function

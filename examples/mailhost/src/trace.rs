@@ -15,6 +15,8 @@ pub use self::scan::{Fields, HeaderScan, MAX_HEADER, MAX_HOPS};
 /// How a message came ([RFC 3848](https://www.rfc-editor.org/rfc/rfc3848)).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Protocol {
+    /// It was written on the web.
+    pub web: bool,
     /// The client said EHLO, not HELO.
     pub extended: bool,
     /// Under TLS.
@@ -46,6 +48,9 @@ impl Protocol {
     /// The keyword behind `with`.
     pub const fn keyword(self) -> &'static str {
         match (self.extended, self.tls, self.authenticated) {
+            // Deviates from RFC 5321 §4.4: nobody has registered these two, and who sends mail from the web has long written them.
+            (_, false, _) if self.web => "HTTP",
+            (_, true, _) if self.web => "HTTPS",
             (false, false, false) => "SMTP",
             (_, false, false) => "ESMTP",
             (_, true, false) => "ESMTPS",
@@ -83,6 +88,7 @@ impl Received<'_> {
                 "submitter.invalid".to_owned()
             }
             Some(client) => printable(client.as_str()),
+            None if self.protocol.authenticated => "submitter.invalid".to_owned(),
             None => "unknown.invalid".to_owned(),
         }
     }
@@ -219,7 +225,7 @@ mod tests {
             client: Some(client),
             peer: "192.0.2.1".parse().unwrap(),
             host,
-            protocol: Protocol { extended: true, tls: true, authenticated: false },
+            protocol: Protocol { web: false, extended: true, tls: true, authenticated: false },
             id: "k7",
             recipient: Some("anna@example.test"),
             at: AT,
@@ -238,7 +244,7 @@ mod tests {
             )
         );
         let peer = "2001:db8::1".parse().unwrap();
-        let protocol = Protocol { extended: false, tls: false, authenticated: false };
+        let protocol = Protocol { web: false, extended: false, tls: false, authenticated: false };
         assert_eq!(
             received(&Received { client: None, peer, protocol, recipient: None, ..sample(&client, &host) }),
             format!(
@@ -251,7 +257,7 @@ mod tests {
     #[test]
     fn the_address_of_a_logged_in_submitter_is_nowhere() {
         let (client, host) = (domain("[192.0.2.1]"), domain("mail.example.test"));
-        let protocol = Protocol { extended: true, tls: true, authenticated: true };
+        let protocol = Protocol { web: false, extended: true, tls: true, authenticated: true };
         let field = received(&Received { protocol, ..sample(&client, &host) });
         assert!(!field.contains("192.0.2.1"), "{field}");
         assert_eq!(
@@ -262,6 +268,13 @@ mod tests {
             )
         );
         assert_eq!(Protocol { tls: false, ..protocol }.keyword(), "ESMTPA");
+        let protocol = Protocol { web: true, ..protocol };
+        let field = received(&Received { protocol, client: None, ..sample(&client, &host) });
+        assert!(
+            field.starts_with("Received: from submitter.invalid by mail.example.test with HTTPS id k7"),
+            "{field}"
+        );
+        assert_eq!(Protocol { tls: false, ..protocol }.keyword(), "HTTP");
     }
 
     #[test]

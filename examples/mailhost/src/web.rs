@@ -6,6 +6,7 @@
 mod account;
 mod connection;
 mod mail;
+mod operator;
 mod origin;
 mod page;
 mod problem;
@@ -34,6 +35,8 @@ use tokio::time;
 use tracing::debug;
 
 pub use self::connection::{Reason, serve};
+pub use self::mail::Memory;
+pub use self::operator::Desk;
 pub use self::seal::Seal;
 pub use self::session::{Pass, Session, Sessions};
 pub use self::visit::User;
@@ -64,7 +67,7 @@ impl Visitor {
 /// What answers on a service.
 pub fn router(host: Arc<Host>, service: Service) -> Router {
     let routes = match service {
-        Service::WebAdmin => Router::new().route("/", get(alive)).route("/metrics", get(counted)),
+        Service::WebAdmin => operator::routes(&host).route("/metrics", get(counted)),
         _ => Router::new()
             .route("/", get(page::home))
             .route("/style.css", get(page::style))
@@ -93,11 +96,6 @@ fn pages() -> Router<Arc<Host>> {
     let routes = Router::new().merge(sign_in::routes()).merge(mail::routes());
     routes.layer(from_fn(origin::own_pages_only))
 }
-
-async fn alive(State(host): State<Arc<Host>>) -> String {
-    format!("{} is up\n", host.config.hostname)
-}
-
 /// For Prometheus.
 async fn counted(State(host): State<Arc<Host>>) -> Response {
     typed(metrics::CONTENT_TYPE, metrics::render(&host).await)

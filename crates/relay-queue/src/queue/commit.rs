@@ -120,8 +120,8 @@ impl Queue {
     ) -> Commit {
         let id = self.next_commit;
         self.next_commit += 1;
-        self.commits.insert(id, Saving { message, facts, kind });
-        Commit { id: CommitId(id), message, changes, report, released }
+        self.commits.insert(id, Saving { message, facts: facts.clone(), kind });
+        Commit { id: CommitId(id), message, changes, report, released, facts }
     }
 
     /// The next change of a message that has to become durable.

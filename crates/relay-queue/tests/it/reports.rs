@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use relay_queue::envelope::Notify;
+use relay_queue::queue::Fact;
 use relay_queue::{
     Address, Answer, BodyHandle, Envelope, Event, Limits, Outcome, Queue, Recipient, Report, Route, Status,
 };
@@ -222,4 +223,28 @@ fn reports_of_the_same_second_on_one_message_have_names_of_their_own() {
         }
     }
     assert_eq!(names.len(), 2);
+}
+
+#[test]
+fn a_commit_says_what_it_writes_down_and_each_is_told_once_it_is_durable() {
+    let mut world = World::new(config(), |_, to, now| match to {
+        "late@b.test" if now < START + 900 => Manner::Defers,
+        "no@b.test" => Manner::Refuses,
+        _ => Manner::Takes,
+    });
+    // The first two commits of every message fail, and are made once more.
+    let mut failed = 0;
+    world.fails = Box::new(move |number| {
+        failed += u32::from(number > 1);
+        number > 1 && failed <= 2
+    });
+    world.send("alice@a.test", &["yes@b.test", "no@b.test", "late@b.test"]);
+    world.run(START + 7_200);
+    let told: Vec<_> = world.facts.iter().map(|(_, fact)| fact.clone()).collect();
+    let told: Vec<_> = told.into_iter().filter(|fact| !matches!(fact, Fact::Finished { .. })).collect();
+    assert_eq!(told, world.written);
+    let ends = |what: fn(&Fact) -> bool| world.written.iter().filter(|fact| what(fact)).count();
+    assert_eq!(ends(|fact| matches!(fact, Fact::Delivered { .. })), 2, "{:?}", world.written);
+    assert_eq!(ends(|fact| matches!(fact, Fact::Failed { .. })), 1);
+    assert!(ends(|fact| matches!(fact, Fact::Deferred { .. })) >= 1 && world.queue.is_empty());
 }

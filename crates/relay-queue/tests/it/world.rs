@@ -47,6 +47,8 @@ pub(crate) struct World {
     pub(crate) disk: BTreeMap<Bytes, Bytes>,
     pub(crate) seen: Vec<(u64, Seen)>,
     pub(crate) facts: Vec<(u64, Fact)>,
+    /// What durable commits have said that they write down.
+    pub(crate) written: Vec<Fact>,
     /// Site, recipient, time.
     pub(crate) manner: Behaviour,
     pub(crate) routes: Routes,
@@ -96,6 +98,7 @@ impl World {
             disk: BTreeMap::new(),
             seen: Vec::new(),
             facts: Vec::new(),
+            written: Vec::new(),
             manner: Box::new(manner),
             routes: Box::new(|domain, now| {
                 Some(Route::Site { site: format!("mx.{domain}"), until: at(now + 3_600) })
@@ -166,6 +169,7 @@ impl World {
             self.seen.push((self.now, Seen::Report(report)));
         }
         self.released.extend(commit.released);
+        self.written.extend(commit.facts);
         if crash.is_some() {
             self.crashed = true;
         } else {

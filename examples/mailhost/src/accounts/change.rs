@@ -5,6 +5,7 @@ use imap_codec::extension::Extension;
 use mailstore::mailbox::{AccountId, MailboxStatus, SpecialUse};
 use mailstore::message::UnixTime;
 use mailstore::{Actor, Commit, Intent};
+use sasl_codec::prepare::{Unassigned, prepare};
 use sasl_codec::scram::Verifier;
 
 use super::app_password::{self, AppPassword};
@@ -31,6 +32,10 @@ impl Accounts {
         if login.is_empty() || login.len() > 200 || login.chars().any(|c| c.is_whitespace() || c.is_control())
         {
             return Err(ChangeError::BadLogin(login.to_owned()));
+        }
+        // RFC 4013 §2.5: it is kept to be compared with.
+        if prepare(login, Unassigned::Refused).map_or(true, |name| name.is_empty()) {
+            return Err(ChangeError::ForbiddenLogin(login.to_owned()));
         }
         let (account, old) = {
             let directory = self.read();
@@ -78,6 +83,7 @@ impl Accounts {
         account.app_passwords.clear();
         account.forward = Forward::default();
         account.suspended = None;
+        account.signature = String::new();
         let intents = if purge {
             let mut intents = vec![Intent::Remove {
                 table: ACCOUNTS,
@@ -219,6 +225,22 @@ impl Accounts {
         for app in account.app_passwords.iter_mut().filter(|app| app.name == name) {
             app.last_used = Some(today);
         }
+        self.keep(account, false).await
+    }
+
+    /// Sets what stands below what an account writes on the web. Lines may end in CRLF or LF; white space at their ends goes.
+    pub async fn set_signature(&self, account: u64, signature: &str) -> Result<(), ChangeError> {
+        let lines: Vec<&str> = signature.lines().map(str::trim_end).collect();
+        let signature = lines.join("\n").trim_end().to_owned();
+        if signature.len() > SIGNATURE
+            || signature.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t'))
+        {
+            return Err(ChangeError::BadSignature);
+        }
+        let _changing = self.changing.lock().await;
+        let found = self.read().accounts.get(&account).filter(|account| !account.removed).cloned();
+        let mut account = found.ok_or_else(|| ChangeError::Unknown("this account".to_owned()))?;
+        account.signature = signature;
         self.keep(account, false).await
     }
 
@@ -444,6 +466,8 @@ const MAILBOXES: [(&str, Option<SpecialUse>); 6] = [
 ];
 /// Characters of a password. NIST SP 800-63B asks for eight.
 const SHORTEST: usize = 8;
+/// Octets of a signature.
+pub(super) const SIGNATURE: usize = 4 << 10;
 /// Octets of a record; the store takes no longer ones.
 const LONGEST: usize = 64 << 10;
 

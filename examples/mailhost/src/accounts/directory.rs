@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mailstore::mailbox::{AccountId, MailboxId};
 use relay_queue::Address;
 use sasl_codec::prepare::{Unassigned, prepare};
+use sasl_codec::scram::Verifier;
 
 use super::app_password::{AppPassword, Digest};
 use super::presence::Door;
@@ -16,10 +17,10 @@ use crate::auth::Secrets;
 #[derive(Debug, Default)]
 pub(super) struct Directory {
     pub(super) accounts: BTreeMap<u64, Account>,
-    /// Read once, not at each login.
-    pub(super) secrets: BTreeMap<u64, Secrets>,
-    /// The same of app passwords, each with its name.
-    pub(super) app_passwords: BTreeMap<u64, Vec<(String, Digest)>>,
+    /// What logins are checked against: read once, and shared by all of them.
+    pub(super) stored: BTreeMap<u64, Arc<Stored>>,
+    /// What is handed out, and thrown away, for names that do not exist.
+    pub(super) nobody: Arc<Stored>,
     /// Of accounts that have not been removed.
     pub(super) inboxes: BTreeMap<u64, MailboxId>,
     /// The inboxes of accounts with a quota, and whose they are.
@@ -33,6 +34,17 @@ pub(super) struct Directory {
     pub(super) doors: BTreeMap<u64, Arc<Door>>,
     /// What parts a name from what its owner adds to it.
     pub(super) separator: Option<char>,
+}
+
+/// What the logins of one account are checked against.
+#[derive(Debug, Default)]
+pub(super) struct Stored {
+    pub(super) door: Arc<Door>,
+    pub(super) secrets: Secrets,
+    /// Its app passwords, each with its name.
+    pub(super) apps: Vec<(String, Digest)>,
+    /// Their keys for SCRAM, in the same order.
+    pub(super) app_keys: Vec<Vec<Verifier>>,
 }
 
 /// Where one target of an alias leads.
@@ -89,13 +101,17 @@ impl Directory {
 
     /// Keeps an account, and what of its passwords can be read.
     pub(super) fn put(&mut self, account: Account) {
+        let door = Arc::clone(self.doors.entry(account.id).or_default());
         match Secrets::parse(&account.password, &account.scram) {
-            Ok(secrets) => self.secrets.insert(account.id, secrets),
-            Err(_) => self.secrets.remove(&account.id),
-        };
-        let digest = |app: &AppPassword| Some((app.name.clone(), app.octets()?));
-        self.app_passwords.insert(account.id, account.app_passwords.iter().filter_map(digest).collect());
-        self.doors.entry(account.id).or_default();
+            Ok(secrets) => {
+                let read = |app: &AppPassword| {
+                    Some(((app.name.clone(), app.octets()?), Secrets::parse_keys(&app.scram)))
+                };
+                let (apps, app_keys) = account.app_passwords.iter().filter_map(read).unzip();
+                self.stored.insert(account.id, Arc::new(Stored { door, secrets, apps, app_keys }));
+            }
+            Err(_) => drop(self.stored.remove(&account.id)),
+        }
         self.accounts.insert(account.id, account);
     }
 
@@ -108,8 +124,7 @@ impl Directory {
 
     pub(super) fn forget(&mut self, account: &Account) {
         self.send_out(account.id);
-        self.secrets.remove(&account.id);
-        self.app_passwords.remove(&account.id);
+        self.stored.remove(&account.id);
         self.forwards.remove(&account.id);
         self.logins.remove(&login_key(&account.login));
         self.addresses.retain(|_, id| *id != account.id);
@@ -124,6 +139,13 @@ impl Directory {
     fn first(&self) -> Option<u64> {
         let takes = |id: &&u64| !self.accounts.get(id).is_some_and(Account::refuses_mail);
         self.inboxes.keys().find(takes).or_else(|| self.inboxes.keys().next()).copied()
+    }
+}
+
+impl Stored {
+    /// Which app password has this name.
+    pub(super) fn app_named(&self, name: &str) -> Option<usize> {
+        self.apps.iter().position(|(app, _)| app.eq_ignore_ascii_case(name))
     }
 }
 
@@ -247,11 +269,19 @@ pub fn login_key(name: &str) -> String {
     prepare(name, Unassigned::Allowed).map_or_else(|_| fold(name), |name| fold(&name))
 }
 
-/// What failed logins are counted under: the names of app passwords behind a login name do not make it another one.
-pub fn throttle_key(name: &str) -> String {
+/// What failed logins are counted under. The names of app passwords behind a login name do not make it another one, and neither does
+/// the first domain, for who logs in as `anna` mostly has the address with that name: both count together.
+///
+/// It follows from the name alone. Were the login name and the address of an account joined by what the account says, then whoever fails
+/// with the one and sees the other wait would know that they are there.
+pub(super) fn throttle_key(name: &str, first_domain: &str) -> String {
     let mut key = login_key(name);
     if let Some(at) = key.rfind(APP) {
         key.truncate(at);
+    }
+    if !key.contains('@') {
+        key.push('@');
+        key.push_str(&fold(first_domain));
     }
     key
 }
@@ -447,9 +477,12 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_an_app_password_does_not_make_another_login() {
-        assert_eq!(throttle_key("Anna@a.test/phone"), "anna@a.test");
-        assert_eq!(throttle_key("anna@a.test/x/y"), "anna@a.test/x");
-        assert_eq!(throttle_key("anna"), "anna");
+    fn app_passwords_and_the_first_domain_do_not_make_another_login() {
+        let key = |name| throttle_key(name, "A.test");
+        assert_eq!(key("Anna@a.test/phone"), "anna@a.test");
+        assert_eq!(key("anna@a.test/x/y"), "anna@a.test/x");
+        assert_eq!(key("anna"), "anna@a.test");
+        assert_eq!(key("ANNA/phone"), "anna@a.test", "a login name and the address with that name");
+        assert_eq!(key("anna@b.test"), "anna@b.test");
     }
 }

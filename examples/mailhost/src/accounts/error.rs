@@ -5,6 +5,7 @@ use std::io;
 use thiserror::Error;
 
 use super::app_password::MOST;
+use super::change::SIGNATURE;
 use super::directory::{DEPTH, TARGETS};
 
 /// Why a change was not made.
@@ -49,6 +50,11 @@ pub enum ChangeError {
     /// The login name is empty, too long, or holds a space or a control character.
     #[error("{0:?} cannot be a login name; take 1 to 200 characters without spaces")]
     BadLogin(String),
+    /// SASLprep refuses the login name, or leaves nothing of it: no client could log in with it.
+    #[error(
+        "{0:?} cannot be a login name, for SASLprep (RFC 4013) forbids it; take letters, digits and signs that stay as they are typed"
+    )]
+    ForbiddenLogin(String),
     /// The name of an app password has something that would be in the way.
     #[error("{0:?} cannot be the name of an app password; take 1 to 32 letters, digits, or any of - _ .")]
     BadAppName(String),
@@ -73,6 +79,9 @@ pub enum ChangeError {
     /// What everybody tries first.
     #[error("the password is the address or the login name; take one that nobody can guess")]
     GuessablePassword,
+    /// A signature that is none.
+    #[error("the signature is too long, or has a character that is none; take up to {SIGNATURE} octets")]
+    BadSignature,
     /// The secret in the store is none.
     #[error("the secret of the host in the store cannot be read; `mailhost verify` looks for damage")]
     BadSecret,

@@ -33,6 +33,16 @@ impl Accounts {
         all
     }
 
+    /// The same behind the account with this number, no more than `most`.
+    pub async fn overviews_after(&self, after: Option<u64>, most: usize) -> Vec<Overview> {
+        let mut all = Vec::new();
+        let behind = |account: &Account| after.is_none_or(|after| account.id > after);
+        for account in self.accounts().into_iter().filter(behind).take(most) {
+            all.push(self.overview_of(account).await);
+        }
+        all
+    }
+
     /// One account, with its aliases.
     pub async fn overview(&self, address: &str) -> Result<Overview, ChangeError> {
         let account = self.by_address(address)?;
@@ -60,6 +70,19 @@ impl Accounts {
             messages: quota.used_messages,
             most_messages: quota.limit_messages,
             aliases: Vec::new(),
+        }
+    }
+}
+
+impl Account {
+    /// Whether it can be used, and where its mail stays.
+    pub fn state(&self) -> &'static str {
+        match &self.suspended {
+            Some(suspension) if suspension.no_mail => "suspended, no mail",
+            Some(_) => "suspended",
+            None if self.forward.targets.is_empty() => "active",
+            None if self.forward.keep => "active, forwards",
+            None => "forwards all",
         }
     }
 }

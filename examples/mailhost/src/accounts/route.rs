@@ -7,7 +7,7 @@ use relay_queue::Address;
 use smtp_codec::{ForwardPath, Mailbox, ReversePath};
 
 use super::Accounts;
-use super::directory::{POSTMASTER, Stop};
+use super::directory::{POSTMASTER, Stop, is_catch_all};
 use super::srs::{NotOurs, Srs};
 
 /// Where the mail for an address goes.
@@ -79,6 +79,29 @@ impl Accounts {
         walked.is_ok() && its && directory.inboxes.contains_key(&account)
     }
 
+    /// The addresses that an account may be asked to choose from when it writes: its own, then aliases of which it is a target
+    /// and that lead to it alone. A list of many is nobody's address; who may send as one may still type it.
+    pub fn senders(&self, account: u64) -> Vec<String> {
+        let directory = self.read();
+        let Some(own) = directory.accounts.get(&account).filter(|account| !account.removed) else {
+            return Vec::new();
+        };
+        let its = |key: &str| {
+            let (mut its, mut others) = (false, false);
+            let walked = directory.view().walk(key, |stop| {
+                its |= stop == Stop::Account(account);
+                others |= !matches!(stop, Stop::Alias(_)) && stop != Stop::Account(account);
+                matches!(stop, Stop::Alias(_))
+            });
+            walked.is_ok() && its && !others && !is_catch_all(key)
+        };
+        let aliases = directory.aliases.iter().filter(|(key, _)| its(key));
+        std::iter::once(own.address.clone())
+            .chain(aliases.map(|(_, (alias, _))| alias.alias.clone()))
+            .take(SENDERS)
+            .collect()
+    }
+
     fn deliver(&self, key: &str) -> Result<BTreeSet<Target>, Unroutable> {
         let directory = self.read();
         let (mut targets, mut suspended) = (BTreeSet::new(), false);
@@ -142,5 +165,7 @@ impl Accounts {
     }
 }
 
+/// How many addresses somebody is shown to choose from.
+const SENDERS: usize = 50;
 /// Seconds.
 const DAY: u64 = 86_400;

@@ -7,7 +7,7 @@ use sasl_codec::server::{Event, Failure};
 use sasl_codec::{Mechanism, Nonce, ServerConfig, ServerSession};
 
 use super::{Attempt, Login, Password, password};
-use crate::accounts::{Presence, login_key, throttle_key};
+use crate::accounts::{Found, Presence, login_key};
 use crate::host::Host;
 use crate::metrics::Outcome;
 use crate::wire::Wire;
@@ -130,18 +130,20 @@ impl Exchange<'_> {
             }
             Some(Event::Keys(keys)) => {
                 let known_as = login_key(keys.name());
-                match self.host.authenticator.admit(self.peer, &throttle_key(keys.name())).await {
+                let counted_as = self.host.accounts.throttle_key(keys.name());
+                match self.host.authenticator.admit(self.peer, &counted_as).await {
                     Some(attempt) => {
                         self.attempt = Some(attempt);
-                        let found = self.host.accounts.login(keys.name());
-                        let found = found.filter(|_| acts_for_itself(keys.name(), keys.authzid()));
+                        // Looked at whether the name exists or not: it must not show.
+                        let right = acts_for_itself(keys.name(), keys.authzid());
+                        let found = self.host.accounts.login(keys.name()).filter(|_| right);
                         let hash = keys.hash();
                         let stored = found
                             .as_ref()
-                            .and_then(|found| found.scram.iter().find(|verifier| verifier.hash() == hash));
+                            .and_then(|found| found.scram().iter().find(|verifier| verifier.hash() == hash));
                         keys.answer(stored, &known_as, &mut challenge);
-                        (self.presence, self.app) =
-                            found.map_or((None, None), |found| (Some(found.presence), found.named));
+                        self.app = found.as_ref().and_then(Found::named).map(str::to_owned);
+                        self.presence = found.map(|found| found.presence);
                     }
                     None => {
                         self.unavailable = true;

@@ -13,12 +13,13 @@ use zeroize::Zeroizing;
 #[derive(Clone)]
 pub struct Password(Zeroizing<String>);
 
-/// What is stored of a password: Argon2id ([RFC 9106](https://www.rfc-editor.org/rfc/rfc9106)) as a PHC string.
-#[derive(Clone, Eq, PartialEq)]
+/// What is stored of a password: Argon2id ([RFC 9106](https://www.rfc-editor.org/rfc/rfc9106)) as a PHC string. The default one fits
+/// no password.
+#[derive(Clone, Default, Eq, PartialEq)]
 pub struct PasswordHash(String);
 
 /// All that is stored of a password: its hash, and the keys for SCRAM, with which it is never sent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Secrets {
     /// For mechanisms that send the password.
     pub hash: PasswordHash,

@@ -3,8 +3,6 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use time::OffsetDateTime;
-
 use super::{Failure, NewPassword, administer, new_password};
 use crate::accounts::app_password::AppPassword as Stored;
 use crate::accounts::{self, Overview};
@@ -13,6 +11,7 @@ use crate::auth::{Password, Secrets};
 use crate::cli::{Account, Alias, AppPassword};
 use crate::config::Config;
 use crate::logs::Safe;
+use crate::words::{date, size};
 
 /// Carries out a command about accounts.
 pub(super) fn account(command: &Account) -> Result<ExitCode, Failure> {
@@ -128,23 +127,13 @@ fn list(overviews: &[Overview]) -> String {
         rows.push(vec![
             account.address.clone(),
             if account.login == account.address { "the same".to_owned() } else { account.login.clone() },
-            state(account).to_owned(),
+            account.state().to_owned(),
             format!("{}, {}", size(*octets), counted(*messages)),
             if limits.is_empty() { "none".to_owned() } else { limits.join(", ") },
             account.app_passwords.len().to_string(),
         ]);
     }
     table(&rows)
-}
-
-fn state(account: &accounts::Account) -> &'static str {
-    match &account.suspended {
-        Some(suspension) if suspension.no_mail => "suspended, no mail",
-        Some(_) => "suspended",
-        None if account.forward.targets.is_empty() => "active",
-        None if account.forward.keep => "active, forwards",
-        None => "forwards all",
-    }
 }
 
 fn show(overview: &Overview) -> String {
@@ -156,7 +145,7 @@ fn show(overview: &Overview) -> String {
         ("address", account.address.clone()),
         ("login", account.login.clone()),
         ("number", account.id.to_string()),
-        ("state", state(account).to_owned()),
+        ("state", account.state().to_owned()),
     ];
     if let Some(suspension) = &account.suspended {
         rows.push(("suspended since", date(suspension.since)));
@@ -232,30 +221,10 @@ fn used(app: &Stored) -> String {
     app.last_used.map_or_else(|| "never used".to_owned(), |day| format!("used {}", date(day * 86_400)))
 }
 
-/// The day.
-fn date(seconds: i64) -> String {
-    let at = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    at.date().to_string()
-}
-
 fn counted(messages: u64) -> String {
     match messages {
         1 => "1 message".to_owned(),
         count => format!("{count} messages"),
-    }
-}
-
-/// In the unit in which it has one to four digits.
-fn size(octets: u64) -> String {
-    let units = ["octets", "KiB", "MiB", "GiB", "TiB"];
-    let unit = (0..units.len() - 1).find(|unit| octets >> (10 * unit) < 1_024).unwrap_or(units.len() - 1);
-    let whole = octets >> (10 * unit);
-    // One digit behind the point where there is but one before it.
-    let tenths = (octets >> (10 * unit.saturating_sub(1)) & 1_023) * 10 / 1_024;
-    if unit > 0 && whole < 10 {
-        format!("{whole}.{tenths} {}", units[unit])
-    } else {
-        format!("{whole} {}", units[unit])
     }
 }
 
@@ -321,15 +290,5 @@ mod tests {
              alias            team@example.test\n\
              app password     phone, made 1970-01-01, used 1970-01-03\n"
         );
-    }
-
-    #[test]
-    fn sizes_have_few_digits() {
-        let sizes = [0, 1_023, 1_024, 1_536, 10_240, 1 << 20, (5 << 30) + (3 << 28), u64::MAX];
-        let texts = ["0 octets", "1023 octets", "1.0 KiB", "1.5 KiB", "10 KiB", "1.0 MiB", "5.7 GiB"];
-        for (octets, text) in sizes.into_iter().zip(texts) {
-            assert_eq!(size(octets), text);
-        }
-        assert_eq!(size(u64::MAX), "16777215 TiB");
     }
 }

@@ -6,7 +6,6 @@ use std::io::{self, IsTerminal as _, Write};
 use crate::cli::Check;
 use crate::config::Config;
 use crate::logs::Safe;
-use crate::lookup::Lookup;
 use crate::preflight::{Finding, Severity};
 use crate::survey::{self, World};
 
@@ -16,15 +15,10 @@ pub(super) async fn outside(config: &Config, command: &Check) -> Vec<Finding> {
     if command.offline {
         return ok("no other host was asked anything".to_owned());
     }
-    if survey::is_for_tests(config.hostname.as_str()) && !config.dns_is_named {
-        return ok(format!("DNS was not asked, for {} is a name for tests", config.hostname));
+    if let Some(why) = survey::not_asked(config) {
+        return ok(why);
     }
-    survey::check(config, &world(config.dns.clone(), command.probe.as_ref())).await
-}
-
-pub(super) fn world(servers: Vec<std::net::SocketAddr>, probe: Option<&(String, u16)>) -> World {
-    let probe = probe.cloned().unwrap_or_else(|| (EVERYBODY.to_owned(), 25));
-    World { lookup: Lookup::new(&servers), probe }
+    survey::check(config, &World::new(&config.dns, command.probe.as_ref())).await
 }
 
 /// One finding after the other; coloured for a person at a terminal, unless they do not want that.
@@ -47,6 +41,3 @@ pub(super) fn print(findings: &[Finding], out: &mut impl Write) -> io::Result<()
     }
     Ok(())
 }
-
-/// A host that takes mail from everybody; nothing is said to it.
-const EVERYBODY: &str = "gmail-smtp-in.l.google.com";

@@ -6,12 +6,11 @@ use std::process::ExitCode;
 use crate::cli::Quickstart;
 use crate::commands::Failure;
 use crate::quickstart;
-
-use super::check::world;
+use crate::survey::World;
 
 pub(super) fn run(command: &Quickstart) -> Result<ExitCode, Failure> {
     let mut out = io::stdout().lock();
-    quickstart::run(command, |servers| world(servers, command.probe.as_ref()), &mut out)?;
+    quickstart::run(command, |servers| World::new(&servers, command.probe.as_ref()), &mut out)?;
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::num::NonZeroU32;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use imap_codec::Mailbox;
 use imap_codec::extension::Extension;
 use imap_codec::response::{Code, Data, Status};
@@ -11,17 +11,14 @@ use imap_codec::server::Answer;
 use imap_codec::types::sequence::SequenceSet;
 use mailstore::Intent;
 use mailstore::commit::{Outcome, Receipt};
-use mailstore::mailbox::{MailboxId, MailboxStatus, Uid};
+use mailstore::mailbox::{MailboxStatus, Uid};
 use mailstore::message::Message;
-use tracing::warn;
 
 use super::session::{End, Session};
+use crate::moving::{self, COPIED_AT_ONCE, MOVED_AT_ONCE, Picked, moved};
 use crate::planted::Bug;
 use crate::store::Snapshot;
 use crate::wire::Wire;
-
-/// A message, and what stands in front of it alone.
-pub(super) type Picked = (Uid, Bytes);
 
 impl Session<'_> {
     /// RFC 9051 §6.4.7: all of them or none.
@@ -132,30 +129,10 @@ impl Session<'_> {
     }
 }
 
-/// Reads what stands in front of each message alone. The rest of it stays where it is.
+/// Reads what stands in front of each message alone.
 pub(super) async fn pick(view: &Snapshot, messages: &[Message]) -> Result<Vec<Picked>, End> {
-    let reader = view.reader();
-    let mut picked = Vec::with_capacity(messages.len());
-    for part in messages.chunks(READ_AT_ONCE) {
-        let ranges = part.iter().map(|message| (message, 0..message.prefix_size()));
-        for (message, prefix) in part.iter().zip(reader.read_all(ranges).await) {
-            match prefix {
-                Ok(prefix) => picked.push((message.uid(), prefix)),
-                Err(error) => {
-                    let (mailbox, uid) = (view.status.id.get(), message.uid().get());
-                    warn!(mailbox, uid, %error, "a message cannot be read");
-                    return Err(End::no((Code::Corruption, "one of them cannot be read")));
-                }
-            }
-        }
-    }
-    Ok(picked)
-}
-
-/// What moves a message.
-pub(super) fn moved((uid, prefix): &Picked, from: MailboxId, to: MailboxId) -> [Intent; 2] {
-    let copy = Intent::Copy { from, uid: *uid, to, prefix: prefix.clone() };
-    [copy, Intent::Expunge { mailbox: from, uid: *uid, only_deleted: false }]
+    let picked = moving::pick(view, messages).await;
+    picked.map_err(|_| End::no((Code::Corruption, "one of them cannot be read")))
 }
 
 /// Which UIDs have come of which (UIDPLUS).
@@ -172,9 +149,3 @@ fn copied(to: &MailboxStatus, picked: &[Picked], receipt: &Receipt) -> Option<Co
     let validity = NonZeroU32::new(to.uid_validity.get())?;
     Some(Code::CopyUid(validity, SequenceSet::from_numbers(from)?, SequenceSet::from_numbers(into)?))
 }
-
-/// Messages that go into one commit, with room to spare for what stands in front of each.
-const COPIED_AT_ONCE: usize = 10_000;
-/// The same, where each is taken away as well.
-pub(super) const MOVED_AT_ONCE: usize = COPIED_AT_ONCE / 2;
-const READ_AT_ONCE: usize = 1_000;

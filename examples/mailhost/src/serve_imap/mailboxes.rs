@@ -18,10 +18,11 @@ use mailstore::{Actor, Intent};
 use tracing::info;
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::copy::{MOVED_AT_ONCE, moved, pick};
+use super::copy::pick;
 use super::flags;
 use super::selected::count;
 use super::session::{End, Session};
+use crate::moving::{MOVED_AT_ONCE, moved};
 use crate::store::Snapshot;
 
 impl Session<'_> {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::num::NonZeroU32;
-use std::ops::RangeInclusive;
+use std::ops::{ControlFlow, RangeInclusive};
 
 use bytes::BytesMut;
 use imap_codec::command::{Search as Asked, SearchKey, SearchKeys};
@@ -12,13 +12,13 @@ use imap_codec::server::Answer;
 use imap_codec::types::Date;
 use imap_codec::types::sequence::SequenceSet;
 use imap_codec::types::string::{Atom, IString};
-use mailstore::message::{Flags, Message};
-use mailstore::search::{self, Day, Event, Facts, Key, Numbers, Query, Search};
+use mailstore::message::Flags;
+use mailstore::search::{self, Day, Facts, Key, Numbers, Query, Search};
 use tracing::warn;
 
 use super::selected::{Selected, count};
 use super::session::{End, Session};
-use crate::store::Reader;
+use crate::searching::{self, Step};
 
 /// What a search has found.
 #[derive(Default)]
@@ -96,59 +96,20 @@ impl Session<'_> {
 async fn find(selected: &Selected, mut search: Search, uid: bool) -> Found {
     let reader = selected.newest().reader();
     let mut found = Found::default();
-    let (mut place, mut current) = (0, None::<Message>);
-    loop {
-        match search.poll() {
-            Event::Message => match selected.message(place) {
-                Some(message) => {
-                    place += 1;
-                    search.handle_message(facts(place, &message));
-                    current = Some(message);
-                }
-                None => search.handle_end(),
-            },
-            Event::Structure => match structure(&reader, current.as_ref()).await {
-                Ok((structure, prefix)) => search.handle_structure(structure, prefix),
-                Err(error) => found.unreadable(selected, current.as_ref(), &error, &mut search),
-            },
-            Event::Read(range) => {
-                let read = match &current {
-                    Some(message) => reader.read_within(message, range).await,
-                    None => Err(io::ErrorKind::NotFound.into()),
-                };
-                match read {
-                    Ok(octets) => search.handle_octets(&octets),
-                    Err(error) => found.unreadable(selected, current.as_ref(), &error, &mut search),
-                }
+    let mut messages = (0..).map_while(|place| Some((count(place + 1), selected.message(place)?)));
+    let step = |event| {
+        match event {
+            Step::Match(facts) => found.add(facts, uid),
+            Step::Unreadable(uid, error) => {
+                warn!(mailbox = selected.id.get(), uid = uid.get(), %error, "a message cannot be searched");
+                found.unreadable = true;
             }
-            Event::Match(facts) => found.add(facts, uid),
-            // One client that looks for something leaves room for others.
-            Event::Pause => tokio::task::yield_now().await,
-            Event::Done => return found,
+            Step::Pause => {}
         }
-    }
-}
-
-async fn structure(
-    reader: &Reader,
-    message: Option<&Message>,
-) -> io::Result<(mailstore::mime::Structure, u64)> {
-    let message = message.ok_or(io::ErrorKind::NotFound)?;
-    let mut structures = reader.structures(&[message]).await;
-    let structure = structures.pop().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()))?;
-    Ok((structure, message.prefix_size()))
-}
-
-fn facts(number: usize, message: &Message) -> Facts {
-    Facts {
-        number: count(number),
-        uid: message.uid().get(),
-        flags: message.flags().bits(),
-        recent: false,
-        date: message.date(),
-        size: message.size(),
-        mod_seq: message.mod_seq().get(),
-    }
+        ControlFlow::Continue(())
+    };
+    searching::drive(&mut search, &reader, &mut messages, step).await;
+    found
 }
 
 impl Found {
@@ -162,19 +123,6 @@ impl Found {
         self.count += 1;
         self.mod_seq = self.mod_seq.max(facts.mod_seq);
         self.ends = Some((self.ends.map_or(facts, |(first, _)| first), facts));
-    }
-
-    fn unreadable(
-        &mut self,
-        selected: &Selected,
-        message: Option<&Message>,
-        error: &io::Error,
-        search: &mut Search,
-    ) {
-        let uid = message.map_or(0, |message| message.uid().get());
-        warn!(mailbox = selected.id.get(), uid, %error, "a message cannot be searched");
-        self.unreadable = true;
-        search.handle_unreadable();
     }
 
     /// Keeps it as `$`; false if it is too much.

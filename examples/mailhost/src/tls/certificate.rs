@@ -1,5 +1,7 @@
 //! The little that has to be known of a certificate: when it ends, and for whom it is.
 
+use std::net::IpAddr;
+
 use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
@@ -35,6 +37,95 @@ impl Validity {
         let (tag, until, _) = element(rest)?;
         Some(Self { from, until: date(tag, until)? })
     }
+}
+
+/// What a certificate says, for people to read. Nothing of it is checked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Summary {
+    /// Whose it is.
+    pub subject: String,
+    /// Who has issued it.
+    pub issuer: String,
+    /// The names and addresses it is for.
+    pub names: Vec<String>,
+    /// From when to when it holds, if it says so in a form we know.
+    pub validity: Option<Validity>,
+    /// SHA-256 of all of it, in hexadecimal.
+    pub fingerprint: String,
+}
+
+impl Summary {
+    pub(super) fn read(certificate: &CertificateDer<'_>) -> Option<Self> {
+        let (_, content, _) = element(certificate)?;
+        let (_, mut fields, _) = element(content)?;
+        // TBSCertificate = [0] version OPTIONAL, serialNumber, signature, issuer, validity, subject, key,
+        // [1] and [2] identifiers OPTIONAL, [3] extensions OPTIONAL
+        if element(fields)?.0 == 0xa0 {
+            fields = element(fields)?.2;
+        }
+        fields = element(element(fields)?.2)?.2;
+        let (_, issuer, rest) = element(fields)?;
+        let (_, subject, rest) = element(element(rest)?.2)?;
+        let after_key = element(rest)?.2;
+        let extensions =
+            elements(after_key).find(|(tag, _)| *tag == 0xa3).and_then(|(_, found)| element(found));
+        Some(Self {
+            subject: name(subject),
+            issuer: name(issuer),
+            names: extensions.map(|(_, all, _)| names(all)).unwrap_or_default(),
+            validity: Validity::read(certificate),
+            fingerprint: Sha256::digest(certificate).iter().map(|octet| format!("{octet:02x}")).collect(),
+        })
+    }
+}
+
+/// RDNSequence = SEQUENCE OF SET OF SEQUENCE { type, value }
+fn name(der: &[u8]) -> String {
+    let mut parts = Vec::new();
+    for (_, attribute) in elements(der).flat_map(|(_, set)| elements(set)) {
+        let Some((0x06, kind, rest)) = element(attribute) else { continue };
+        let Some((_, value, _)) = element(rest) else { continue };
+        let value = String::from_utf8_lossy(value);
+        parts.push(match kind {
+            b"\x55\x04\x03" => value.into_owned(),
+            b"\x55\x04\x06" => format!("country {value}"),
+            b"\x55\x04\x0b" => format!("unit {value}"),
+            _ => value.into_owned(),
+        });
+    }
+    if parts.is_empty() { "nobody".to_owned() } else { parts.join(", ") }
+}
+
+/// The names of subjectAltName; Extension = SEQUENCE { extnID, critical DEFAULT FALSE, extnValue OCTET STRING }
+fn names(extensions: &[u8]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (_, extension) in elements(extensions) {
+        let Some((0x06, b"\x55\x1d\x11", rest)) = element(extension) else { continue };
+        let Some((_, value)) = elements(rest).find(|(tag, _)| *tag == 0x04) else { continue };
+        let Some((_, all, _)) = element(value) else { continue };
+        for (tag, name) in elements(all) {
+            match (tag, name.len()) {
+                (0x81 | 0x82 | 0x86, _) => found.push(String::from_utf8_lossy(name).into_owned()),
+                (0x87, 4) => {
+                    found.extend(name.first_chunk::<4>().map(|octets| IpAddr::from(*octets).to_string()))
+                }
+                (0x87, 16) => {
+                    found.extend(name.first_chunk::<16>().map(|octets| IpAddr::from(*octets).to_string()));
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+/// The tags and contents of elements that stand in a row, as far as they can be read.
+fn elements(mut der: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    std::iter::from_fn(move || {
+        let (tag, content, rest) = element(der)?;
+        der = rest;
+        Some((tag, content))
+    })
 }
 
 pub(super) fn is_for(certificate: &CertificateDer<'_>, hostname: &Domain<'_>) -> bool {

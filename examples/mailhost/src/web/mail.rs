@@ -1,15 +1,21 @@
 //! Mail in the browser: folders and what is in them, straight from the store, as IMAP has it.
 
+mod act;
 mod attachment;
+mod events;
 mod frame;
 mod html;
+mod list;
+mod manage;
 mod parts;
 mod read;
+mod search;
 #[cfg(test)]
 #[expect(dead_code, reason = "the browser opens whole messages, see `tests/it`")]
 #[path = "../../tests/it/web/browser/techniques.rs"]
 mod techniques;
 mod text;
+mod threads;
 
 use std::sync::Arc;
 
@@ -19,10 +25,24 @@ use axum::response::Redirect;
 use axum::routing::get;
 use mailstore::mailbox::{INBOX, MailboxId, MailboxStatus, SpecialUse};
 
+use self::act::Deeds;
+use self::events::Listeners;
+use self::threads::Threads;
 use super::problem::Problem;
 use super::visit::SignedIn;
 use crate::host::Host;
 use crate::store::Snapshot;
+
+/// What pages of mail are made of beside what the store has; nothing of it outlives the host.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// Which messages belong together.
+    pub(super) threads: Arc<Threads>,
+    /// What was done last.
+    pub(super) done: Deeds,
+    /// Who is told of changes.
+    pub(super) listeners: Listeners,
+}
 
 /// The folders of somebody, in the order in which they are shown: the inbox, those that are for something, all others.
 #[derive(Clone, Debug)]
@@ -90,7 +110,13 @@ fn rank(folder: &MailboxStatus) -> u8 {
 }
 
 pub(super) fn routes() -> Router<Arc<Host>> {
-    Router::new().route("/mail", get(inbox)).merge(read::routes())
+    Router::new()
+        .route("/mail", get(inbox))
+        .merge(list::routes())
+        .merge(act::routes())
+        .merge(events::routes())
+        .merge(manage::routes())
+        .merge(read::routes())
 }
 
 async fn inbox(State(host): State<Arc<Host>>, signed_in: SignedIn) -> Result<Redirect, Problem> {

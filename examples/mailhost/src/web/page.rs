@@ -179,6 +179,7 @@ impl Shell<'_> {
                         li { (self.folder(folder)) }
                     }
                 }
+                a.manage-folders href="/folders" { "Change folders" }
             }
         }
     }
@@ -223,13 +224,24 @@ fn document(status: StatusCode, title: &str, class: &str, body: &Markup) -> Resp
 
 /// How all pages look.
 pub(super) async fn style() -> Response {
-    const STYLE: &str = concat!(include_str!("style/base.css"), include_str!("style/shell.css"), include_str!("style/read.css"));
+    const STYLE: &str = concat!(
+        include_str!("style/base.css"),
+        include_str!("style/shell.css"),
+        include_str!("style/mail.css"),
+        include_str!("style/read.css"),
+        include_str!("style/operator.css"),
+        include_str!("style/settings.css"),
+    );
     kept("text/css; charset=utf-8", STYLE)
 }
 
 /// What makes pages a little more convenient.
 pub(super) async fn script() -> Response {
-    const SCRIPT: &str = concat!(include_str!("script/base.js"), include_str!("script/read.js"));
+    const SCRIPT: &str = concat!(
+        include_str!("script/base.js"),
+        include_str!("script/mail.js"),
+        include_str!("script/read.js")
+    );
     kept("text/javascript; charset=utf-8", SCRIPT)
 }
 

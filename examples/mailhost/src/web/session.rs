@@ -32,6 +32,10 @@ pub trait Pass {
 pub struct Sessions<P> {
     /// What the cookie is called.
     name: &'static str,
+    /// How long a session may last, in seconds.
+    longest: i64,
+    /// Whether a browser sends the cookie when a link on another site leads here.
+    same_site: &'static str,
     all: Mutex<BTreeMap<Key, Arc<Session<P>>>>,
 }
 
@@ -52,6 +56,7 @@ pub struct Session<P> {
     pub agent: String,
     /// When it began, in seconds of Unix.
     pub begun: i64,
+    until: i64,
     seen: AtomicI64,
     /// Requests that may come at once, and when that was counted.
     budget: Mutex<(f64, i64)>,
@@ -60,7 +65,12 @@ pub struct Session<P> {
 impl<P: Pass> Sessions<P> {
     /// None yet, in a cookie of this name.
     pub fn new(name: &'static str) -> Self {
-        Self { name, all: Mutex::default() }
+        Self { name, longest: LONGEST, same_site: "Lax", all: Mutex::default() }
+    }
+
+    /// The same for sessions that last no longer than so many seconds, and that no link on another site leads into.
+    pub fn strict(name: &'static str, longest: i64) -> Self {
+        Self { longest, same_site: "Strict", ..Self::new(name) }
     }
 
     /// Begins one; gives the cookie to set. Of the sessions of one person, and of all, the one that was used longest ago goes
@@ -82,6 +92,7 @@ impl<P: Pass> Sessions<P> {
             peer: visitor.peer,
             agent: agent.unwrap_or_default().chars().take(AGENT).collect(),
             begun: now,
+            until: now.saturating_add(self.longest),
             seen: now.into(),
             budget: Mutex::new((BURST, now)),
         });
@@ -90,7 +101,7 @@ impl<P: Pass> Sessions<P> {
         forget(&mut all, PER_PERSON - 1, |other| other.pass.is_same(&session.pass));
         forget(&mut all, MOST - 1, |_| true);
         all.insert(digest(&key), Arc::clone(&session));
-        Ok((session, self.cookie(visitor, headers, &key, LONGEST)))
+        Ok((session, self.cookie(visitor, headers, &key, self.longest)))
     }
 
     /// The session that a request belongs to, if it is still one.
@@ -155,7 +166,8 @@ impl<P: Pass> Sessions<P> {
     fn cookie(&self, visitor: Visitor, headers: &HeaderMap, value: &str, age: i64) -> HeaderValue {
         let secure = if visitor.service.implicit_tls() { "; Secure" } else { "" };
         let name = self.name(visitor, headers);
-        let text = format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
+        let text =
+            format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite={}{secure}", self.same_site);
         HeaderValue::try_from(text).expect("only letters, digits and signs that a header may have")
     }
 
@@ -170,9 +182,7 @@ impl<P: Pass> Sessions<P> {
 
 impl<P: Pass> Session<P> {
     fn is_alive(&self, now: i64) -> bool {
-        now < self.begun.saturating_add(LONGEST)
-            && now < self.seen().saturating_add(IDLE)
-            && !self.pass.is_over()
+        now < self.until && now < self.seen().saturating_add(IDLE) && !self.pass.is_over()
     }
 }
 
@@ -342,6 +352,15 @@ mod tests {
         assert!(session.is_alive(session.begun + IDLE - 1) && !session.is_alive(session.begun + IDLE));
         session.seen.store(session.begun + LONGEST - 1, Ordering::Relaxed);
         assert!(session.is_alive(session.begun + LONGEST - 1) && !session.is_alive(session.begun + LONGEST));
+    }
+
+    #[test]
+    fn strict_sessions_are_short_and_stay_within_the_site() {
+        let (sessions, admin) = (Sessions::strict("operator", 100), visitor(Service::WebAdmin));
+        let (session, cookie) = sessions.begin(&Machine, admin, &headers(&[]), guest(1)).unwrap();
+        let text = cookie.to_str().unwrap();
+        assert!(text.contains("; Max-Age=100; ") && text.ends_with("; HttpOnly; SameSite=Strict"), "{text}");
+        assert!(session.is_alive(session.begun + 99) && !session.is_alive(session.begun + 100));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! What is spoken over HTTP, asked by curl and by the programs that it is for.
 
 mod account;
+pub(crate) mod browser;
 mod clients;
 mod pages;
+mod sign_in;
 mod thunderbird;
 
 use std::process::Command;

@@ -96,8 +96,10 @@ fn headers(content_type: &'static str, keep: bool, name: &str) -> HeaderMap {
 
 /// RFC 6266 §4: the name twice, in the letters that every program knows, and as it is (RFC 8187 §3.2).
 fn disposition(keep: bool, name: &str) -> HeaderValue {
-    let plain: String =
-        name.chars().map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%') || c == ' ' { c } else { '_' }).collect();
+    let plain: String = name
+        .chars()
+        .map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%') || c == ' ' { c } else { '_' })
+        .collect();
     let mut encoded = String::new();
     for octet in name.bytes() {
         if octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_' | b'~') {

@@ -14,9 +14,10 @@ mod tokens;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::ptr;
 
-pub(in crate::web) use self::link::{form, mail, web};
 use self::link::{content_id, data_image, unescaped};
+pub(in crate::web) use self::link::{form, mail, web};
 use self::tokens::{Attributes, Token, Tokens};
 
 /// Where the images of a message may come from.
@@ -71,10 +72,16 @@ pub(in crate::web) fn sanitise(html: &str, images: &Images<'_>) -> Clean {
 }
 
 /// An element on the list.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Debug)]
 struct Element {
     name: &'static str,
     kind: Kind,
+}
+
+impl Element {
+    const fn new(name: &'static str, kind: Kind) -> Self {
+        Self { name, kind }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -95,11 +102,12 @@ enum Kind {
     Void,
 }
 
+/// What makes safe markup of tags and text.
 struct Writer<'a> {
     clean: Clean,
     images: &'a Images<'a>,
     /// What has been opened and not closed, outermost first.
-    open: Vec<Element>,
+    open: Vec<&'static Element>,
     /// Declarations that have a class.
     classes: HashMap<String, usize>,
 }
@@ -112,7 +120,7 @@ impl Writer<'_> {
     fn start(&mut self, name: &str, attributes: Attributes<'_>) {
         let Some(element) = element(name) else { return };
         if element.name == "img" {
-            return self.image(attributes);
+            return self.image(element, attributes);
         }
         if !self.make_room(element) {
             return;
@@ -126,7 +134,7 @@ impl Writer<'_> {
     }
 
     /// Closes what ends where this element begins. Whether there is room for it, then.
-    fn make_room(&mut self, element: Element) -> bool {
+    fn make_room(&mut self, element: &Element) -> bool {
         // Where the innermost cell, caption or table begins.
         let inner = self.innermost(|open| matches!(open.kind, Kind::Table | Kind::Cell));
         let in_table = inner.is_some_and(|at| self.open[at].kind == Kind::Table);
@@ -195,17 +203,17 @@ impl Writer<'_> {
             _ => matches!(open.kind, Kind::Table | Kind::Cell),
         };
         for at in (0..self.open.len()).rev() {
-            if self.open[at] == element {
+            if ptr::eq(self.open[at], element) {
                 return self.close_to(at);
             }
-            if stops(&self.open[at]) {
+            if stops(self.open[at]) {
                 return;
             }
         }
     }
 
     fn innermost(&self, is: impl Fn(&Element) -> bool) -> Option<usize> {
-        self.open.iter().rposition(is)
+        self.open.iter().rposition(|open| is(open))
     }
 
     fn close_to(&mut self, depth: usize) {
@@ -215,7 +223,7 @@ impl Writer<'_> {
         }
     }
 
-    fn attributes(&mut self, name: &str, element: Element, attributes: Attributes<'_>) {
+    fn attributes(&mut self, name: &str, element: &Element, attributes: Attributes<'_>) {
         let mut seen = 0_u32;
         let mut declared = String::new();
         let is_body = name.eq_ignore_ascii_case("body");
@@ -288,14 +296,15 @@ impl Writer<'_> {
         self.clean.body.push('"');
     }
 
-    fn image(&mut self, attributes: Attributes<'_>) {
+    fn image(&mut self, element: &Element, attributes: Attributes<'_>) {
         let of = |wanted: &str| {
             let value = attributes.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted))?.1;
             Some(value.trim_ascii())
         };
         let source = of("src").map(unescaped).unwrap_or_default();
         let alt = of("alt").filter(|alt| alt.len() <= LONGEST_TEXT).unwrap_or_default();
-        let known = content_id(&source).and_then(|id| (self.images.part)(&id)).or_else(|| data_image(&source));
+        let known =
+            content_id(&source).and_then(|id| (self.images.part)(&id)).or_else(|| data_image(&source));
         let source = known.or_else(|| {
             let remote = web(&source)?;
             self.clean.remote += 1;
@@ -310,7 +319,7 @@ impl Writer<'_> {
         self.clean.body.push_str(" alt=\"");
         escape(alt, false, &mut self.clean.body);
         self.clean.body.push('"');
-        self.attributes("img", Element { name: "img", kind: Kind::Void }, attributes);
+        self.attributes("img", element, attributes);
         self.clean.body.push('>');
     }
 }
@@ -352,28 +361,20 @@ impl Says {
     }
 }
 
-/// The element of this name, if it is on the list. Some are shown as others that look the same, and say less of what a page is
-/// made of: that is the reader's, and not the message's.
-fn element(name: &str) -> Option<Element> {
+/// The element of this name, if it is on the list.
+fn element(name: &str) -> Option<&'static Element> {
     let mut buffer = [0; 16];
     let lower = buffer.get_mut(..name.len())?;
     lower.copy_from_slice(name.as_bytes());
     lower.make_ascii_lowercase();
-    let name = str::from_utf8(lower).ok()?;
-    let of = |names: &[&'static str], kind| {
-        let name = names.iter().find(|known| **known == name)?;
-        Some(Element { name, kind })
+    // Some are shown as others that look the same, and say less of what a page is made of: that is the reader's, and not the message's.
+    let name = match &*lower {
+        b"article" | b"aside" | b"body" | b"footer" | b"header" | b"hgroup" | b"main" | b"nav"
+        | b"section" => b"div",
+        name => name,
     };
-    if matches!(name, "article" | "aside" | "body" | "footer" | "header" | "hgroup" | "main" | "nav" | "section") {
-        return Some(Element { name: "div", kind: Kind::Block });
-    }
-    of(&INLINE, Kind::Inline)
-        .or_else(|| of(&BLOCK, Kind::Block))
-        .or_else(|| of(&["li", "dt", "dd"], Kind::Item))
-        .or_else(|| of(&["table"], Kind::Table))
-        .or_else(|| of(&["td", "th", "caption"], Kind::Cell))
-        .or_else(|| of(&["tr", "tbody", "thead", "tfoot", "colgroup"], Kind::Row))
-        .or_else(|| of(&["br", "wbr", "hr", "img", "col"], Kind::Void))
+    let at = ELEMENTS.binary_search_by(|element| element.name.as_bytes().cmp(name)).ok()?;
+    Some(&ELEMENTS[at])
 }
 
 /// Text as it is written in a document and between quotes. Its references stay what they are, unless it has none.
@@ -401,14 +402,78 @@ const LONGEST_STYLE: usize = 4 << 10;
 const LONGEST_TEXT: usize = 1 << 10;
 const LONGEST_SHEET: usize = 256 << 10;
 
-const INLINE: [&str; 33] = [
-    "a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "del", "dfn", "em", "font", "i", "ins", "kbd",
-    "mark", "q", "rp", "rt", "ruby", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time", "tt",
-    "u", "var",
-];
-const BLOCK: [&str; 20] = [
-    "address", "blockquote", "center", "details", "dir", "div", "dl", "figcaption", "figure", "h1", "h2", "h3", "h4",
-    "h5", "h6", "ol", "p", "pre", "summary", "ul",
+/// The list, in the order of the names.
+static ELEMENTS: [Element; 70] = [
+    Element::new("a", Kind::Inline),
+    Element::new("abbr", Kind::Inline),
+    Element::new("acronym", Kind::Inline),
+    Element::new("address", Kind::Block),
+    Element::new("b", Kind::Inline),
+    Element::new("bdi", Kind::Inline),
+    Element::new("bdo", Kind::Inline),
+    Element::new("big", Kind::Inline),
+    Element::new("blockquote", Kind::Block),
+    Element::new("br", Kind::Void),
+    Element::new("caption", Kind::Cell),
+    Element::new("center", Kind::Block),
+    Element::new("cite", Kind::Inline),
+    Element::new("code", Kind::Inline),
+    Element::new("col", Kind::Void),
+    Element::new("colgroup", Kind::Row),
+    Element::new("dd", Kind::Item),
+    Element::new("del", Kind::Inline),
+    Element::new("details", Kind::Block),
+    Element::new("dfn", Kind::Inline),
+    Element::new("dir", Kind::Block),
+    Element::new("div", Kind::Block),
+    Element::new("dl", Kind::Block),
+    Element::new("dt", Kind::Item),
+    Element::new("em", Kind::Inline),
+    Element::new("figcaption", Kind::Block),
+    Element::new("figure", Kind::Block),
+    Element::new("font", Kind::Inline),
+    Element::new("h1", Kind::Block),
+    Element::new("h2", Kind::Block),
+    Element::new("h3", Kind::Block),
+    Element::new("h4", Kind::Block),
+    Element::new("h5", Kind::Block),
+    Element::new("h6", Kind::Block),
+    Element::new("hr", Kind::Void),
+    Element::new("i", Kind::Inline),
+    Element::new("img", Kind::Void),
+    Element::new("ins", Kind::Inline),
+    Element::new("kbd", Kind::Inline),
+    Element::new("li", Kind::Item),
+    Element::new("mark", Kind::Inline),
+    Element::new("ol", Kind::Block),
+    Element::new("p", Kind::Block),
+    Element::new("pre", Kind::Block),
+    Element::new("q", Kind::Inline),
+    Element::new("rp", Kind::Inline),
+    Element::new("rt", Kind::Inline),
+    Element::new("ruby", Kind::Inline),
+    Element::new("s", Kind::Inline),
+    Element::new("samp", Kind::Inline),
+    Element::new("small", Kind::Inline),
+    Element::new("span", Kind::Inline),
+    Element::new("strike", Kind::Inline),
+    Element::new("strong", Kind::Inline),
+    Element::new("sub", Kind::Inline),
+    Element::new("summary", Kind::Block),
+    Element::new("sup", Kind::Inline),
+    Element::new("table", Kind::Table),
+    Element::new("tbody", Kind::Row),
+    Element::new("td", Kind::Cell),
+    Element::new("tfoot", Kind::Row),
+    Element::new("th", Kind::Cell),
+    Element::new("thead", Kind::Row),
+    Element::new("time", Kind::Inline),
+    Element::new("tr", Kind::Row),
+    Element::new("tt", Kind::Inline),
+    Element::new("u", Kind::Inline),
+    Element::new("ul", Kind::Block),
+    Element::new("var", Kind::Inline),
+    Element::new("wbr", Kind::Void),
 ];
 
 const ALIGNS: &[&str] = &["left", "right", "center", "justify", "middle", "absmiddle", "char"];

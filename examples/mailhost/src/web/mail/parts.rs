@@ -68,9 +68,9 @@ impl<'a> Contents<'a> {
             Kind::Leaf if is_plain(part) => self.show(Text::Plain(part)),
             Kind::Leaf | Kind::Message(_) => {
                 if ["pkcs7-mime", "x-pkcs7-mime"].iter().any(|subtype| part.is("application", subtype)) {
-                    let signed = part.parameter(b"smime-type").is_some_and(|kind| kind.starts_with(b"signed"));
-                    self.protection =
-                        Some(if signed { Protection::Signed } else { Protection::Encrypted });
+                    let signed =
+                        part.parameter(b"smime-type").is_some_and(|kind| kind.starts_with(b"signed"));
+                    self.protection = Some(if signed { Protection::Signed } else { Protection::Encrypted });
                 }
                 self.attach(part);
             }
@@ -98,14 +98,22 @@ impl<'a> Contents<'a> {
 
     fn add_related(&mut self, part: Part<'a>) {
         let start = part.parameter(b"start");
-        let names = |part: &Part<'_>| start.as_deref().is_some_and(|start| part.id().is_some_and(|id| bare(id) == bare(start)));
+        let names = |part: &Part<'_>| {
+            start.as_deref().is_some_and(|start| part.id().is_some_and(|id| bare(id) == bare(start)))
+        };
         // RFC 2387 §3.2: the one that is named, or else the first; but not an image of which a text is made.
-        let root = part.parts().find(names).filter(|root| has_text(*root)).or_else(|| part.parts().find(|part| has_text(*part)));
+        let root = part
+            .parts()
+            .find(names)
+            .filter(|root| has_text(*root))
+            .or_else(|| part.parts().find(|part| has_text(*part)));
         let Some(root) = root.or_else(|| part.parts().next()) else { return };
         self.add(root);
         for part in part.parts().filter(|part| part.index() != root.index()) {
             match part.id() {
-                Some(_) if self.related.len() < MOST && matches!(part.kind(), Kind::Leaf) => self.related.push(part),
+                Some(_) if self.related.len() < MOST && matches!(part.kind(), Kind::Leaf) => {
+                    self.related.push(part)
+                }
                 _ => self.attach(part),
             }
         }
@@ -126,7 +134,6 @@ impl<'a> Contents<'a> {
             _ => self.more += 1,
         }
     }
-
 }
 
 /// A Content-ID as the address of an image names it.
@@ -139,7 +146,9 @@ pub(in crate::web) fn safe_image(part: Part<'_>) -> Option<&'static str> {
     if !matches!(part.kind(), Kind::Leaf) {
         return None;
     }
-    IMAGES.into_iter().find(|known| known.strip_prefix("image/").is_some_and(|subtype| part.is("image", subtype)))
+    IMAGES
+        .into_iter()
+        .find(|known| known.strip_prefix("image/").is_some_and(|subtype| part.is("image", subtype)))
 }
 
 /// Whether it is shown as it is, and not attached.
@@ -280,7 +289,8 @@ pub(in crate::web) fn file_name(part: Part<'_>) -> String {
         }
     }
     if let Some(message) = part.message() {
-        let subject = message.envelope().and_then(|envelope| envelope.subject()).map(words).unwrap_or_default();
+        let subject =
+            message.envelope().and_then(|envelope| envelope.subject()).map(words).unwrap_or_default();
         let name = safe_name(&subject.replace(['/', '\\'], "-"));
         return format!("{}.eml", if name.is_empty() { "message" } else { &name });
     }
@@ -299,7 +309,8 @@ fn safe_name(name: &str) -> String {
     if name.chars().count() <= LONGEST_NAME {
         return name.to_owned();
     }
-    let (stem, extension) = name.rsplit_once('.').filter(|(_, extension)| extension.len() <= 10).unwrap_or((name, ""));
+    let (stem, extension) =
+        name.rsplit_once('.').filter(|(_, extension)| extension.len() <= 10).unwrap_or((name, ""));
     let room = LONGEST_NAME.saturating_sub(extension.len() + 1);
     let stem: String = stem.chars().take(room).collect();
     if extension.is_empty() { stem } else { format!("{stem}.{extension}") }
@@ -312,12 +323,16 @@ pub(in crate::web) fn words(value: &[u8]) -> String {
         Ok(_) => search::decode_words(value),
         Err(_) => search::decode_lossy(b"", value),
     };
-    text.chars().map(|c| if matches!(c, '\t' | '\r' | '\n') { ' ' } else { c }).filter(|c| !is_hidden(*c)).collect()
+    text.chars()
+        .map(|c| if matches!(c, '\t' | '\r' | '\n') { ' ' } else { c })
+        .filter(|c| !is_hidden(*c))
+        .collect()
 }
 
 /// Control characters, and those that turn the direction of what follows.
 pub(in crate::web) fn is_hidden(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// The most of attachments, and of what belongs to a text, that is listed.
@@ -410,7 +425,10 @@ mod tests {
                 expected("html|plain", "calendar", ""),
             ),
             (
-                multipart("mixed", &[PLAIN, "Content-Type: text/plain\nContent-Disposition: attachment\n\nx"]),
+                multipart(
+                    "mixed",
+                    &[PLAIN, "Content-Type: text/plain\nContent-Disposition: attachment\n\nx"],
+                ),
                 expected("plain", "plain", ""),
             ),
             (
@@ -421,8 +439,14 @@ mod tests {
                 multipart("mixed", &[PLAIN, "Content-Type: message/rfc822\n\nSubject: y\n\nz"]),
                 expected("plain", "rfc822", ""),
             ),
-            (multipart("signed", &[PLAIN, "Content-Type: application/pgp-signature\n\nx"]), expected("plain", "pgp-signature", "")),
-            (multipart("encrypted", &["Content-Type: application/pgp-encrypted\n\nx", PDF]), expected("", "pgp-encrypted pdf", "")),
+            (
+                multipart("signed", &[PLAIN, "Content-Type: application/pgp-signature\n\nx"]),
+                expected("plain", "pgp-signature", ""),
+            ),
+            (
+                multipart("encrypted", &["Content-Type: application/pgp-encrypted\n\nx", PDF]),
+                expected("", "pgp-encrypted pdf", ""),
+            ),
             (multipart("mixed", &[PNG, PDF]), expected("", "png pdf", "")),
         ] {
             assert_eq!(sorted(&message), sort, "{message}");

@@ -134,9 +134,9 @@ async fn mark_seen(host: &Host, signed_in: &SignedIn, opened: &Opened) -> Result
 
 /// Whether a browser asks on its own, and nobody has seen the page yet.
 fn is_prefetch(headers: &HeaderMap) -> bool {
-    ["sec-purpose", "purpose"].into_iter().any(|name| {
-        headers.get(name).is_some_and(|value| value.as_bytes().starts_with(b"prefetch"))
-    })
+    ["sec-purpose", "purpose"]
+        .into_iter()
+        .any(|name| headers.get(name).is_some_and(|value| value.as_bytes().starts_with(b"prefetch")))
 }
 
 fn subject(root: Part<'_>) -> String {
@@ -168,7 +168,13 @@ impl View<'_> {
         };
         let files: Vec<Part<'_>> = {
             let unseen = contents.related.iter().filter(|part| !shown.contains(&part.index()));
-            contents.attached.iter().chain(unseen).copied().filter(|part| !shown.contains(&part.index())).collect()
+            contents
+                .attached
+                .iter()
+                .chain(unseen)
+                .copied()
+                .filter(|part| !shown.contains(&part.index()))
+                .collect()
         };
         Ok(html! {
             (self.around())
@@ -230,7 +236,7 @@ impl View<'_> {
                     a.button.quiet href=(compose("all")) data-key="a" { "Reply to all" }
                     a.button.quiet href=(compose("forward")) data-key="f" { "Forward" }
                 }
-                form.row action=(act) method="post" {
+                form.deed action=(act) method="post" {
                     (self.form(&back))
                     @if special == Some(SpecialUse::Trash) { button.quiet name="do" value="restore" { "Put back" } }
                     @if !gone && special != Some(SpecialUse::Archive) { button.quiet name="do" value="archive" data-key="e" { "Archive" } }
@@ -238,13 +244,13 @@ impl View<'_> {
                     button.quiet name="do" value="delete" data-key="#" { @if gone { "Delete for good" } @else { "Delete" } }
                     button.quiet name="do" value="unread" data-key="u" { "Mark unread" }
                 }
-                form.row action=(act) method="post" {
+                form.deed action=(act) method="post" {
                     (self.form(&self.opened.path()))
                     button.quiet name="do" value=(if flagged { "unflag" } else { "flag" }) aria-pressed=(flagged) data-key="s" {
                         @if flagged { "★ Starred" } @else { "☆ Star" }
                     }
                 }
-                form.row action=(act) method="post" {
+                form.deed action=(act) method="post" {
                     (self.form(&back))
                     label.hidden for="to" { "Folder to move to" }
                     select #to name="to" {
@@ -443,14 +449,17 @@ struct Person {
 }
 
 fn people(addresses: mime::Addresses<'_>) -> Vec<Person> {
-    addresses.filter_map(|address| {
-        let (mailbox, host) = (address.mailbox?, address.host?);
-        let (mailbox, host) = (words_as_they_are(&mailbox), words_as_they_are(&host));
-        let address_ = if host.is_empty() { mailbox } else { format!("{mailbox}@{host}") };
-        let name = address.name.map(|name| words(&name).trim().to_owned()).unwrap_or_default();
-        let pretends = name.contains('@') && !name.to_lowercase().contains(&address_.to_lowercase());
-        Some(Person { name, address: address_, pretends })
-    }).take(MOST_PEOPLE).collect()
+    addresses
+        .filter_map(|address| {
+            let (mailbox, host) = (address.mailbox?, address.host?);
+            let (mailbox, host) = (words_as_they_are(&mailbox), words_as_they_are(&host));
+            let address_ = if host.is_empty() { mailbox } else { format!("{mailbox}@{host}") };
+            let name = address.name.map(|name| words(&name).trim().to_owned()).unwrap_or_default();
+            let pretends = name.contains('@') && !name.to_lowercase().contains(&address_.to_lowercase());
+            Some(Person { name, address: address_, pretends })
+        })
+        .take(MOST_PEOPLE)
+        .collect()
 }
 
 /// An address is no text: nothing in it is undone.

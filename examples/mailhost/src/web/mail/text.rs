@@ -137,7 +137,8 @@ fn linked(lines: &[String]) -> Markup {
 
 /// Where in a word a link begins and ends, and where it leads.
 fn link(word: &str) -> Option<(usize, usize, String)> {
-    if !word.contains(['@', ':']) {
+    // No address is that long, and what is looked at more than once must not be long.
+    if word.len() > LONGEST_WORD || !word.contains(['@', ':']) {
         return None;
     }
     let start = SCHEMES
@@ -156,9 +157,9 @@ fn link(word: &str) -> Option<(usize, usize, String)> {
     let is_local = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '%' | '+' | '-' | '=');
     let is_host = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-');
     let sign = word.find('@')?;
-    let start = word[..sign].rfind(|c: char| !is_local(c)).map_or(0, |before| {
-        before + word[before..].chars().next().map_or(1, char::len_utf8)
-    });
+    let start = word[..sign]
+        .rfind(|c: char| !is_local(c))
+        .map_or(0, |before| before + word[before..].chars().next().map_or(1, char::len_utf8));
     let end = word[sign + 1..].find(|c: char| !is_host(c)).map_or(word.len(), |end| sign + 1 + end);
     let end = start + word[start..end].trim_end_matches(['.', '-']).len();
     let host = word.get(sign + 1..end)?;
@@ -169,12 +170,13 @@ fn link(word: &str) -> Option<(usize, usize, String)> {
 /// Without the marks of the sentence that a link stands in.
 fn trimmed(word: &str, start: usize, mut end: usize) -> usize {
     while let Some(last) = word[start..end].chars().next_back() {
-        let opens = |open: char| word[start..end].contains(open);
+        let count = |c: char| word[start..end].matches(c).count();
+        let closes = |open: char, close: char| count(close) > count(open);
         let sentence = match last {
             '.' | ',' | ';' | ':' | '!' | '?' | '\'' | '”' | '’' | '»' => true,
-            ')' => !opens('('),
-            ']' => !opens('['),
-            '}' => !opens('{'),
+            ')' => closes('(', ')'),
+            ']' => closes('[', ']'),
+            '}' => closes('{', '}'),
             _ => false,
         };
         if !sentence {
@@ -189,6 +191,8 @@ fn trimmed(word: &str, start: usize, mut end: usize) -> usize {
 const FOLDED: usize = 8;
 /// Quotes within quotes that are shown as such.
 const DEEPEST: usize = 6;
+/// The longest word that is looked at for a link, in octets.
+const LONGEST_WORD: usize = 4 << 10;
 const SCHEMES: [&[u8]; 3] = [b"https://", b"http://", b"mailto:"];
 
 #[cfg(test)]
@@ -207,7 +211,8 @@ mod tests {
             let all = paragraphs(text, flow);
             all.into_iter().map(|paragraph| (paragraph.depth, paragraph.lines.join("|"))).collect::<Vec<_>>()
         };
-        let text = "One \r\nline. \r\n\r\n>> Said \r\n>> so.\r\n> And \r\nso on.\r\n From\r\n-- \r\nMe \r\nhere";
+        let text =
+            "One \r\nline. \r\n\r\n>> Said \r\n>> so.\r\n> And \r\nso on.\r\n From\r\n-- \r\nMe \r\nhere";
         assert_eq!(
             lines(text, FLOWED),
             [
@@ -236,17 +241,34 @@ mod tests {
             ("write <ann.e+x@b-c.test>.", "/compose?to=ann.e%2Bx@b-c.test", "ann.e+x@b-c.test"),
         ] {
             let html = render(text, Flow::default()).into_string();
-            assert!(html.contains(&format!("<a href=\"{link}\"")) && html.contains(&format!(">{shown}</a>")), "{html}");
+            assert!(
+                html.contains(&format!("<a href=\"{link}\"")) && html.contains(&format!(">{shown}</a>")),
+                "{html}"
+            );
         }
-        for text in ["javascript:alert(1)", "data:text/html,x", "a@b", "@b.test", "http://", "https:///x", "x: y", "é@b.test"] {
+        for text in [
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "a@b",
+            "@b.test",
+            "http://",
+            "https:///x",
+            "x: y",
+            "é@b.test",
+        ] {
             assert!(!shown(text).contains("<a "), "{text}");
         }
     }
 
     #[test]
     fn markup_in_a_text_is_text() {
-        let html = shown("<script>alert(1)</script> https://a.test/\"onclick=\"x http://a.test/<b>\n> <img>\n-- \n<svg>");
-        assert_eq!(html.matches('<').count(), html.matches("<div ").count() * 2 + html.matches("<a ").count() * 2 + 2);
+        let html = shown(
+            "<script>alert(1)</script> https://a.test/\"onclick=\"x http://a.test/<b>\n> <img>\n-- \n<svg>",
+        );
+        assert_eq!(
+            html.matches('<').count(),
+            html.matches("<div ").count() * 2 + html.matches("<a ").count() * 2 + 2
+        );
         assert!(!html.contains("<script") && !html.contains("\"onclick") && !html.contains("<img"), "{html}");
     }
 
@@ -254,7 +276,10 @@ mod tests {
     fn long_quotes_are_folded_and_signatures_are_set_apart() {
         let quote = "> x\n".repeat(9);
         let html = shown(&format!("a\n{quote}b\n-- \nme"));
-        assert!(html.contains("<details class=\"quoted\"><summary>9 quoted lines</summary><blockquote>"), "{html}");
+        assert!(
+            html.contains("<details class=\"quoted\"><summary>9 quoted lines</summary><blockquote>"),
+            "{html}"
+        );
         assert!(html.contains("<div class=\"lines signature\">-- \nme</div>"), "{html}");
         assert!(shown("> x\n> y").starts_with("<blockquote>"));
         // Ever deeper quotes take no more than they are long.

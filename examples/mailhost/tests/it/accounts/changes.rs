@@ -30,7 +30,7 @@ fn word(text: &str) -> Password {
 
 /// Whether this is the password.
 async fn fits(accounts: &Accounts, password: &str) -> bool {
-    let hash = accounts.login(ANNA).unwrap().hash.unwrap();
+    let hash = accounts.login(ANNA).unwrap().hash().unwrap().clone();
     let peer = std::net::Ipv4Addr::LOCALHOST.into();
     let authenticator = Authenticator::with(Arc::new(Machine), 1, hash.clone());
     authenticator.login(peer, ANNA, Some(hash), word(password)).await == mailhost::auth::Login::Accepted
@@ -133,5 +133,31 @@ async fn a_list_that_would_be_too_large_is_refused_wherever_it_would_be() {
         }
         last = name;
     }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_signature_and_the_addresses_to_choose_from_outlast_a_restart() {
+    let folder = Folder::new();
+    let (store, accounts) = open(&folder).await;
+    let secrets = Secrets::new(&word("old password")).unwrap();
+    let id = accounts.add(ANNA, None, &secrets).await.unwrap().id;
+    accounts.add("ben@example.test", None, &secrets).await.unwrap();
+    let to = |targets: &[&str]| targets.iter().map(|target| (*target).to_owned()).collect::<Vec<_>>();
+    accounts.add_alias("sales@example.test", &to(&[ANNA])).await.unwrap();
+    accounts.add_alias("all@example.test", &to(&[ANNA, "ben@example.test"])).await.unwrap();
+    accounts.add_alias("*@example.test", &to(&[ANNA])).await.unwrap();
+    assert_eq!(accounts.signature(id), "");
+    accounts.set_signature(id, "Anna Ash \r\nÄußere Straße 1\r\n\r\n").await.unwrap();
+    for bad in ["a\0b", "\u{1b}[2J", &"x".repeat(5_000)] {
+        let error = accounts.set_signature(id, bad).await.unwrap_err();
+        assert!(matches!(error, ChangeError::BadSignature), "{error}");
+    }
+    store.close().await;
+    let (store, accounts) = open(&folder).await;
+    assert_eq!(accounts.signature(id), "Anna Ash\nÄußere Straße 1");
+    assert_eq!(accounts.senders(id), [ANNA, "sales@example.test"]);
+    accounts.set_signature(id, "").await.unwrap();
+    assert_eq!(accounts.signature(id), "");
     store.close().await;
 }

@@ -46,8 +46,9 @@ pub(super) fn data_image(url: &str) -> Option<String> {
     let (scheme, rest) = scheme(&url)?;
     let (media, data) = rest.split_once(',').filter(|_| scheme.eq_ignore_ascii_case("data"))?;
     let (media, encoding) = media.split_once(';')?;
-    let known =
-        ["png", "jpeg", "gif", "webp"].into_iter().find(|known| media.eq_ignore_ascii_case(&format!("image/{known}")));
+    let known = ["png", "jpeg", "gif", "webp"]
+        .into_iter()
+        .find(|known| media.eq_ignore_ascii_case(&format!("image/{known}")));
     let known = known.filter(|_| encoding.eq_ignore_ascii_case("base64"))?;
     let data: Cow<'_, str> =
         if data.contains(' ') { Cow::Owned(data.replace(' ', "")) } else { Cow::Borrowed(data) };
@@ -91,7 +92,8 @@ fn reference(text: &str) -> Option<(char, &str)> {
             return None;
         }
         let character = u32::from_str_radix(digits, radix).ok().and_then(char::from_u32);
-        let character = character.filter(|&character| character != '\0').unwrap_or(char::REPLACEMENT_CHARACTER);
+        let character =
+            character.filter(|&character| character != '\0').unwrap_or(char::REPLACEMENT_CHARACTER);
         return Some((character, behind.strip_prefix(';').unwrap_or(behind)));
     }
     NAMES.into_iter().find_map(|(name, character)| {
@@ -160,7 +162,9 @@ pub(in crate::web) fn form(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for octet in text.bytes() {
         match octet {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'@' => out.push(octet.into()),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'@' => {
+                out.push(octet.into())
+            }
             octet => out.push_str(&format!("%{octet:02X}")),
         }
     }
@@ -234,7 +238,10 @@ mod tests {
             Some("/compose?to=a@b.test&subject=x%20%26y")
         );
         assert_eq!(mail("mailto:").as_deref(), Some("/compose?to="));
-        assert_eq!(mail("mailto:a@b?subject=%0d%0aBcc:x").as_deref(), Some("/compose?to=a@b&subject=Bcc%3Ax"));
+        assert_eq!(
+            mail("mailto:a@b?subject=%0d%0aBcc:x").as_deref(),
+            Some("/compose?to=a@b&subject=Bcc%3Ax")
+        );
     }
 
     #[test]
@@ -257,7 +264,10 @@ mod tests {
     fn images_are_of_the_message_or_whole_in_their_address() {
         assert_eq!(content_id("cid:a%40b").as_deref(), Some("a@b"));
         assert_eq!(content_id("http://cid:a"), None);
-        assert_eq!(data_image("data:IMAGE/PNG;base64,iV B\nO=").as_deref(), Some("data:image/png;base64,iVBO="));
+        assert_eq!(
+            data_image("data:IMAGE/PNG;base64,iV B\nO=").as_deref(),
+            Some("data:image/png;base64,iVBO=")
+        );
         for url in [
             "data:image/svg+xml;base64,PHN2Zz4=",
             "data:image/png,x",

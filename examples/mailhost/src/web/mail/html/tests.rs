@@ -16,10 +16,13 @@ fn clean(html: &str) -> Clean {
     sanitise(html, &Images { part: &part, remote: false })
 }
 
-/// The same again, but for the classes, which belong to the sheet of the first time.
-fn without_classes(html: &str) -> String {
+/// What was written as a message has it: without classes, which belong to the sheet, and with the addresses that were there before.
+fn as_it_came(html: &str) -> String {
+    let html = html
+        .replace(" href=\"/compose?to=", " href=\"mailto:")
+        .replace("src=\"/part/2\"", "src=\"cid:known@a.test\"");
     let mut out = String::new();
-    let mut rest = html;
+    let mut rest = &*html;
     while let Some((before, behind)) = rest.split_once(" class=\"s") {
         out.push_str(before);
         rest = behind.split_once('"').expect("its end").1;
@@ -53,7 +56,7 @@ fn strangers(html: &str) -> Vec<String> {
 fn judge(name: &html5ever::QualName, attributes: &[html5ever::Attribute], found: &mut Vec<String>) {
     let local = &*name.local;
     let frame = ["html", "head", "body"].contains(&local);
-    let listed = frame || INLINE.contains(&local) || BLOCK.contains(&local) || OTHERS.contains(&local);
+    let listed = frame || LISTED.split(' ').any(|listed| listed == local);
     if !listed || name.ns != html5ever::ns!(html) {
         found.push(format!("<{local}>"));
     }
@@ -63,33 +66,38 @@ fn judge(name: &html5ever::QualName, attributes: &[html5ever::Attribute], found:
             "href" => ["http://", "https://", "/compose?to="].iter().any(|start| value.starts_with(start)),
             "src" => {
                 let images = ["png", "jpeg", "gif", "webp"].map(|kind| format!("data:image/{kind};base64,"));
-                local == "img" && (value == "/part/2" || images.iter().any(|start| value.starts_with(&**start)))
+                local == "img"
+                    && (value == "/part/2" || images.iter().any(|start| value.starts_with(&**start)))
             }
             "target" => value == "_blank",
             "rel" => value == "noopener noreferrer nofollow",
             "class" => value.strip_prefix('s').is_some_and(|number| number.parse::<usize>().is_ok()),
             "alt" => local == "img",
             "style" | "text" => false,
+            name if frame => {
+                found.push(format!("{local} {name}"));
+                true
+            }
             name => ATTRIBUTES.iter().any(|(known, _)| *known == name),
         };
-        if frame || !good {
+        if !good {
             found.push(format!("{local} {}={value:?}", &*attribute.name.local));
         }
     }
 }
 
-const OTHERS: [&str; 16] = [
-    "li", "dt", "dd", "table", "td", "th", "caption", "tr", "tbody", "thead", "tfoot", "colgroup", "col", "br", "wbr",
-    "hr",
-];
+/// Said once more, so that an element does not come to the list by mistake.
+const LISTED: &str = "a abbr acronym address b bdi bdo big blockquote br caption center cite code col colgroup dd del details dfn \
+                      dir div dl dt em figcaption figure font h1 h2 h3 h4 h5 h6 hr i img ins kbd li mark ol p pre q rp rt ruby s \
+                      samp small span strike strong sub summary sup table tbody td tfoot th thead time tr tt u ul var wbr";
 
 #[track_caller]
 fn is_safe(html: &str) -> Clean {
     let clean = clean(html);
-    let found: Vec<_> = strangers(&clean.body).into_iter().filter(|found| found != "<img>").collect();
+    let found = strangers(&clean.body);
     assert!(found.is_empty(), "{html}\nbecame\n{}\nwith {found:?}", clean.body);
-    let again = self::clean(&clean.body);
-    assert_eq!(again.body, without_classes(&clean.body), "{html}");
+    let again = as_it_came(&clean.body);
+    assert_eq!(as_it_came(&self::clean(&again).body), again, "{html}");
     let sheet = |c: char| c.is_alphanumeric() || " .#%,-_+/:;{}()\"".contains(c);
     assert!(clean.style.chars().all(sheet), "{}", clean.style);
     clean
@@ -123,8 +131,14 @@ fn what_mail_needs_stays() {
             "<a href=\"/compose?to=a@b.test\" target=\"_blank\" rel=\"noopener noreferrer nofollow\">x</a>",
         ),
         ("<section id=a class=b><nav>x</nav></section>", "<div><div>x</div></div>"),
-        ("<font face=Arial size=+1 color=red>x</font>", "<font face=\"Arial\" size=\"+1\" color=\"red\">x</font>"),
-        ("<img src=cid:known@a.test width=10 alt='a & b'>", "<img src=\"/part/2\" alt=\"a & b\" width=\"10\">"),
+        (
+            "<font face=Arial size=+1 color=red>x</font>",
+            "<font face=\"Arial\" size=\"+1\" color=\"red\">x</font>",
+        ),
+        (
+            "<img src=cid:known@a.test width=10 alt='a & b'>",
+            "<img src=\"/part/2\" alt=\"a & b\" width=\"10\">",
+        ),
         ("<img src=data:image/png;base64,iVBO>", "<img src=\"data:image/png;base64,iVBO\" alt=\"\">"),
         ("<img src=cid:other alt=words>", "words"),
         ("<b>1<i>2</b>3</i>", "<b>1<i>2</i></b>3"),
@@ -138,8 +152,14 @@ fn what_mail_needs_stays() {
 }
 
 #[test]
+fn the_list_is_in_order() {
+    assert!(ELEMENTS.is_sorted_by_key(|element| element.name));
+}
+
+#[test]
 fn styles_become_classes_that_are_shared() {
-    let clean = is_safe("<p style='color:red;x:y'>a<p style=\"color:red\">b<p style='width:1px'>c<p style='y'>d");
+    let clean =
+        is_safe("<p style='color:red;x:y'>a<p style=\"color:red\">b<p style='width:1px'>c<p style='y'>d");
     assert_eq!(clean.body, "<p class=\"s0\">a</p><p class=\"s0\">b</p><p class=\"s1\">c</p><p>d</p>");
     assert_eq!(clean.style, ".s0{color:red;}.s1{width:1px;}");
     let clean = is_safe("<body bgcolor=#eee text=navy style='margin:0'>x");
@@ -188,8 +208,8 @@ fn a_message_that_is_made_to_take_long_does_not() {
     ] {
         let start = Instant::now();
         let clean = clean(&html);
-        // A few milliseconds where the compiler has been asked for speed; hours where time is not linear.
-        assert!(start.elapsed() < Duration::from_secs(5), "{} took {:?}", &html[..20], start.elapsed());
+        // Some milliseconds where the compiler has been asked for speed; hours where time is not linear.
+        assert!(start.elapsed() < Duration::from_secs(20), "{} took {:?}", &html[..20], start.elapsed());
         assert!(clean.body.len() <= LONGEST_WRITTEN + 6 * LONGEST, "{}", clean.body.len());
         assert!(clean.style.len() <= LONGEST_SHEET * 2);
         assert_eq!(clean.cut, html.len() > LONGEST || clean.body.len() > LONGEST_WRITTEN);
@@ -214,15 +234,80 @@ fn the_techniques_of_injection_leave_nothing_on_the_page() {
 /// Pieces that markup is made of, in any order.
 fn soup() -> impl Strategy<Value = String> {
     let name = prop::sample::select(vec![
-        "p", "b", "a", "table", "tr", "td", "tbody", "colgroup", "col", "caption", "li", "ul", "dd", "div", "body", "html",
-        "svg", "math", "mi", "mtext", "foreignObject", "desc", "annotation-xml", "style", "script", "title", "textarea",
-        "template", "noscript", "select", "option", "xmp", "plaintext", "iframe", "noembed", "noframes", "form", "button",
-        "object", "marquee", "img", "br", "hr", "h1", "pre", "nobr", "frameset", "image", "summary", "details", "x-y",
+        "p",
+        "b",
+        "a",
+        "table",
+        "tr",
+        "td",
+        "tbody",
+        "colgroup",
+        "col",
+        "caption",
+        "li",
+        "ul",
+        "dd",
+        "div",
+        "body",
+        "html",
+        "svg",
+        "math",
+        "mi",
+        "mtext",
+        "foreignObject",
+        "desc",
+        "annotation-xml",
+        "style",
+        "script",
+        "title",
+        "textarea",
+        "template",
+        "noscript",
+        "select",
+        "option",
+        "xmp",
+        "plaintext",
+        "iframe",
+        "noembed",
+        "noframes",
+        "form",
+        "button",
+        "object",
+        "marquee",
+        "img",
+        "br",
+        "hr",
+        "h1",
+        "pre",
+        "nobr",
+        "frameset",
+        "image",
+        "summary",
+        "details",
+        "x-y",
     ]);
     let attribute = prop::sample::select(vec![
-        "", " ", "/", " a=b", " style='color:red'", " style=\"x:url(y)\"", " href=javascript:x", " href='http://a.test'",
-        " src=x", " src='cid:known@a.test'", " onload=x", " title='</p><script>'", " title=\"<!--\"", " alt='a\"b'",
-        " title='&quot;&gt;<img src=x onerror=y>'", "\x0conclick=x", " id=x name=y", " srcdoc='<script>'", " a='", " b=\"", " =",
+        "",
+        " ",
+        "/",
+        " a=b",
+        " style='color:red'",
+        " style=\"x:url(y)\"",
+        " href=javascript:x",
+        " href='http://a.test'",
+        " src=x",
+        " src='cid:known@a.test'",
+        " onload=x",
+        " title='</p><script>'",
+        " title=\"<!--\"",
+        " alt='a\"b'",
+        " title='&quot;&gt;<img src=x onerror=y>'",
+        "\x0conclick=x",
+        " id=x name=y",
+        " srcdoc='<script>'",
+        " a='",
+        " b=\"",
+        " =",
     ]);
     let tag = (any::<bool>(), name, prop::collection::vec(attribute, 0..4))
         .prop_map(|(close, name, rest)| format!("<{}{name}{}>", if close { "/" } else { "" }, rest.concat()));
@@ -271,7 +356,9 @@ fn tags(html: &str) -> Vec<String> {
                 }
                 out.push(format!("<{} {names:?}>", name.to_ascii_lowercase().replace('\0', "\u{fffd}")));
             }
-            Token::End(name) => out.push(format!("</{}>", name.to_ascii_lowercase().replace('\0', "\u{fffd}"))),
+            Token::End(name) => {
+                out.push(format!("</{}>", name.to_ascii_lowercase().replace('\0', "\u{fffd}")))
+            }
             Token::Text(_) | Token::Raw(..) => {}
         }
     }
