@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
 use mailstore::commit::Commit;
-use mailstore::mailbox::{MailboxId, MailboxStatus, SpecialUse, Uid};
+use mailstore::mailbox::{MailboxStatus, SpecialUse, Uid};
 use mailstore::message::{FlagChange, Flags, Message};
 use mailstore::mime::{self, Part, Structure};
 use mailstore::{Failure, Intent};
@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use super::html::form;
 use super::parts::{self, Contents, Protection, Text, words};
+use super::list::{Row, is_outgoing, rows};
 use super::{Folders, attachment, frame, open, path, text, title};
 use crate::host::Host;
 use crate::store::Snapshot;
@@ -34,8 +35,7 @@ pub(super) struct Address {
 /// A message that somebody may read, as it was when it was asked for.
 pub(super) struct Opened {
     pub(super) address: Address,
-    pub(super) folders: Folders,
-    pub(super) snapshot: Snapshot,
+    pub(super) snapshot: Arc<Snapshot>,
     pub(super) message: Message,
     pub(super) structure: Structure,
 }
@@ -44,17 +44,21 @@ impl Opened {
     pub(super) async fn new(host: &Host, signed_in: &SignedIn, address: Address) -> Result<Self, Problem> {
         let folders = Folders::of(host, signed_in).await;
         let snapshot = open(host, signed_in, folders.get(address.folder)?).await?;
+        Self::within(&Arc::new(snapshot), address).await
+    }
+
+    async fn within(snapshot: &Arc<Snapshot>, address: Address) -> Result<Self, Problem> {
         let uid = Uid::new(address.uid).ok_or(Problem::NotFound)?;
         let message = snapshot.messages.find(uid).ok_or(Problem::NotFound)?;
         let mut structures = snapshot.reader().structures(&[&message]).await;
         let structure = structures.pop().ok_or(Problem::NotFound)?;
         let structure = structure.map_err(|error| Problem::failed("a message", error))?;
-        Ok(Self { address, folders, snapshot, message, structure })
+        Ok(Self { address, snapshot: Arc::clone(snapshot), message, structure })
     }
 
     /// Where its page is.
     pub(super) fn path(&self) -> String {
-        format!("/mail/{}/{}", self.address.folder, self.address.uid)
+        self.address.path()
     }
 
     /// The message itself, or one that is a part of it.
@@ -68,6 +72,16 @@ impl Opened {
     /// The part with this number.
     pub(super) fn part(&self, number: usize) -> Result<Part<'_>, Problem> {
         self.structure.parts().nth(number).ok_or(Problem::NotFound)
+    }
+
+    fn is_seen(&self) -> bool {
+        self.message.flags().contains(Flags::SEEN)
+    }
+}
+
+impl Address {
+    fn path(self) -> String {
+        format!("/mail/{}/{}", self.folder, self.uid)
     }
 }
 
@@ -99,20 +113,52 @@ async fn page(
     Path((folder, uid)): Path<(u64, u32)>,
     Query(wish): Query<Wish>,
 ) -> Result<Response, Problem> {
-    let mut opened = Opened::new(&host, &signed_in, Address { folder, uid }).await?;
-    if !opened.message.flags().contains(Flags::SEEN) && !is_prefetch(&headers) {
-        mark_seen(&host, &signed_in, &opened).await?;
-        // The folders count one less.
-        opened.folders = Folders::of(&host, &signed_in).await;
+    let mut folders = Folders::of(&host, &signed_in).await;
+    let folder = folders.get(folder)?.clone();
+    let snapshot = Arc::new(open(&host, &signed_in, &folder).await?);
+    let address = Address { folder: folder.id.get(), uid };
+    let asked = Opened::within(&snapshot, address).await?;
+    let (before, behind) = match wish.inner {
+        None => others(&host, &signed_in, &folders, &asked).await?,
+        Some(_) => (Vec::new(), Vec::new()),
+    };
+    let opened = before.iter().chain(&behind).filter_map(|other| match other {
+        Other::Open(opened) => Some(opened),
+        Other::Folded(..) => None,
+    });
+    let unseen: Vec<&Opened> = opened.chain([&asked]).filter(|opened| !opened.is_seen()).collect();
+    if !unseen.is_empty() && !is_prefetch(&headers) {
+        mark_seen(&host, &signed_in, &unseen).await?;
+        // They count one less.
+        folders = Folders::of(&host, &signed_in).await;
     }
-    let folder = opened.folders.get(folder)?;
-    let root = opened.root(wish.inner)?;
-    let subject = subject(root);
-    let page = View { host: &host, signed_in: &signed_in, opened: &opened, folder, wish: &wish };
-    let body = page.render(root, &subject).await?;
+    let subject = subject(asked.root(wish.inner)?);
+    let view = View { host: &host, signed_in: &signed_in, folders: &folders, folder: &folder };
+    let none = Wish::default();
+    let (mut above, mut below) = (Vec::new(), Vec::new());
+    for (others, out) in [(&before, &mut above), (&behind, &mut below)] {
+        for other in others {
+            out.push(match other {
+                Other::Open(opened) => view.message(opened, &none, Place::Beside).await?,
+                Other::Folded(row, name) => view.folded(row, name.as_deref()),
+            });
+        }
+    }
+    let place = if wish.inner.is_some() { Place::Inner } else { Place::Asked };
+    let message = view.message(&asked, &wish, place).await?;
+    let body = html! {
+        (view.around(&asked))
+        h1 #subject { (subject) }
+        @if !above.is_empty() || !below.is_empty() {
+            p.hint { "A conversation of " (above.len() + below.len() + 1) " messages" }
+        }
+        @for other in &above { (other) }
+        (message)
+        @for other in &below { (other) }
+    };
     let shell = Shell {
         signed_in: &signed_in,
-        folders: &opened.folders,
+        folders: &folders,
         current: Some(folder.id),
         query: "",
         title: &subject,
@@ -120,13 +166,75 @@ async fn page(
     Ok(shell.render(StatusCode::OK, &body))
 }
 
+/// Another message of the same conversation.
+enum Other {
+    /// Not read yet, so it is open.
+    Open(Opened),
+    /// One line, with the name of its folder if it is in another one.
+    Folded(Box<Row>, Option<String>),
+}
+
+/// What else belongs to the conversation of a message, in this folder and among what was sent: older ones, and newer ones.
+async fn others(
+    host: &Host,
+    signed_in: &SignedIn,
+    folders: &Folders,
+    asked: &Opened,
+) -> Result<(Vec<Other>, Vec<Other>), Problem> {
+    let threads = &host.web_memory.threads;
+    let here = threads.of(&host.store, &asked.snapshot).await;
+    let sent = folders.for_use(SpecialUse::Sent).filter(|sent| sent.id.get() != asked.address.folder);
+    let mut members = Vec::<(Arc<Snapshot>, Vec<Uid>, bool)>::new();
+    match sent {
+        Some(folder) => {
+            let snapshot = Arc::new(open(host, signed_in, folder).await?);
+            let there = threads.of(&host.store, &snapshot).await;
+            let (own, answers) = here.across(asked.message.uid(), &there, MOST_OTHERS).await;
+            members.push((Arc::clone(&asked.snapshot), own, false));
+            members.push((snapshot, answers, true));
+        }
+        None => members.push((Arc::clone(&asked.snapshot), here.with(asked.message.uid()).await, false)),
+    }
+    let mut others = Vec::new();
+    for (snapshot, uids, elsewhere) in members {
+        let skipped = uids.len().saturating_sub(MOST_OTHERS);
+        for uid in uids.into_iter().skip(skipped) {
+            let Some(message) = snapshot.messages.find(uid) else { continue };
+            if elsewhere || uid != asked.message.uid() {
+                others.push((Arc::clone(&snapshot), message, elsewhere));
+            }
+        }
+    }
+    others.sort_by_key(|(_, message, elsewhere)| (message.date(), *elsewhere, message.uid()));
+    let (mut before, mut behind, mut open_) = (Vec::new(), Vec::new(), 0);
+    for (snapshot, message, elsewhere) in others {
+        let older = (message.date(), elsewhere, message.uid()) < (asked.message.date(), false, asked.message.uid());
+        let unseen = !message.flags().contains(Flags::SEEN);
+        let other = if unseen && open_ < MOST_OPEN {
+            open_ += 1;
+            let address = Address { folder: snapshot.status.id.get(), uid: message.uid().get() };
+            Other::Open(Opened::within(&snapshot, address).await?)
+        } else {
+            let outgoing = is_outgoing(&snapshot.status);
+            let Some(row) = rows(&snapshot, &[vec![message.uid()]], outgoing).await.pop() else { continue };
+            Other::Folded(Box::new(row), elsewhere.then(|| title(&snapshot.status).to_owned()))
+        };
+        if older { before.push(other) } else { behind.push(other) }
+    }
+    Ok((before, behind))
+}
+
 /// RFC 9051 §2.3.2: who opens it has read it. It is durable before it is told; where it cannot be kept, on a full disk, the message
 /// can be read all the same.
-async fn mark_seen(host: &Host, signed_in: &SignedIn, opened: &Opened) -> Result<(), Problem> {
-    let mailbox = opened.snapshot.status.id;
-    let change = FlagChange::Add(Flags::SEEN.into());
-    let intent = Intent::Store { mailbox, uid: opened.message.uid(), change, unchanged_since: None };
-    match host.store.commit(Commit::of(vec![intent]).by(signed_in.actor())).await {
+async fn mark_seen(host: &Host, signed_in: &SignedIn, unseen: &[&Opened]) -> Result<(), Problem> {
+    let intent = |opened: &&Opened| Intent::Store {
+        mailbox: opened.snapshot.status.id,
+        uid: opened.message.uid(),
+        change: FlagChange::Add(Flags::SEEN.into()),
+        unchanged_since: None,
+    };
+    let intents = unseen.iter().map(intent).collect();
+    match host.store.commit(Commit::of(intents).by(signed_in.actor())).await {
         Err(Failure::Unknown) => Err(Problem::failed("a message", "nobody knows whether it counts as read")),
         Ok(_) | Err(_) => Ok(()),
     }
@@ -145,65 +253,56 @@ fn subject(root: Part<'_>) -> String {
     if subject.is_empty() { "(no subject)".to_owned() } else { subject }
 }
 
+/// What pages of messages are made of.
 struct View<'a> {
     host: &'a Host,
     signed_in: &'a SignedIn,
-    opened: &'a Opened,
+    folders: &'a Folders,
     folder: &'a MailboxStatus,
+}
+
+/// What a message is on its page.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Place {
+    /// The one that was asked for.
+    Asked,
+    /// Of the same conversation.
+    Beside,
+    /// It was attached to the one that was asked for.
+    Inner,
+}
+
+/// A message that is shown, and how.
+struct Shown<'a> {
+    view: &'a View<'a>,
+    opened: &'a Opened,
     wish: &'a Wish,
+    place: Place,
 }
 
 impl View<'_> {
-    async fn render(&self, root: Part<'_>, subject: &str) -> Result<Markup, Problem> {
-        let contents = Contents::of(root);
-        let mut shown = Vec::new();
-        let mut texts = Vec::new();
-        let mut room = super::html::LONGEST;
-        for text in &contents.texts {
-            texts.push(self.text(&contents, *text, &mut room, &mut shown).await?);
-        }
-        let header = match self.wish.headers {
-            Some(1) => Some(self.header(root).await?),
-            _ => None,
-        };
-        let files: Vec<Part<'_>> = {
-            let unseen = contents.related.iter().filter(|part| !shown.contains(&part.index()));
-            contents
-                .attached
-                .iter()
-                .chain(unseen)
-                .copied()
-                .filter(|part| !shown.contains(&part.index()))
-                .collect()
-        };
-        Ok(html! {
-            (self.around())
-            article.message aria-labelledby="subject" {
-                h1 #subject { (subject) }
-                @if self.wish.inner.is_some() {
-                    p.hint { "This message was attached to another. " a href=(self.opened.path()) { "Back to that one" } }
-                } @else {
-                    (self.actions())
-                }
-                (self.people(root))
-                @if let Some(header) = &header { pre.source tabindex="0" aria-label="Header" { (header) } }
-                @match contents.protection {
-                    Some(Protection::Signed) => p.note { "This message carries a signature, which is not checked here." },
-                    Some(Protection::Encrypted) => p.note { "This message is encrypted. Only a mail program that has the key can show it." },
-                    None => {},
-                }
-                div.text { @for text in &texts { (text) } }
-                @if texts.is_empty() && contents.protection != Some(Protection::Encrypted) { p.hint { "This message has no text." } }
-                @if !files.is_empty() { (self.files(&files, contents.more)) }
-                (self.more(&contents))
+    async fn message(&self, opened: &Opened, wish: &Wish, place: Place) -> Result<Markup, Problem> {
+        let shown = Shown { view: self, opened, wish, place };
+        shown.render(opened.root(wish.inner)?).await
+    }
+
+    /// One line that leads to the message.
+    fn folded(&self, row: &Row, folder: Option<&str>) -> Markup {
+        let names: Vec<&str> = row.people.iter().map(|(name, _)| &**name).collect();
+        html! {
+            a.folded href=(Address { folder: row.folder, uid: row.uid }.path()) {
+                span.who { @if row.outgoing { "To " } (names.join(", ")) }
+                span.what { (row.beginning) }
+                @if let Some(folder) = folder { span.where { (folder) } }
+                (self.signed_in.clock.short(row.date))
             }
-        })
+        }
     }
 
     /// Where one can go from here.
-    fn around(&self) -> Markup {
-        let messages = &self.opened.snapshot.messages;
-        let index = messages.index_of(self.opened.message.uid());
+    fn around(&self, asked: &Opened) -> Markup {
+        let messages = &asked.snapshot.messages;
+        let index = messages.index_of(asked.message.uid());
         let newer = index.and_then(|index| messages.get(index + 1));
         let older = index.and_then(|index| messages.get(index.checked_sub(1)?));
         let folder = path(self.folder.id);
@@ -219,11 +318,55 @@ impl View<'_> {
         }
     }
 
+}
+
+impl Shown<'_> {
+    async fn render(&self, root: Part<'_>) -> Result<Markup, Problem> {
+        let contents = Contents::of(root);
+        let mut shown = Vec::new();
+        let mut texts = Vec::new();
+        let mut room = super::html::LONGEST;
+        for text in &contents.texts {
+            texts.push(self.text(&contents, *text, &mut room, &mut shown).await?);
+        }
+        let header = match self.wish.headers {
+            Some(1) => Some(self.header(root).await?),
+            _ => None,
+        };
+        let all = contents.attached.iter().chain(&contents.related).copied();
+        let files: Vec<Part<'_>> = all.filter(|part| !shown.contains(&part.index())).collect();
+        let heading = format!("from-{}-{}", self.opened.address.folder, self.opened.address.uid);
+        Ok(html! {
+            article.message aria-labelledby=(heading) {
+                @match self.place {
+                    Place::Asked => (self.actions()),
+                    Place::Inner => p.hint { "This message was attached to another. " a href=(self.opened.path()) { "Back to that one" } },
+                    Place::Beside => {},
+                }
+                (self.people(root, &heading))
+                @if let Some(header) = &header { pre.source tabindex="0" aria-label="Header" { (header) } }
+                @match contents.protection {
+                    Some(Protection::Signed) => p.note { "This message carries a signature, which is not checked here." },
+                    Some(Protection::Encrypted) => p.note { "This message is encrypted. Only a mail program that has the key can show it." },
+                    None => {},
+                }
+                div.text { @for text in &texts { (text) } }
+                @if texts.is_empty() && contents.protection != Some(Protection::Encrypted) { p.hint { "This message has no text." } }
+                @if !files.is_empty() { (self.files(&files, contents.more)) }
+                @if self.place == Place::Beside {
+                    p.more { a href=(self.opened.path()) { "Answer this one, or do something else with it" } }
+                } @else {
+                    (self.more(&contents))
+                }
+            }
+        })
+    }
+
     fn actions(&self) -> Markup {
         let reference = format!("{}.{}", self.opened.address.folder, self.opened.address.uid);
         let compose = |what: &str| format!("/compose?{what}={reference}");
-        let special = self.folder.special_use;
-        let back = path(self.folder.id);
+        let special = self.view.folder.special_use;
+        let back = path(self.view.folder.id);
         let act = format!("{back}/act");
         let flagged = self.opened.message.flags().contains(Flags::FLAGGED);
         let gone = matches!(special, Some(SpecialUse::Trash | SpecialUse::Junk));
@@ -254,7 +397,7 @@ impl View<'_> {
                     (self.form(&back))
                     label.hidden for="to" { "Folder to move to" }
                     select #to name="to" {
-                        @for folder in self.opened.folders.iter().filter(|folder| folder.id != self.folder.id) {
+                        @for folder in self.view.folders.iter().filter(|folder| folder.id != self.view.folder.id) {
                             option value=(folder.id.get()) { (title(folder)) }
                         }
                     }
@@ -266,14 +409,14 @@ impl View<'_> {
 
     fn form(&self, then: &str) -> Markup {
         html! {
-            (seal(self.signed_in))
+            (seal(self.view.signed_in))
             input type="hidden" name="uid" value=(self.opened.address.uid);
             input type="hidden" name="then" value=(then);
         }
     }
 
     /// Who wrote it to whom, and when.
-    fn people(&self, root: Part<'_>) -> Markup {
+    fn people(&self, root: Part<'_>, heading: &str) -> Markup {
         let Some(envelope) = root.envelope() else { return html! {} };
         let from: Vec<Person> = people(envelope.from());
         let answers: Vec<Person> = people(envelope.reply_to());
@@ -281,7 +424,9 @@ impl View<'_> {
         let (to, cc, bcc) = (people(envelope.to()), people(envelope.cc()), people(envelope.bcc()));
         // The one within another has no date but the one that it claims.
         let date = envelope.date().map(words).unwrap_or_default();
+        let names: Vec<&str> = from.iter().map(Person::said).collect();
         html! {
+            h2.hidden id=(heading) { "From " @if names.is_empty() { "nobody" } (names.join(", ")) }
             dl.people {
                 div { dt { "From" } dd { @if from.is_empty() { "(nobody)" } (list(&from)) } }
                 @if elsewhere { div { dt { "Answers go to" } dd { (list(&answers)) } } }
@@ -289,7 +434,7 @@ impl View<'_> {
                 @if !cc.is_empty() { div { dt { "Copy to" } dd { (list(&cc)) } } }
                 @if !bcc.is_empty() { div { dt { "Hidden copy to" } dd { (list(&bcc)) } } }
                 @if self.wish.inner.is_none() {
-                    div { dt { "Date" } dd { (self.signed_in.clock.long(self.opened.message.date().0)) } }
+                    div { dt { "Date" } dd { (self.view.signed_in.clock.long(self.opened.message.date().0)) } }
                 } @else if !date.is_empty() {
                     div { dt { "Date" } dd { (date) } }
                 }
@@ -334,7 +479,7 @@ impl View<'_> {
         part: Part<'_>,
         shown: &mut Vec<usize>,
     ) -> Result<Markup, Problem> {
-        let made = frame::make(self.host, self.opened, contents, part, false).await?;
+        let made = frame::make(self.view.host, self.opened, contents, part, false).await?;
         shown.extend(made.shown);
         let loads = self.wish.images == Some(1);
         let mut address = format!("{}/html?part={}", self.opened.path(), part.index());
@@ -371,8 +516,8 @@ impl View<'_> {
 
     fn files(&self, files: &[Part<'_>], more: usize) -> Markup {
         html! {
-            section.files aria-labelledby="files" {
-                h2 #files { (files.len() + more) " " @if files.len() + more == 1 { "attachment" } @else { "attachments" } }
+            section.files aria-label="Attachments" {
+                h3 { (files.len() + more) " " @if files.len() + more == 1 { "attachment" } @else { "attachments" } }
                 ul { @for file in files { li { (self.file(*file)) } } }
                 @if more > 0 { p.hint { "There are " (more) " more, which are not listed. " a href=(format!("{}/source", self.opened.path())) { "Show the source" } } }
             }
@@ -448,6 +593,13 @@ struct Person {
     pretends: bool,
 }
 
+impl Person {
+    /// What they are called: never by a name that is somebody else's address.
+    fn said(&self) -> &str {
+        if self.name.is_empty() || self.pretends { &self.address } else { &self.name }
+    }
+}
+
 fn people(addresses: mime::Addresses<'_>) -> Vec<Person> {
     addresses
         .filter_map(|address| {
@@ -495,11 +647,6 @@ fn size(octets: u64) -> String {
     }
 }
 
-/// The folder of a page, for links from elsewhere.
-pub(in crate::web) fn message_path(folder: MailboxId, uid: Uid) -> String {
-    format!("{}/{uid}", path(folder))
-}
-
 /// The longest subject that is shown, in characters.
 const LONGEST_SUBJECT: usize = 1_000;
 /// The most of a header that is shown, in octets.
@@ -507,6 +654,9 @@ const HEADER: u64 = 64 << 10;
 /// The most people that are listed, and how many of them at first.
 const MOST_PEOPLE: usize = 1_000;
 const SHOWN_PEOPLE: usize = 8;
+/// The most messages of a conversation that are shown of a folder, and how many of them are open because nobody has read them.
+const MOST_OTHERS: usize = 100;
+const MOST_OPEN: usize = 5;
 /// Images up to this size are shown in the list of attachments.
 const PREVIEW: u64 = 2 << 20;
 
