@@ -3,6 +3,7 @@
 mod account;
 pub(crate) mod browser;
 mod clients;
+mod compose;
 mod pages;
 mod sign_in;
 mod thunderbird;
