@@ -10,13 +10,19 @@ pub(super) struct Browser<'a> {
     site: &'a Site,
     host: &'a Host,
     service: Service,
-    pub(super) jar: String,
+    jar: String,
 }
 
 impl<'a> Browser<'a> {
     pub(super) fn new(site: &'a Site, host: &'a Host, service: Service) -> Self {
         let jar = site.folder().path("cookies").display().to_string();
         Self { site, host, service, jar }
+    }
+
+    /// Another one, with cookies of its own.
+    pub(super) fn another(site: &'a Site, host: &'a Host, service: Service, jar: &str) -> Self {
+        let jar = site.folder().path(jar).display().to_string();
+        Self { jar, ..Self::new(site, host, service) }
     }
 
     #[track_caller]
