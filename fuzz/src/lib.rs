@@ -13,6 +13,7 @@ pub mod imap_search_keys;
 pub mod imap_sequence_set;
 pub mod imap_server_split;
 pub mod imap_utf7_roundtrip;
+pub mod mailhost_xml_text;
 pub mod mailstore_crash;
 pub mod mailstore_journal_recovery;
 pub mod mailstore_mime_scan;
@@ -126,6 +127,13 @@ pub const TARGETS: &[Target] = &[
         run: imap_utf7_roundtrip::run,
         seeds: "imap-codec",
         side: Side::ClientLines,
+        choices: 0,
+    },
+    Target {
+        name: "mailhost_xml_text",
+        run: mailhost_xml_text::run,
+        seeds: "mailstore",
+        side: Side::Client,
         choices: 0,
     },
     Target {

@@ -397,7 +397,7 @@ async fn start(world: &Arc<World>, index: usize, machine: Machine) -> Result<Run
         .await
         .map_err(|error| error.to_string())?;
     people(world, index, &accounts).await?;
-    let relay = Relay::open(store.clone(), &config).await.map_err(|error| error.to_string())?;
+    let relay = Relay::open(store.clone(), &config, None).await.map_err(|error| error.to_string())?;
     let hash = PasswordHash::parse(HASH).map_err(|error| error.to_string())?;
     let authenticator = Authenticator::with(store.shared_system(), 2, hash);
     let patience = config.limits.stop_timeout;

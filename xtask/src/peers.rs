@@ -34,6 +34,8 @@ const PEERS: &[(&str, &str)] = &[
     ("mutt", "mailhost: another one, which files what it sends"),
     ("thunderbird", "mailhost: the mail program that autoconfiguration comes from, on a screen of its own"),
     ("xvfb", "Thunderbird, for the screen"),
+    ("chromium", "mailhost: the browser that its pages are tried in"),
+    ("fonts-inter", "Chromium, for letters as most screens have them"),
     ("fetchmail", "mailhost: a foreign client of IMAP and POP3 that takes mail away"),
     ("nodejs", "mailhost: imapflow as a foreign IMAP client"),
     ("libdb5.3", "Exim"),

@@ -84,6 +84,8 @@ pub struct Counters {
     pub commits: u64,
     /// Batches they were written in.
     pub batches: u64,
+    /// The same by how many commits were in them: up to 1, 2, 4, 8, 16, 32, 64, 128, and more.
+    pub batch_sizes: [u64; 9],
     /// Operations of the store that had to wait for stable storage.
     pub syncs: u64,
     /// Octets written into the journal.

@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     std::fs::create_dir_all(config.mail_dir())?;
     let limits = mailstore::Limits::default();
     let (store, _) = Store::open(Arc::new(Machine), &config.mail_dir(), limits, Opening::Usual).await?;
-    let relay = Arc::new(Relay::open(store.clone(), &config).await?);
+    let relay = Arc::new(Relay::open(store.clone(), &config, None).await?);
     let body = Bytes::from([&b"Subject: x\r\n\r\n"[..], &[b'x'; 1_008], b"\r\n"].concat());
     let from = Address::new("anna@example.test")?;
     let mut work = JoinSet::new();

@@ -32,8 +32,8 @@ use smtp_codec::{Domain, Mailbox};
 use tokio::sync::Mutex;
 
 use self::app_password::{AppPassword, Digest};
-use self::directory::{APP, Directory, Stored, Way, fold};
-pub use self::directory::{login_key, throttle_key};
+pub use self::directory::login_key;
+use self::directory::{APP, Directory, Stored, Way, fold, throttle_key};
 pub use self::error::ChangeError;
 pub use self::overview::{Overview, hidden};
 pub use self::presence::Presence;
@@ -234,6 +234,11 @@ impl Accounts {
         let found =
             Found { presence: stored.door.enter(id), stored: Arc::clone(stored), named: named.flatten() };
         exists.then_some(found)
+    }
+
+    /// What failed logins under this name are counted under, whether it exists or not.
+    pub fn throttle_key(&self, name: &str) -> String {
+        throttle_key(name, self.first_domain().as_str())
     }
 
     /// Whether nobody may log in to an account for now. Only who has the right password may be told.

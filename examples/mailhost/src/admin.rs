@@ -402,7 +402,8 @@ pub(crate) async fn open_claimed(
 ) -> Result<Alone, Failure> {
     let (store, report) = Store::open(Arc::new(Machine), dir, mailstore::Limits::default(), opening).await?;
     let accounts = Arc::new(Accounts::of(store.clone(), config).await?);
-    let relay = Arc::new(Relay::open(store.clone(), config).await?);
+    // Nothing is sent from here, so no password is needed.
+    let relay = Arc::new(Relay::open(store.clone(), config, None).await?);
     Ok(Alone { accounts, store, relay, report, _claimed: claimed })
 }
 

@@ -21,6 +21,7 @@ use crate::accounts::Accounts;
 use crate::admin::{self, Request, Response};
 use crate::auth::{Authenticator, Password};
 use crate::cli::{Check, Cli, Command, Demo, PasswordSource, Queue, QueueOrder, Verify};
+use crate::client::Credentials;
 use crate::config::Config;
 use crate::demo;
 use crate::host::Host;
@@ -29,7 +30,7 @@ use crate::logs::{self, Safe};
 use crate::offers::offers;
 use crate::preflight::{self, DataDir, Severity};
 use crate::privileges::{self, Other};
-use crate::relay::{Ordered, Relay, Shown};
+use crate::relay::{self, Ordered, Relay, Shown};
 use crate::store::{Opening, Store};
 use crate::system::Machine;
 use crate::tls::{Identity, Plan};
@@ -49,6 +50,8 @@ pub struct Started {
     pub listeners: Listeners,
     /// Its certificate.
     pub identity: Identity,
+    /// Its login at the smarthost.
+    pub smarthost: Option<Arc<Credentials>>,
 }
 
 /// A password and where it came from.
@@ -104,19 +107,20 @@ impl Started {
     /// Takes everything that the configuration names, in an order that changes nothing on disk before all the rest is
     /// known to be right. Wants a tokio runtime.
     ///
-    /// As root: the ports are bound and the configured key is read, then root is given up, and all else is up to the user that
+    /// As root: the ports are bound and the configured key and password are read, then root is given up, and all else is up to the user that
     /// the host has become.
     pub fn new(config: Config) -> Result<Self, Failure> {
         let in_line = |error| config.error(config.run_as.as_ref().map(|(_, line)| *line), error);
-        let (cleared, listeners) = match Other::of(&config).map_err(in_line)? {
-            None => (preflight::clear(&config)?, Listeners::bind(&config)?),
+        let smarthost = || relay::smarthost_login(&config);
+        let (cleared, listeners, smarthost) = match Other::of(&config).map_err(in_line)? {
+            None => (preflight::clear(&config)?, Listeners::bind(&config)?, smarthost()?),
             Some(other) => {
                 let tls = config.tls.is_some().then(|| Plan::make(&config)).transpose();
                 let tls = tls.map_err(|error| error.located(&config))?;
-                let listeners = Listeners::bind(&config)?;
+                let (listeners, smarthost) = (Listeners::bind(&config)?, smarthost()?);
                 privileges::settle(&config).map_err(in_line)?;
                 info!(user = other.name(), "root is given up");
-                (preflight::clear_with(&config, tls)?, listeners)
+                (preflight::clear_with(&config, tls)?, listeners, smarthost)
             }
         };
         for warning in &cleared.warnings {
@@ -124,7 +128,7 @@ impl Started {
         }
         let data_dir = cleared.data_dir.claim()?;
         let identity = cleared.tls.carry_out()?;
-        Ok(Self { config, data_dir, listeners, identity })
+        Ok(Self { config, data_dir, listeners, identity, smarthost })
     }
 }
 
@@ -179,7 +183,7 @@ fn serve(file: &Path) -> Result<ExitCode, Failure> {
 
 async fn run_host(started: Started) -> Result<ExitCode, Failure> {
     // The lock on the data directory is held to the end.
-    let Started { config, data_dir: _locked, listeners, identity } = started;
+    let Started { config, data_dir: _locked, listeners, identity, smarthost } = started;
     let tls = identity.server_config()?;
     let (store, report) =
         Store::open(Arc::new(Machine), &config.mail_dir(), mailstore::Limits::default(), Opening::Usual)
@@ -189,7 +193,7 @@ async fn run_host(started: Started) -> Result<ExitCode, Failure> {
     if accounts.accounts().is_empty() {
         warn!("there is no account yet: all mail is refused until `mailhost account add` makes one");
     }
-    let relay = Relay::open(store.clone(), &config).await?;
+    let relay = Relay::open(store.clone(), &config, smarthost).await?;
     let authenticator = Authenticator::new(store.shared_system())?;
     let host = Host::new(config, None, store, Arc::new(accounts), Arc::new(relay), authenticator);
     let offers = offers(&host.config, listeners.addresses());

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, Span, field, info, info_span, warn};
 
 use self::sessions::{Session, Sessions};
-use crate::accounts::{Accounts, Found, Presence, app_password, throttle_key};
+use crate::accounts::{Accounts, Found, Presence, app_password};
 use crate::auth::{Authenticator, Login, Password, PasswordHash};
 use crate::config::Config;
 use crate::listener::{Listeners, Service, Stop, Stopping};
@@ -171,10 +171,12 @@ impl Host {
             return self.log_in_with_main(peer, name, found, password).await;
         };
         match known.app_password(&digest) {
-            Some(app) => match self.authenticator.login_known(peer, &throttle_key(name)).await {
-                Login::Accepted => self.enter(known.presence.clone(), Some(app)).await,
-                other => Err(other),
-            },
+            Some(app) => {
+                match self.authenticator.login_known(peer, &self.accounts.throttle_key(name)).await {
+                    Login::Accepted => self.enter(known.presence.clone(), Some(app)).await,
+                    other => Err(other),
+                }
+            }
             None => self.log_in_with_main(peer, name, found, password).await,
         }
     }
@@ -197,7 +199,7 @@ impl Host {
         password: Password,
     ) -> Result<Presence, Login> {
         // All spellings of one name wait for one another.
-        let key = throttle_key(name);
+        let key = self.accounts.throttle_key(name);
         let hash = found.as_ref().and_then(|found| found.hash().cloned());
         // Of a record that was made before there were such keys.
         let without_keys = hash.is_some() && found.as_ref().is_some_and(|found| found.scram().is_empty());

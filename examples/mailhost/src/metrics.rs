@@ -486,6 +486,18 @@ async fn store(page: &mut Page, host: &Host) {
         host.store.latency(),
     );
 
+    let name = "mailhost_store_batch_commits";
+    page.family(name, Kind::Histogram, "How many commits were written and synced together.");
+    let (bucket, mut below) = (format!("{name}_bucket"), 0);
+    for (power, count) in counters.batch_sizes.iter().enumerate() {
+        below += count;
+        let last = power + 1 == counters.batch_sizes.len();
+        let bound = if last { "+Inf".to_owned() } else { (1_u64 << power).to_string() };
+        page.sample(&bucket, &[("le", &bound)], below as f64);
+    }
+    page.sample(&format!("{name}_sum"), &[], counters.commits as f64);
+    page.sample(&format!("{name}_count"), &[], below as f64);
+
     let mailboxes = host.store.mailboxes(Actor::Host, None).await;
     let messages: u64 = mailboxes.iter().map(|mailbox| mailbox.messages).sum();
     let octets: u64 = mailboxes.iter().map(|mailbox| mailbox.octets).sum();

@@ -1,5 +1,6 @@
 //! Root, for as long as it takes to bind low ports and to read keys that only root may read; then another user, for good.
 
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -7,6 +8,8 @@ use std::sync::OnceLock;
 use nix::unistd::{
     Gid, Group, Uid, User, geteuid, getgroups, getresgid, getresuid, setgroups, setresgid, setresuid,
 };
+use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, chownat, fchown, openat};
+use rustix::io::Errno;
 use thiserror::Error;
 
 use crate::config::Config;
@@ -125,19 +128,34 @@ pub fn make_data_dir(config: &Config) -> std::io::Result<()> {
 /// may have to read and write elsewhere at the same time.
 pub fn hand_over(config: &Config, path: &Path) -> std::io::Result<()> {
     match Other::of(config).map_err(std::io::Error::other)? {
-        Some(other) => give(path, &other),
+        Some(other) => give(CWD, path, &other),
         None => Ok(()),
     }
 }
 
-fn give(path: &Path, other: &Other) -> std::io::Result<()> {
-    use std::os::unix::fs::lchown;
-    if std::fs::symlink_metadata(path)?.is_dir() {
-        for entry in std::fs::read_dir(path)? {
-            give(&entry?.path(), other)?;
+/// Gives something, and all that is below it, to another user. Each name is looked up in a folder that is held open, and no link is
+/// followed: whoever may write there cannot have root change what is elsewhere by putting a link in its place meanwhile.
+fn give<P: rustix::path::Arg + Copy>(within: BorrowedFd<'_>, name: P, other: &Other) -> std::io::Result<()> {
+    let (user, group) = other.ids();
+    let (user, group) = (rustix::fs::Uid::from_raw(user), rustix::fs::Gid::from_raw(group));
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match openat(within, name, flags, Mode::empty()) {
+        Ok(folder) => {
+            for entry in Dir::read_from(&folder)? {
+                let entry = entry?;
+                if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+                    give(folder.as_fd(), entry.file_name(), other)?;
+                }
+            }
+            fchown(&folder, Some(user), Some(group))?;
         }
+        // No folder; a link is given away itself.
+        Err(Errno::NOTDIR | Errno::LOOP) => {
+            chownat(within, name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
+        }
+        Err(error) => return Err(error.into()),
     }
-    lchown(path, Some(other.user.as_raw()), Some(other.group.as_raw()))
+    Ok(())
 }
 
 /// Whether this process is root.
@@ -168,5 +186,41 @@ pub fn make_for(path: &Path, other: &Other) -> std::io::Result<()> {
         Ok(()) => chown(path, Some(other.user.as_raw()), Some(other.group.as_raw())),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn what_is_given_away_is_all_that_is_below_and_nothing_that_links_lead_to() {
+        let dir = std::env::temp_dir().join(format!("postrider-give-{}", std::process::id()));
+        let (ours, others) = (dir.join("ours"), dir.join("others"));
+        std::fs::create_dir_all(ours.join("deep/deeper")).unwrap();
+        std::fs::create_dir_all(&others).unwrap();
+        for file in [ours.join("deep/deeper/file"), others.join("file")] {
+            std::fs::write(file, "x").unwrap();
+        }
+        symlink(&others, ours.join("folder")).unwrap();
+        symlink(others.join("file"), ours.join("deep/link")).unwrap();
+        symlink(&ours, dir.join("itself")).unwrap();
+        // Who is not root can give to nobody else.
+        let number = if is_root() { 65_534 } else { geteuid().as_raw() };
+        let before = std::fs::metadata(&others).unwrap().uid();
+        let group = if is_root() { Gid::from_raw(65_534) } else { nix::unistd::getegid() };
+        let other = Other { name: "nobody".to_owned(), user: Uid::from_raw(number), group };
+        give(CWD, &dir.join("itself"), &other).unwrap();
+        assert_eq!(std::fs::metadata(&ours).unwrap().uid(), before, "behind a link");
+        give(CWD, &ours, &other).unwrap();
+        for path in ["", "deep", "deep/deeper", "deep/deeper/file", "folder", "deep/link"] {
+            assert_eq!(std::fs::symlink_metadata(ours.join(path)).unwrap().uid(), number, "{path}");
+        }
+        for path in ["", "file"] {
+            assert_eq!(std::fs::metadata(others.join(path)).unwrap().uid(), before, "{path}");
+        }
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -11,6 +11,7 @@ mod window;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -31,6 +32,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{Instrument as _, debug, error, info, warn};
+use zeroize::Zeroizing;
 
 use self::connection::Security;
 use self::dns::Dns;
@@ -40,7 +42,7 @@ use self::window::Reading;
 use crate::accounts::Accounts;
 use crate::auth::Password;
 use crate::client::{Credentials, Encryption};
-use crate::config::{Config, NextHop};
+use crate::config::{Config, NextHop, Smarthost};
 use crate::listener::Stopping;
 use crate::metrics::{Asked, Tally, Tried, state};
 use crate::planted::Bug;
@@ -152,6 +154,9 @@ pub enum RelayError {
     /// Something that the configuration names cannot be used.
     #[error("{0}")]
     Config(String),
+    /// The file with the password for the smarthost cannot be read.
+    #[error("password_file {}: {}", .0.display(), .1)]
+    PasswordFile(PathBuf, io::Error),
     /// The store did not keep the seed.
     #[error("the queue cannot be opened: {0}")]
     Store(#[from] Failure),
@@ -169,7 +174,13 @@ pub enum RelayError {
 impl Relay {
     /// Reads the first records of the queue from the store, and so learns which names are free; it takes messages from then
     /// on. The rest is read by [`Self::run`], or by [`Self::read_all`].
-    pub async fn open(store: Store, config: &Config) -> Result<Self, RelayError> {
+    ///
+    /// The login is what [`smarthost_login`] gave; without it nothing can be sent through a smarthost that wants one.
+    pub async fn open(
+        store: Store,
+        config: &Config,
+        login: Option<Arc<Credentials>>,
+    ) -> Result<Self, RelayError> {
         let seed = seed(&store).await?;
         let bad_name = |_| RelayError::Config(format!("{} cannot stand in reports", config.hostname));
         let (first, last) = (config.queue.retry.first(), config.queue.retry.last());
@@ -191,7 +202,7 @@ impl Relay {
         let newest = last.and_then(|key| Some(u64::from_be_bytes(*key.first_chunk()?) >> 24)).unwrap_or(0);
         let security =
             Security { tls: opportunistic_tls()?, encryption: Encryption::Opportunistic, login: None };
-        let ways = Ways::new(config, &security)?;
+        let ways = Ways::new(config, &security, login)?;
         let start = store.system().unix_now().as_secs().max(newest + 1);
         let kept = kept::Kept::load(&store).await?;
         let dns = Dns::new(store.shared_system(), resolver(&store, config)?);
@@ -216,7 +227,20 @@ impl Relay {
 
     /// Sees whether another configuration can be used, and gets it ready. Changes nothing.
     pub fn prepare(&self, old: &Config, new: &Config) -> Result<Prepared, RelayError> {
-        let ways = Ways::new(new, &self.security)?;
+        let login = match (smarthost_login(new), self.login()) {
+            // It may have been root who could read it.
+            (Err(RelayError::PasswordFile(file, error)), Some(known))
+                if error.kind() == io::ErrorKind::PermissionDenied
+                    && old.relay.smarthost.as_ref().map(Smarthost::login)
+                        == new.relay.smarthost.as_ref().map(Smarthost::login) =>
+            {
+                let file = file.display();
+                warn!(%file, %error, "the smarthost's password cannot be read any more; the one read before stays in use");
+                Some(known)
+            }
+            (login, _) => login?,
+        };
+        let ways = Ways::new(new, &self.security, login)?;
         let same =
             (&old.dns, old.relay.allow_private_addresses) == (&new.dns, new.relay.allow_private_addresses);
         let resolver = if same { None } else { Some(resolver(&self.store, new)?) };
@@ -237,6 +261,11 @@ impl Relay {
         queue.set_schedule(self.unix_now(), schedule);
         drop(queue);
         self.wake.notify_one();
+    }
+
+    /// The login at the smarthost.
+    fn login(&self) -> Option<Arc<Credentials>> {
+        self.ways().smarthost.as_ref().and_then(|(_, security)| security.login.clone())
     }
 
     fn ways(&self) -> Arc<Ways> {
@@ -603,12 +632,8 @@ impl Relay {
 }
 
 impl Ways {
-    fn new(config: &Config, usual: &Security) -> Result<Self, RelayError> {
+    fn new(config: &Config, usual: &Security, login: Option<Arc<Credentials>>) -> Result<Self, RelayError> {
         let smarthost = config.relay.smarthost.as_ref().map(|smarthost| {
-            let login = match (&smarthost.user, &smarthost.password_file) {
-                (Some(user), Some(file)) => Some(Arc::new(read_login(user, file)?)),
-                _ => None,
-            };
             // A password goes to nobody whose name has not been proven; without one, TLS is as for everybody.
             let security = match login {
                 Some(login) => {
@@ -678,12 +703,16 @@ async fn seed(store: &Store) -> Result<u64, RelayError> {
     Ok(seed)
 }
 
-fn read_login(user: &str, file: &std::path::Path) -> Result<Credentials, RelayError> {
-    let failed = |why: String| RelayError::Config(format!("password_file {}: {why}", file.display()));
-    let text = std::fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
+/// Reads the login at the smarthost, if the configuration names one: before root is given up, for its file may be root's alone.
+pub fn smarthost_login(config: &Config) -> Result<Option<Arc<Credentials>>, RelayError> {
+    let Some((user, file)) = config.relay.smarthost.as_ref().and_then(Smarthost::login) else {
+        return Ok(None);
+    };
+    let failed = |error| RelayError::PasswordFile(file.to_owned(), error);
+    let text = Zeroizing::new(std::fs::read_to_string(file).map_err(failed)?);
     let word = text.lines().next().unwrap_or_default().to_owned();
-    let password = Password::new(word).map_err(|error| failed(error.to_string()))?;
-    Ok(Credentials { name: user.to_owned(), password })
+    let password = Password::new(word).map_err(|error| failed(io::Error::other(error)))?;
+    Ok(Some(Arc::new(Credentials { name: user.to_owned(), password })))
 }
 
 /// TLS that keeps listeners out and proves nobody's name (RFC 7435 §3): better than none, and none is the alternative.

@@ -114,6 +114,9 @@ impl Store {
         self.hold_off &= batch.waiters.is_empty();
         self.unlooked = self.unlooked.saturating_add(1);
         self.counters.batches += 1;
+        let size = batch.waiters.len().max(1).next_power_of_two().trailing_zeros() as usize;
+        let sizes = &mut self.counters.batch_sizes;
+        sizes[size.min(sizes.len() - 1)] += 1;
         self.counters.octets += batch.length;
         self.counters.commits += batch.waiters.len() as u64;
         for change in &batch.moved {

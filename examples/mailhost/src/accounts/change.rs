@@ -5,6 +5,7 @@ use imap_codec::extension::Extension;
 use mailstore::mailbox::{AccountId, MailboxStatus, SpecialUse};
 use mailstore::message::UnixTime;
 use mailstore::{Actor, Commit, Intent};
+use sasl_codec::prepare::{Unassigned, prepare};
 use sasl_codec::scram::Verifier;
 
 use super::app_password::{self, AppPassword};
@@ -31,6 +32,10 @@ impl Accounts {
         if login.is_empty() || login.len() > 200 || login.chars().any(|c| c.is_whitespace() || c.is_control())
         {
             return Err(ChangeError::BadLogin(login.to_owned()));
+        }
+        // RFC 4013 §2.5: it is kept to be compared with.
+        if prepare(login, Unassigned::Refused).map_or(true, |name| name.is_empty()) {
+            return Err(ChangeError::ForbiddenLogin(login.to_owned()));
         }
         let (account, old) = {
             let directory = self.read();

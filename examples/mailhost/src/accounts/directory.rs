@@ -269,11 +269,19 @@ pub fn login_key(name: &str) -> String {
     prepare(name, Unassigned::Allowed).map_or_else(|_| fold(name), |name| fold(&name))
 }
 
-/// What failed logins are counted under: the names of app passwords behind a login name do not make it another one.
-pub fn throttle_key(name: &str) -> String {
+/// What failed logins are counted under. The names of app passwords behind a login name do not make it another one, and neither does
+/// the first domain, for who logs in as `anna` mostly has the address with that name: both count together.
+///
+/// It follows from the name alone. Were the login name and the address of an account joined by what the account says, then whoever fails
+/// with the one and sees the other wait would know that they are there.
+pub(super) fn throttle_key(name: &str, first_domain: &str) -> String {
     let mut key = login_key(name);
     if let Some(at) = key.rfind(APP) {
         key.truncate(at);
+    }
+    if !key.contains('@') {
+        key.push('@');
+        key.push_str(&fold(first_domain));
     }
     key
 }
@@ -469,9 +477,12 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_an_app_password_does_not_make_another_login() {
-        assert_eq!(throttle_key("Anna@a.test/phone"), "anna@a.test");
-        assert_eq!(throttle_key("anna@a.test/x/y"), "anna@a.test/x");
-        assert_eq!(throttle_key("anna"), "anna");
+    fn app_passwords_and_the_first_domain_do_not_make_another_login() {
+        let key = |name| throttle_key(name, "A.test");
+        assert_eq!(key("Anna@a.test/phone"), "anna@a.test");
+        assert_eq!(key("anna@a.test/x/y"), "anna@a.test/x");
+        assert_eq!(key("anna"), "anna@a.test");
+        assert_eq!(key("ANNA/phone"), "anna@a.test", "a login name and the address with that name");
+        assert_eq!(key("anna@b.test"), "anna@b.test");
     }
 }

@@ -7,7 +7,7 @@ use sasl_codec::server::{Event, Failure};
 use sasl_codec::{Mechanism, Nonce, ServerConfig, ServerSession};
 
 use super::{Attempt, Login, Password, password};
-use crate::accounts::{Found, Presence, login_key, throttle_key};
+use crate::accounts::{Found, Presence, login_key};
 use crate::host::Host;
 use crate::metrics::Outcome;
 use crate::wire::Wire;
@@ -130,7 +130,8 @@ impl Exchange<'_> {
             }
             Some(Event::Keys(keys)) => {
                 let known_as = login_key(keys.name());
-                match self.host.authenticator.admit(self.peer, &throttle_key(keys.name())).await {
+                let counted_as = self.host.accounts.throttle_key(keys.name());
+                match self.host.authenticator.admit(self.peer, &counted_as).await {
                     Some(attempt) => {
                         self.attempt = Some(attempt);
                         // Looked at whether the name exists or not: it must not show.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::table::{Entry, Table};
@@ -65,6 +65,13 @@ pub struct Smarthost {
     pub user: Option<String>,
     /// The file whose first line is the password.
     pub password_file: Option<PathBuf>,
+}
+
+impl Smarthost {
+    /// The name to log in with, and the file that holds the password.
+    pub fn login(&self) -> Option<(&str, &Path)> {
+        Some((self.user.as_deref()?, self.password_file.as_deref()?))
+    }
 }
 
 impl Network {

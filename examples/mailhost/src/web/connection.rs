@@ -51,8 +51,11 @@ pub(super) async fn converse(
     mut stopping: Stopping,
 ) -> io::Result<Reason> {
     let routes = TowerToHyperService::new(router);
+    let asked = stopping.clone();
     let answer = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(visitor);
+        // For an answer that has no end of its own.
+        request.extensions_mut().insert(asked.clone());
         routes.call(request)
     });
     let connection = http1::Builder::new()

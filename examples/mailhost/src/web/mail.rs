@@ -1,5 +1,11 @@
 //! Mail in the browser: folders and what is in them, straight from the store, as IMAP has it.
 
+mod act;
+mod events;
+mod list;
+mod manage;
+pub(super) mod outcome;
+mod search;
 mod threads;
 
 use std::sync::Arc;
@@ -10,6 +16,8 @@ use axum::response::Redirect;
 use axum::routing::get;
 use mailstore::mailbox::{INBOX, MailboxId, MailboxStatus, SpecialUse};
 
+use self::act::Deeds;
+use self::events::Listeners;
 use self::threads::Threads;
 use super::problem::Problem;
 use super::visit::SignedIn;
@@ -21,6 +29,12 @@ use crate::store::Snapshot;
 pub struct Memory {
     /// Which messages belong together.
     pub(super) threads: Arc<Threads>,
+    /// What was done last.
+    pub(super) done: Deeds,
+    /// Who is told of changes.
+    pub(super) listeners: Listeners,
+    /// What those who write share.
+    pub(super) writing: super::compose::Places,
 }
 
 /// The folders of somebody, in the order in which they are shown: the inbox, those that are for something, all others.
@@ -89,7 +103,13 @@ fn rank(folder: &MailboxStatus) -> u8 {
 }
 
 pub(super) fn routes() -> Router<Arc<Host>> {
-    Router::new().route("/mail", get(inbox))
+    Router::new()
+        .route("/mail", get(inbox))
+        .merge(list::routes())
+        .merge(act::routes())
+        .merge(events::routes())
+        .merge(manage::routes())
+        .merge(outcome::routes())
 }
 
 async fn inbox(State(host): State<Arc<Host>>, signed_in: SignedIn) -> Result<Redirect, Problem> {

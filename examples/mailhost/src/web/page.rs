@@ -180,6 +180,7 @@ impl Shell<'_> {
                         li { (self.folder(folder)) }
                     }
                 }
+                a.manage-folders href="/folders" { "Change folders" }
             }
         }
     }
@@ -227,15 +228,21 @@ pub(super) async fn style() -> Response {
     const STYLE: &str = concat!(
         include_str!("style/base.css"),
         include_str!("style/shell.css"),
+        include_str!("style/mail.css"),
         include_str!("style/operator.css"),
         include_str!("style/settings.css"),
+        include_str!("style/compose.css"),
     );
     kept("text/css; charset=utf-8", STYLE)
 }
 
 /// What makes pages a little more convenient.
 pub(super) async fn script() -> Response {
-    const SCRIPT: &str = include_str!("script/base.js");
+    const SCRIPT: &str = concat!(
+        include_str!("script/base.js"),
+        include_str!("script/mail.js"),
+        include_str!("script/compose.js")
+    );
     kept("text/javascript; charset=utf-8", SCRIPT)
 }
 

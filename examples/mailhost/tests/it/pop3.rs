@@ -80,8 +80,12 @@ fn logins_by_auth_fail_and_succeed_as_rfc_5034_has_it() {
 #[test]
 fn what_saslprep_prohibits_is_no_name_and_no_password() {
     let site = Site::with_accounts(PLAINTEXT, &["anna"]);
-    // An account may have been made before anybody looked.
-    site.does("account add ben@example.test --login be\u{e000}n --password-stdin");
+    for forbidden in ["be\u{e000}n", "\u{ad}", "\u{5d0}b"] {
+        site.command(&format!("account add ben@example.test --login {forbidden} --password-stdin")).failed(&format!(
+            "{forbidden:?} cannot be a login name, for SASLprep (RFC 4013) forbids it; take letters, digits and signs that stay \
+             as they are typed"
+        ));
+    }
     let host = site.start();
     let mut pop3 = Wire::connect(host.address(Service::Pop3));
     pop3.expect("+OK");

@@ -76,6 +76,37 @@ fn root_is_given_up_for_good_once_ports_and_key_are_there() {
 }
 
 #[test]
+fn a_smarthosts_password_that_only_root_may_read_is_read_in_time_and_kept() {
+    let name = "a_smarthosts_password_that_only_root_may_read_is_read_in_time_and_kept";
+    if !is_root(name) {
+        return;
+    }
+    let site = Site::new(
+        "[run]\nuser = \"nobody\"\n[relay]\nsmarthost = \"h.test:25\"\nuser = \"u\"\npassword_file = \"secret\"\n",
+    );
+    fs::write(site.folder().path("secret"), "of the smarthost\n").unwrap();
+    only_for_root(&site, "secret");
+    // What is done while the host is stopped sends nothing, and takes no password.
+    site.does("account add anna@example.test --password-stdin");
+    let host = site.start();
+    kill_process(host.process(), Signal::HUP).unwrap();
+    let said =
+        host.wait_for("the smarthost's password cannot be read any more; the one read before stays in use");
+    assert!(said.contains(" WARN ") && said.contains("Permission denied"), "{said}");
+    host.wait_for("nothing has changed");
+    // Another file is another matter.
+    fs::write(site.folder().path("other"), "of the smarthost\n").unwrap();
+    only_for_root(&site, "other");
+    let text = fs::read_to_string(site.config()).unwrap().replace("\"secret\"", "\"other\"");
+    fs::write(site.config(), text).unwrap();
+    let said = host.wait_for(" ERROR ");
+    let hint = "/other: Permission denied (os error 13); the host has given up root and is nobody now, so allow it to \
+                nobody, or restart the host; the old configuration stays in force";
+    assert!(said.contains("password_file ") && said.ends_with(hint), "{said}");
+    host.stop();
+}
+
+#[test]
 fn the_owner_of_the_data_directory_is_whom_root_becomes_if_nobody_is_named() {
     let name = "the_owner_of_the_data_directory_is_whom_root_becomes_if_nobody_is_named";
     if !is_root(name) {

@@ -1,7 +1,9 @@
 //! What is spoken over HTTP, asked by curl and by the programs that it is for.
 
 mod account;
+pub(crate) mod browser;
 mod clients;
+mod mail;
 mod operator;
 mod pages;
 mod settings;

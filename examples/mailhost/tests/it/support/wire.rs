@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
@@ -55,6 +56,15 @@ impl Wire {
         wire.expect("220 mail.example.test ESMTP");
         wire.say("EHLO client.test", "250-mail.example.test");
         wire
+    }
+
+    /// Waits no longer than this for an answer.
+    pub(crate) fn patience(&self, wait: Duration) -> io::Result<()> {
+        let stream = match &self.stream {
+            Stream::Plain(stream) => stream,
+            Stream::Tls(stream) => &stream.sock,
+        };
+        stream.set_read_timeout(Some(wait))
     }
 
     /// A POP3 session behind its login, without TLS.

@@ -34,7 +34,7 @@ pub(super) async fn host(folder: &Folder, names: &[&str]) -> Arc<Host> {
         let secrets = Secrets { hash: cheap(PASSWORD), scram: scram.clone() };
         accounts.add(&format!("{name}@example.test"), None, &secrets).await.unwrap();
     }
-    let relay = Relay::open(store.clone(), &config).await.unwrap();
+    let relay = Relay::open(store.clone(), &config, None).await.unwrap();
     let authenticator = Authenticator::with(store.shared_system(), 2, cheap("of nobody"));
     Arc::new(Host::new(config, None, store, Arc::new(accounts), Arc::new(relay), authenticator))
 }

@@ -301,6 +301,9 @@ fn what_is_counted_can_be_read_by_the_operator_and_by_nobody_else() {
     assert!(value("mailhost_certificate_expiry_time_seconds") > value("process_start_time_seconds"));
     assert!(value("process_resident_memory_bytes") > 1e6 && value("mailhost_disk_size_bytes") > 1e6);
     assert!(value("mailhost_store_commit_seconds_count") >= 1.0);
+    let batches = value("mailhost_store_batches_total");
+    assert!(batches >= 1.0 && value("mailhost_store_batch_commits_count") == batches);
+    assert_eq!(value("mailhost_store_batch_commits_sum"), value("mailhost_store_commits_total"));
     drop((pop3, tls));
     assert_eq!(get(&host, Service::Web, "/metrics").0, "404");
 }

@@ -1,0 +1,157 @@
+//! What happens in a folder and in the inbox, told to a page that is open while it happens.
+//!
+//! A page is told that something has changed, and no more: it asks for itself anew then, by the same way as anybody. So nothing is
+//! shown that the page itself would not show.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Extension, Query, State};
+use axum::http::StatusCode;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use futures_util::stream;
+use serde::Deserialize;
+use tokio::time;
+
+use super::Folders;
+use crate::host::Host;
+use crate::listener::Stopping;
+use crate::store::Watch;
+use crate::web::problem::Problem;
+use crate::web::visit::SignedIn;
+
+#[derive(Deserialize)]
+struct Asked {
+    #[serde(rename = "box")]
+    folder: u64,
+}
+
+/// How many pages of each session listen.
+#[derive(Debug, Default)]
+pub(in crate::web) struct Listeners(Arc<Mutex<BTreeMap<String, usize>>>);
+
+/// One of them.
+struct Listener {
+    session: String,
+    all: Arc<Mutex<BTreeMap<String, usize>>>,
+}
+
+/// What a page listens to.
+struct Stream {
+    host: Arc<Host>,
+    signed_in: SignedIn,
+    open: Watch,
+    inbox: Watch,
+    stopping: Stopping,
+    _listener: Listener,
+}
+
+pub(super) fn routes() -> Router<Arc<Host>> {
+    Router::new().route("/mail/events", get(events))
+}
+
+async fn events(
+    State(host): State<Arc<Host>>,
+    Extension(stopping): Extension<Stopping>,
+    signed_in: SignedIn,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Problem> {
+    let folders = Folders::of(&host, &signed_in).await;
+    let (open, inbox) = (folders.get(asked.folder)?.id, folders.inbox()?.id);
+    let Some(listener) = host.web_memory.listeners.begin(&signed_in.session.id) else {
+        return Ok(StatusCode::TOO_MANY_REQUESTS.into_response());
+    };
+    let stream = Stream {
+        open: host.store.watch(open),
+        inbox: host.store.watch(inbox),
+        host: Arc::clone(&host),
+        signed_in,
+        stopping,
+        _listener: listener,
+    };
+    let events = stream::unfold(stream, |mut stream| async {
+        let event = stream.next().await?;
+        Some((Ok::<_, Infallible>(event), stream))
+    });
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response())
+}
+
+impl Stream {
+    /// `None` once there is nothing more to be told: the session is over, or the host stops.
+    async fn next(&mut self) -> Option<Event> {
+        let session = &self.signed_in.session;
+        let presence = &session.pass.presence;
+        tokio::select! {
+            () = self.open.changed() => {}
+            () = self.inbox.changed() => {}
+            () = presence.over() => return None,
+            () = self.stopping.requested() => return None,
+        }
+        // What comes in a burst is told once.
+        time::sleep(BURST).await;
+        let alive = self.host.web_sessions.of(&session.pass);
+        if presence.is_over() || !alive.iter().any(|other| other.id == session.id) {
+            return None;
+        }
+        let (open, inbox) = (self.open.take(), self.inbox.take());
+        let what = if open { "open" } else { "inbox" };
+        Some(Event::default().event("changed").data(if open && inbox { "both" } else { what }))
+    }
+}
+
+impl Listeners {
+    /// `None` if the session has enough of them.
+    fn begin(&self, session: &str) -> Option<Listener> {
+        let mut all = lock(&self.0);
+        let count = all.entry(session.to_owned()).or_default();
+        if *count >= MOST {
+            return None;
+        }
+        *count += 1;
+        Some(Listener { session: session.to_owned(), all: Arc::clone(&self.0) })
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let mut all = lock(&self.all);
+        if let Some(count) = all.get_mut(&self.session) {
+            *count -= 1;
+            if *count == 0 {
+                all.remove(&self.session);
+            }
+        }
+    }
+}
+
+fn lock(all: &Mutex<BTreeMap<String, usize>>) -> MutexGuard<'_, BTreeMap<String, usize>> {
+    all.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Pages of one session that listen; a browser has six connections to a host at most.
+const MOST: usize = 4;
+/// How often something is said where nothing happens, so that nobody on the way takes the connection for dead.
+const HEARTBEAT: Duration = Duration::from_secs(25);
+/// How long more is waited for before something is told.
+const BURST: Duration = Duration::from_millis(150);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_listens_but_a_few_times_at_once() {
+        let listeners = Listeners::default();
+        let all: Vec<_> = (0..MOST).map(|_| listeners.begin("a").unwrap()).collect();
+        assert!(listeners.begin("a").is_none());
+        assert!(listeners.begin("b").is_some(), "others listen to their own");
+        drop(all);
+        assert!(listeners.begin("a").is_some());
+        assert!(lock(&listeners.0).is_empty(), "nothing is kept of who has left");
+    }
+}
