@@ -4,6 +4,7 @@ mod act;
 mod events;
 mod list;
 mod manage;
+pub(super) mod outcome;
 mod search;
 mod threads;
 
@@ -32,6 +33,8 @@ pub struct Memory {
     pub(super) done: Deeds,
     /// Who is told of changes.
     pub(super) listeners: Listeners,
+    /// What those who write share.
+    pub(super) writing: super::compose::Places,
 }
 
 /// The folders of somebody, in the order in which they are shown: the inbox, those that are for something, all others.
@@ -106,6 +109,7 @@ pub(super) fn routes() -> Router<Arc<Host>> {
         .merge(act::routes())
         .merge(events::routes())
         .merge(manage::routes())
+        .merge(outcome::routes())
 }
 
 async fn inbox(State(host): State<Arc<Host>>, signed_in: SignedIn) -> Result<Redirect, Problem> {
