@@ -1,6 +1,7 @@
 //! Mail that is out to do more than to be read, opened as its receiver would.
 
 use super::people::Home;
+use super::record::Report;
 use super::{Browser, Record};
 use crate::imap::Imap;
 
@@ -59,9 +60,14 @@ fn trouble(record: &Record) -> Option<String> {
     })
 }
 
-/// The frame's policy stops what the page would have asked its sender for.
-fn is_explained(report: &super::record::Report) -> bool {
-    report.document.contains("/html") && ["img-src", "media-src", "font-src"].contains(&&*report.directive)
+/// The frame's policy stops what the page would have asked its sender for; and the browser would like to give colours to the page that
+/// it makes of an image.
+fn is_explained(report: &Report) -> bool {
+    let of = |what: &str, directives: &[&str]| {
+        report.document.contains(what) && directives.contains(&&*report.directive)
+    };
+    of("/html", &["img-src", "media-src", "font-src"])
+        || of("/part/", &["style-src-attr"]) && report.blocked.is_empty()
 }
 
 #[test]
