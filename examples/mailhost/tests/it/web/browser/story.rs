@@ -87,6 +87,7 @@ impl Browser {
             self.attach(files);
         }
         self.follow("Send");
+        self.sees("Your message is on its way");
     }
 
     /// Waits for something that comes by itself; without scripts, one looks again.
@@ -98,6 +99,12 @@ impl Browser {
             assert_eq!(self.record().loads, loads, "it has come without another page");
             return;
         }
+        self.looks_until(text);
+    }
+
+    /// Loads the page again until there is something.
+    #[track_caller]
+    fn looks_until(&mut self, text: &str) {
         let path = self.path();
         self.wait(&format!("{text:?} in the end"), |this| {
             this.open(&path);
@@ -182,7 +189,10 @@ fn story(test: &str, scripts: bool) {
     browser.writes("eva@c.test", "Is anybody there?", "Hello?", &[]);
     browser.goes_to("Sent");
     browser.goes_to("Is anybody there?");
-    for told in ["waiting", "next try", "because"] {
+    let outcome = format!("{}/outcome", browser.path());
+    browser.open(&outcome);
+    browser.looks_until("next try");
+    for told in ["eva@c.test", "waiting", "because"] {
         browser.sees(told);
     }
     browser.goes_to("Inbox");
