@@ -32,8 +32,8 @@ use smtp_codec::{Domain, Mailbox};
 use tokio::sync::Mutex;
 
 use self::app_password::{AppPassword, Digest};
-use self::directory::{APP, Directory, Stored, Way, fold, throttle_key};
 pub use self::directory::login_key;
+use self::directory::{APP, Directory, Stored, Way, fold, throttle_key};
 pub use self::error::ChangeError;
 pub use self::overview::{Overview, hidden};
 pub use self::presence::Presence;
@@ -218,6 +218,12 @@ impl Accounts {
     /// Whether the name exists does not show in how long this takes: all that is looked up for one that does is looked up for one
     /// that does not, and nothing that an account has is read or copied.
     pub fn login(&self, name: &str) -> Option<Found> {
+        let (found, exists) = self.look_up(name);
+        exists.then_some(found)
+    }
+
+    /// The same, with keys that nobody has for a name that does not exist; whether it does stands beside it.
+    pub fn look_up(&self, name: &str) -> (Found, bool) {
         let directory = self.read();
         let key = login_key(name);
         let find = |name: &str| {
@@ -231,8 +237,9 @@ impl Accounts {
         let (stored, exists) = (stored.unwrap_or(&directory.nobody), exists & stored.is_some());
         let named = app.filter(|_| whole.is_none()).map(|(_, app)| stored.app_named(app));
         let exists = exists & named.is_none_or(|at| at.is_some());
-        let found = Found { presence: stored.door.enter(id), stored: Arc::clone(stored), named: named.flatten() };
-        exists.then_some(found)
+        let found =
+            Found { presence: stored.door.enter(id), stored: Arc::clone(stored), named: named.flatten() };
+        (found, exists)
     }
 
     /// What failed logins under this name are counted under, whether it exists or not.
