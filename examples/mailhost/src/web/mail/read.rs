@@ -16,9 +16,9 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::html::form;
-use super::parts::{self, Contents, Protection, Text, words};
 use super::list::{Row, is_outgoing, rows};
 use super::outcome::outcome;
+use super::parts::{self, Contents, Protection, Text, words};
 use super::{Folders, attachment, frame, open, path, text, title};
 use crate::host::Host;
 use crate::store::Snapshot;
@@ -209,7 +209,8 @@ async fn others(
     others.sort_by_key(|(_, message, elsewhere)| (message.date(), *elsewhere, message.uid()));
     let (mut before, mut behind, mut open_) = (Vec::new(), Vec::new(), 0);
     for (snapshot, message, elsewhere) in others {
-        let older = (message.date(), elsewhere, message.uid()) < (asked.message.date(), false, asked.message.uid());
+        let older =
+            (message.date(), elsewhere, message.uid()) < (asked.message.date(), false, asked.message.uid());
         let unseen = !message.flags().contains(Flags::SEEN);
         let other = if unseen && open_ < MOST_OPEN {
             open_ += 1;
@@ -318,7 +319,6 @@ impl View<'_> {
             }
         }
     }
-
 }
 
 impl Shown<'_> {
