@@ -10,7 +10,7 @@ pub(super) struct Browser<'a> {
     site: &'a Site,
     host: &'a Host,
     service: Service,
-    jar: String,
+    pub(super) jar: String,
 }
 
 impl<'a> Browser<'a> {
