@@ -1,11 +1,21 @@
 //! Mail in the browser: folders and what is in them, straight from the store, as IMAP has it.
 
 mod act;
+mod attachment;
 mod events;
+mod frame;
+mod html;
 mod list;
 mod manage;
 pub(super) mod outcome;
+mod parts;
+mod read;
 mod search;
+#[cfg(test)]
+#[expect(dead_code, reason = "the browser opens whole messages, see `tests/it`")]
+#[path = "../../tests/it/web/browser/techniques.rs"]
+mod techniques;
+mod text;
 mod threads;
 
 use std::sync::Arc;
@@ -110,6 +120,7 @@ pub(super) fn routes() -> Router<Arc<Host>> {
         .merge(events::routes())
         .merge(manage::routes())
         .merge(outcome::routes())
+        .merge(read::routes())
 }
 
 async fn inbox(State(host): State<Arc<Host>>, signed_in: SignedIn) -> Result<Redirect, Problem> {

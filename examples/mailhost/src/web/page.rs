@@ -229,6 +229,7 @@ pub(super) async fn style() -> Response {
         include_str!("style/base.css"),
         include_str!("style/shell.css"),
         include_str!("style/mail.css"),
+        include_str!("style/read.css"),
         include_str!("style/operator.css"),
         include_str!("style/settings.css"),
         include_str!("style/compose.css"),
@@ -241,7 +242,8 @@ pub(super) async fn script() -> Response {
     const SCRIPT: &str = concat!(
         include_str!("script/base.js"),
         include_str!("script/mail.js"),
-        include_str!("script/compose.js")
+        include_str!("script/compose.js"),
+        include_str!("script/read.js")
     );
     kept("text/javascript; charset=utf-8", SCRIPT)
 }

@@ -15,14 +15,12 @@ pub(super) struct Browser<'a> {
 
 impl<'a> Browser<'a> {
     pub(super) fn new(site: &'a Site, host: &'a Host, service: Service) -> Self {
-        let jar = site.folder().path("cookies").display().to_string();
-        Self { site, host, service, jar }
+        Self::another(site, host, service, "cookies")
     }
 
     /// Another one, with cookies of its own.
     pub(super) fn another(site: &'a Site, host: &'a Host, service: Service, jar: &str) -> Self {
-        let jar = site.folder().path(jar).display().to_string();
-        Self { jar, ..Self::new(site, host, service) }
+        Self { site, host, service, jar: site.folder().path(jar).display().to_string() }
     }
 
     #[track_caller]
