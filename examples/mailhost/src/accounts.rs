@@ -32,8 +32,8 @@ use smtp_codec::{Domain, Mailbox};
 use tokio::sync::Mutex;
 
 use self::app_password::{AppPassword, Digest};
-use self::directory::{APP, Directory, Stored, Way, fold, throttle_key};
 pub use self::directory::login_key;
+use self::directory::{APP, Directory, Stored, Way, fold, throttle_key};
 pub use self::error::ChangeError;
 pub use self::overview::{Overview, hidden};
 pub use self::presence::Presence;
@@ -231,7 +231,8 @@ impl Accounts {
         let (stored, exists) = (stored.unwrap_or(&directory.nobody), exists & stored.is_some());
         let named = app.filter(|_| whole.is_none()).map(|(_, app)| stored.app_named(app));
         let exists = exists & named.is_none_or(|at| at.is_some());
-        let found = Found { presence: stored.door.enter(id), stored: Arc::clone(stored), named: named.flatten() };
+        let found =
+            Found { presence: stored.door.enter(id), stored: Arc::clone(stored), named: named.flatten() };
         exists.then_some(found)
     }
 

@@ -171,10 +171,12 @@ impl Host {
             return self.log_in_with_main(peer, name, found, password).await;
         };
         match known.app_password(&digest) {
-            Some(app) => match self.authenticator.login_known(peer, &self.accounts.throttle_key(name)).await {
-                Login::Accepted => self.enter(known.presence.clone(), Some(app)).await,
-                other => Err(other),
-            },
+            Some(app) => {
+                match self.authenticator.login_known(peer, &self.accounts.throttle_key(name)).await {
+                    Login::Accepted => self.enter(known.presence.clone(), Some(app)).await,
+                    other => Err(other),
+                }
+            }
             None => self.log_in_with_main(peer, name, found, password).await,
         }
     }

@@ -216,7 +216,11 @@ fn differences(message: &[u8]) -> Vec<&'static str> {
     };
     // The type of a part that holds no others says nothing of the structure.
     let shape = |text: &str| -> Vec<String> {
-        let plain = |line: String| line.split_once(' ').filter(|(_, rest)| !rest.starts_with("of ")).map_or(line.clone(), |(_, range)| range.to_owned());
+        let plain = |line: String| {
+            line.split_once(' ')
+                .filter(|(_, rest)| !rest.starts_with("of "))
+                .map_or(line.clone(), |(_, range)| range.to_owned())
+        };
         types(text).into_iter().map(plain).collect()
     };
     if shape(&ours) != shape(&theirs) {
@@ -233,7 +237,8 @@ fn differences(message: &[u8]) -> Vec<&'static str> {
 /// and digits is an `a` where that changes nothing.
 fn smallest(message: &[u8], what: &str) -> Vec<u8> {
     let differs = |message: &[u8]| differences(message).contains(&what);
-    let lines = |message: &[u8]| message.split_inclusive(|octet| *octet == b'\n').map(<[u8]>::to_vec).collect();
+    let lines =
+        |message: &[u8]| message.split_inclusive(|octet| *octet == b'\n').map(<[u8]>::to_vec).collect();
     let octets = |message: &[u8]| message.iter().map(|octet| vec![*octet]).collect();
     let mut message = message.to_vec();
     for split in [&lines as &dyn Fn(&[u8]) -> Vec<Vec<u8>>, &octets] {

@@ -51,7 +51,9 @@ pub enum ChangeError {
     #[error("{0:?} cannot be a login name; take 1 to 200 characters without spaces")]
     BadLogin(String),
     /// SASLprep refuses the login name, or leaves nothing of it: no client could log in with it.
-    #[error("{0:?} cannot be a login name, for SASLprep (RFC 4013) forbids it; take letters, digits and signs that stay as they are typed")]
+    #[error(
+        "{0:?} cannot be a login name, for SASLprep (RFC 4013) forbids it; take letters, digits and signs that stay as they are typed"
+    )]
     ForbiddenLogin(String),
     /// The name of an app password has something that would be in the way.
     #[error("{0:?} cannot be the name of an app password; take 1 to 32 letters, digits, or any of - _ .")]

@@ -7,6 +7,7 @@ mod frame;
 mod html;
 mod list;
 mod manage;
+pub(super) mod outcome;
 mod parts;
 mod read;
 mod search;
@@ -42,6 +43,8 @@ pub struct Memory {
     pub(super) done: Deeds,
     /// Who is told of changes.
     pub(super) listeners: Listeners,
+    /// What those who write share.
+    pub(super) writing: super::compose::Places,
 }
 
 /// The folders of somebody, in the order in which they are shown: the inbox, those that are for something, all others.
@@ -117,6 +120,7 @@ pub(super) fn routes() -> Router<Arc<Host>> {
         .merge(events::routes())
         .merge(manage::routes())
         .merge(read::routes())
+        .merge(outcome::routes())
 }
 
 async fn inbox(State(host): State<Arc<Host>>, signed_in: SignedIn) -> Result<Redirect, Problem> {

@@ -90,7 +90,8 @@ fn a_smarthosts_password_that_only_root_may_read_is_read_in_time_and_kept() {
     site.does("account add anna@example.test --password-stdin");
     let host = site.start();
     kill_process(host.process(), Signal::HUP).unwrap();
-    let said = host.wait_for("the smarthost's password cannot be read any more; the one read before stays in use");
+    let said =
+        host.wait_for("the smarthost's password cannot be read any more; the one read before stays in use");
     assert!(said.contains(" WARN ") && said.contains("Permission denied"), "{said}");
     host.wait_for("nothing has changed");
     // Another file is another matter.

@@ -16,6 +16,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::html::form;
+use super::outcome::outcome;
 use super::parts::{self, Contents, Protection, Text, words};
 use super::list::{Row, is_outgoing, rows};
 use super::{Folders, attachment, frame, open, path, text, title};
@@ -333,6 +334,13 @@ impl Shown<'_> {
             Some(1) => Some(self.header(root).await?),
             _ => None,
         };
+        let outcome = match (self.place, self.view.folder.special_use) {
+            (Place::Asked, Some(SpecialUse::Sent)) => {
+                let View { host, signed_in, .. } = self.view;
+                outcome(host, signed_in, &self.opened.snapshot, &self.opened.message).await?
+            }
+            _ => None,
+        };
         let all = contents.attached.iter().chain(&contents.related).copied();
         let files: Vec<Part<'_>> = all.filter(|part| !shown.contains(&part.index())).collect();
         let heading = format!("from-{}-{}", self.opened.address.folder, self.opened.address.uid);
@@ -344,6 +352,7 @@ impl Shown<'_> {
                     Place::Beside => {},
                 }
                 (self.people(root, &heading))
+                @if let Some(outcome) = &outcome { h3 { "What became of it" } (outcome) }
                 @if let Some(header) = &header { pre.source tabindex="0" aria-label="Header" { (header) } }
                 @match contents.protection {
                     Some(Protection::Signed) => p.note { "This message carries a signature, which is not checked here." },

@@ -149,7 +149,12 @@ fn submit(wire: &mut Wire, to: &str) {
 }
 
 /// Guesses until there have been enough, and tells how many there were.
-fn attack(targets: Targets, enough: u32, made: &Arc<AtomicU32>, over: &Arc<AtomicBool>) -> Vec<JoinHandle<()>> {
+fn attack(
+    targets: Targets,
+    enough: u32,
+    made: &Arc<AtomicU32>,
+    over: &Arc<AtomicBool>,
+) -> Vec<JoinHandle<()>> {
     let attacker = |number: u8| {
         let (made, over) = (Arc::clone(made), Arc::clone(over));
         let guess = move || {
@@ -193,7 +198,10 @@ fn two_hundred_addresses_guess_and_others_do_not_notice() {
     }
     let (took, rounds, with) = (begun.elapsed(), others.rounds - first, others.take());
     over.store(true, Ordering::Relaxed);
-    println!("{} bad logins from {ADDRESSES} addresses in {took:.0?}, {rounds} rounds of others meanwhile", made.load(Ordering::Relaxed));
+    println!(
+        "{} bad logins from {ADDRESSES} addresses in {took:.0?}, {rounds} rounds of others meanwhile",
+        made.load(Ordering::Relaxed)
+    );
     println!("median, 99th percentile, longest without and with them; how many times the 99th percentile is");
     for (what, (without, with)) in WHAT.iter().zip(without.iter().zip(&with)) {
         let times = with[1].as_secs_f64() / without[1].as_secs_f64();

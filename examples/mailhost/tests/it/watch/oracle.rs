@@ -135,7 +135,9 @@ fn a_name_that_exists_and_one_that_does_not_get_the_same_words_and_the_same_work
             let times = compare(&host, way, names, pairs.unwrap_or(6)).await;
             if pairs.is_some() {
                 let (t, [one, other], [name, other_name]) = (welch(&times), medians(&times), names);
-                let line = format!("{way:?}, {name} and {other_name}: t = {t:.2}, medians {one:.2} and {other:.2} us");
+                let line = format!(
+                    "{way:?}, {name} and {other_name}: t = {t:.2}, medians {one:.2} and {other:.2} us"
+                );
                 println!("{line}");
                 told.extend((t.abs() >= 4.5).then_some(line));
             }
@@ -149,7 +151,10 @@ async fn give_app_passwords(host: &Arc<Host>, name: &str) {
     let keys: Vec<_> = keys.iter().map(Verifier::encode).collect();
     for number in 0..app_password::MOST {
         let digest = AppPassword::digest_text(&Password::generate().unwrap());
-        host.accounts.add_app_password(name, &format!("phone-{number}"), &digest, keys.clone()).await.unwrap();
+        host.accounts
+            .add_app_password(name, &format!("phone-{number}"), &digest, keys.clone())
+            .await
+            .unwrap();
     }
 }
 
