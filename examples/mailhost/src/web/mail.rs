@@ -119,8 +119,8 @@ pub(super) fn routes() -> Router<Arc<Host>> {
         .merge(act::routes())
         .merge(events::routes())
         .merge(manage::routes())
-        .merge(read::routes())
         .merge(outcome::routes())
+        .merge(read::routes())
 }
 
 async fn inbox(State(host): State<Arc<Host>>, signed_in: SignedIn) -> Result<Redirect, Problem> {

@@ -242,8 +242,8 @@ pub(super) async fn script() -> Response {
     const SCRIPT: &str = concat!(
         include_str!("script/base.js"),
         include_str!("script/mail.js"),
-        include_str!("script/read.js"),
-        include_str!("script/compose.js")
+        include_str!("script/compose.js"),
+        include_str!("script/read.js")
     );
     kept("text/javascript; charset=utf-8", SCRIPT)
 }

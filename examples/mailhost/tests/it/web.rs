@@ -3,6 +3,7 @@
 mod account;
 pub(crate) mod browser;
 mod clients;
+mod compose;
 mod mail;
 mod operator;
 mod pages;

@@ -49,7 +49,12 @@ impl Source {
         Ok(())
     }
 
-    /// How many octets they are.
+    /// The octets of the draft.
+    pub(super) fn draft_size(&self) -> Option<u64> {
+        self.draft.then(|| self.message.size())
+    }
+
+    /// How many octets the files are.
     pub(super) fn size(&self) -> u64 {
         self.files.iter().map(|file| file.range.end - file.range.start + 1_024).sum()
     }

@@ -66,8 +66,11 @@ pub(super) async fn send(
         return Err(unwritten(Unwritten::Unreadable));
     }
     let account = signed_in.account();
+    // The copy in Sent takes the place of the draft.
+    let draft = source.and_then(Source::draft_size);
     let size = letter.text.len() as u64 + source.map_or(0, Source::size);
-    if !host.store.quota(account).await.allows(size, 1) {
+    let more = (size.saturating_sub(draft.unwrap_or(0)), u64::from(draft.is_none()));
+    if !host.store.quota(account).await.allows(more.0, more.1) {
         return Err(unwritten(Unwritten::OverQuota));
     }
     if !host.has_room() {

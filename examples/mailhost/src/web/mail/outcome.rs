@@ -147,7 +147,8 @@ fn waiting(waits: &Waiting, clock: Clock) -> Markup {
             Standing::Delivered => { "delivered." },
             Standing::Failed => { "came back." },
             Standing::Dropped => { "taken out of the queue by whoever runs this server." },
-            _ => { "about to be sent" (because) "." },
+            _ if waits.last.is_some() => { "waiting; next try at once" (because) (expires) "." },
+            _ => { "about to be sent." },
         }
     }
 }

@@ -15,8 +15,12 @@ pub(super) struct Browser<'a> {
 
 impl<'a> Browser<'a> {
     pub(super) fn new(site: &'a Site, host: &'a Host, service: Service) -> Self {
-        let jar = site.folder().path("cookies").display().to_string();
-        Self { site, host, service, jar }
+        Self::named("cookies", site, host, service)
+    }
+
+    /// One of several at once.
+    pub(super) fn named(name: &str, site: &'a Site, host: &'a Host, service: Service) -> Self {
+        Self { site, host, service, jar: site.folder().path(name).display().to_string() }
     }
 
     #[track_caller]

@@ -1,7 +1,11 @@
 //! Folders are made, renamed and deleted.
 
 use super::{Anna, message, put, site};
-use crate::imap::Imap;
+use crate::imap::{Imap, Said};
+
+fn is_there(said: &Said, name: &str) -> bool {
+    said.lines().iter().any(|line| line.ends_with(&format!(" {name}")))
+}
 
 #[test]
 fn folders_are_made_renamed_and_deleted_for_imap_too() {
@@ -15,8 +19,8 @@ fn folders_are_made_renamed_and_deleted_for_imap_too() {
     };
     let page = said("/folders/new", &[("name", " Travel/2026 ")]);
     assert!(page.contains("There is a folder “Travel/2026” now."), "{page}");
-    assert!(imap.ok("LIST \"\" Travel/*").has("LIST () \"/\" Travel/2026"));
-    assert!(imap.ok("LSUB \"\" Travel/*").has("LSUB () \"/\" Travel/2026"));
+    assert!(is_there(&imap.ok("LIST \"\" Travel/*"), "Travel/2026"));
+    assert!(is_there(&imap.ok("LSUB \"\" Travel/*"), "Travel/2026"));
     assert!(
         said("/folders/new", &[("name", "Travel/2026")]).contains("There is a folder of this name already.")
     );
@@ -26,7 +30,7 @@ fn folders_are_made_renamed_and_deleted_for_imap_too() {
     put(&mut imap, "Travel/2026", &message("a", "", "carla@far.test", "x", "y"));
     let travel = anna.folder("Travel").replace("/mail/", "/folders/");
     assert!(said(&format!("{travel}/rename"), &[("name", "Trips")]).contains("is called “Trips” now"));
-    assert!(imap.ok("LSUB \"\" Trips/*").has("LSUB () \"/\" Trips/2026"));
+    assert!(is_there(&imap.ok("LSUB \"\" Trips/*"), "Trips/2026"));
     assert!(imap.ok("LSUB \"\" Travel*").lines().is_empty());
     assert!(
         said(&format!("{travel}/delete"), &[("sure", "yes")]).contains("There are folders within this one.")

@@ -33,7 +33,7 @@ fn a_list_shows_conversations_the_newest_first() {
     let lunch = row(&page, 5);
     for part in [
         "<b dir=\"auto\">Carla</b>, <bdi>dan@far.test</bdi>",
-        "> 3<",
+        "class=\"many\">3<",
         "Re: Lunch",
         " Good.",
         "name=\"unstar\"",
