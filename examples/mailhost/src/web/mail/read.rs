@@ -16,9 +16,9 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::html::form;
+use super::list::{Row, is_outgoing, rows};
 use super::outcome::outcome;
 use super::parts::{self, Contents, Protection, Text, words};
-use super::list::{Row, is_outgoing, rows};
 use super::{Folders, attachment, frame, open, path, text, title};
 use crate::host::Host;
 use crate::store::Snapshot;
@@ -209,7 +209,8 @@ async fn others(
     others.sort_by_key(|(_, message, elsewhere)| (message.date(), *elsewhere, message.uid()));
     let (mut before, mut behind, mut open_) = (Vec::new(), Vec::new(), 0);
     for (snapshot, message, elsewhere) in others {
-        let older = (message.date(), elsewhere, message.uid()) < (asked.message.date(), false, asked.message.uid());
+        let older =
+            (message.date(), elsewhere, message.uid()) < (asked.message.date(), false, asked.message.uid());
         let unseen = !message.flags().contains(Flags::SEEN);
         let other = if unseen && open_ < MOST_OPEN {
             open_ += 1;
@@ -318,7 +319,6 @@ impl View<'_> {
             }
         }
     }
-
 }
 
 impl Shown<'_> {
@@ -334,15 +334,13 @@ impl Shown<'_> {
             Some(1) => Some(self.header(root).await?),
             _ => None,
         };
-        let outcome = match (self.place, self.view.folder.special_use) {
-            (Place::Asked, Some(SpecialUse::Sent)) => {
-                let View { host, signed_in, .. } = self.view;
-                outcome(host, signed_in, &self.opened.snapshot, &self.opened.message).await?
-            }
-            _ => None,
-        };
         let all = contents.attached.iter().chain(&contents.related).copied();
         let files: Vec<Part<'_>> = all.filter(|part| !shown.contains(&part.index())).collect();
+        let (host, signed_in) = (self.view.host, self.view.signed_in);
+        let outcome = match self.place {
+            Place::Asked => outcome(host, signed_in, &self.opened.snapshot, &self.opened.message).await?,
+            Place::Beside | Place::Inner => None,
+        };
         let heading = format!("from-{}-{}", self.opened.address.folder, self.opened.address.uid);
         Ok(html! {
             article.message aria-labelledby=(heading) {
@@ -352,7 +350,7 @@ impl Shown<'_> {
                     Place::Beside => {},
                 }
                 (self.people(root, &heading))
-                @if let Some(outcome) = &outcome { h3 { "What became of it" } (outcome) }
+                @if let Some(outcome) = &outcome { (outcome) }
                 @if let Some(header) = &header { pre.source tabindex="0" aria-label="Header" { (header) } }
                 @match contents.protection {
                     Some(Protection::Signed) => p.note { "This message carries a signature, which is not checked here." },
@@ -394,7 +392,7 @@ impl Shown<'_> {
                     @if !gone && special != Some(SpecialUse::Archive) { button.quiet name="do" value="archive" data-key="e" { "Archive" } }
                     @if !gone && special != Some(SpecialUse::Sent) { button.quiet name="do" value="junk" data-key="!" { "Junk" } }
                     button.quiet name="do" value="delete" data-key="#" { @if gone { "Delete for good" } @else { "Delete" } }
-                    button.quiet name="do" value="unread" data-key="u" { "Mark unread" }
+                    button.quiet name="do" value="unread" data-key="U" { "Mark unread" }
                 }
                 form.deed action=(act) method="post" {
                     (self.form(&self.opened.path()))

@@ -50,7 +50,9 @@ fn strangers(html: &str) -> Vec<String> {
                 judge(name, &attrs.borrow(), &mut found);
                 nodes.extend(template_contents.borrow().iter().cloned());
             }
-            NodeData::Comment { .. } | NodeData::ProcessingInstruction { .. } => found.push("a comment".to_owned()),
+            NodeData::Comment { .. } | NodeData::ProcessingInstruction { .. } => {
+                found.push("a comment".to_owned())
+            }
             _ => {}
         }
         nodes.extend(node.children.borrow().iter().map(Handle::clone));
