@@ -378,7 +378,7 @@ impl Shown<'_> {
         let flagged = self.opened.message.flags().contains(Flags::FLAGGED);
         let gone = matches!(special, Some(SpecialUse::Trash | SpecialUse::Junk));
         html! {
-            div.actions role="toolbar" aria-label="What to do with this message" {
+            div.actions role="group" aria-label="What to do with this message" {
                 @if special == Some(SpecialUse::Drafts) {
                     a.button href=(compose("draft")) { "Go on writing" }
                 } @else {
