@@ -218,6 +218,12 @@ impl Accounts {
     /// Whether the name exists does not show in how long this takes: all that is looked up for one that does is looked up for one
     /// that does not, and nothing that an account has is read or copied.
     pub fn login(&self, name: &str) -> Option<Found> {
+        let (found, exists) = self.look_up(name);
+        exists.then_some(found)
+    }
+
+    /// The same, with keys that nobody has for a name that does not exist; whether it does stands beside it.
+    pub fn look_up(&self, name: &str) -> (Found, bool) {
         let directory = self.read();
         let key = login_key(name);
         let find = |name: &str| {
@@ -233,7 +239,7 @@ impl Accounts {
         let exists = exists & named.is_none_or(|at| at.is_some());
         let found =
             Found { presence: stored.door.enter(id), stored: Arc::clone(stored), named: named.flatten() };
-        exists.then_some(found)
+        (found, exists)
     }
 
     /// What failed logins under this name are counted under, whether it exists or not.

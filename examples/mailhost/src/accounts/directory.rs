@@ -11,7 +11,7 @@ use sasl_codec::scram::Verifier;
 use super::app_password::{AppPassword, Digest};
 use super::presence::Door;
 use super::{Account, Alias};
-use crate::auth::Secrets;
+use crate::auth::{PasswordHash, Secrets};
 
 /// Accounts and aliases, by all that they are looked up by.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ pub(super) struct Directory {
 }
 
 /// What the logins of one account are checked against.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Stored {
     pub(super) door: Arc<Door>,
     pub(super) secrets: Secrets,
@@ -139,6 +139,15 @@ impl Directory {
     fn first(&self) -> Option<u64> {
         let takes = |id: &&u64| !self.accounts.get(id).is_some_and(Account::refuses_mail);
         self.inboxes.keys().find(takes).or_else(|| self.inboxes.keys().next()).copied()
+    }
+}
+
+impl Default for Stored {
+    /// What no password fits, and as much of it as accounts have.
+    fn default() -> Self {
+        let scram = Secrets::parse_keys(&NO_KEYS.map(str::to_owned));
+        let secrets = Secrets { hash: PasswordHash::default(), scram };
+        Self { door: Arc::default(), secrets, apps: Vec::new(), app_keys: Vec::new() }
     }
 }
 
@@ -286,6 +295,12 @@ pub(super) fn throttle_key(name: &str, first_domain: &str) -> String {
     key
 }
 
+/// Keys for SCRAM that are handed out for nobody: of no password.
+const NO_KEYS: [&str; 2] = [
+    "SCRAM-SHA-256$65536:AAAAAAAAAAAAAAAAAAAAAA==$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:\
+     AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+    "SCRAM-SHA-1$65536:AAAAAAAAAAAAAAAAAAAAAA==$AAAAAAAAAAAAAAAAAAAAAAAAAAA=:AAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+];
 /// `RFC 5321 §4.5.1`: always taken.
 pub(super) const POSTMASTER: &str = "postmaster";
 const ABUSE: &str = "abuse";
@@ -474,6 +489,15 @@ mod tests {
                 prop_assert_eq!(set, reachable(&directory, &name));
             }
         }
+    }
+
+    #[test]
+    fn nobody_has_as_many_keys_as_somebody() {
+        let nobody = Stored::default().secrets.scram;
+        let hashes: Vec<_> = nobody.iter().map(Verifier::hash).collect();
+        let password = crate::auth::Password::new("any".to_owned()).unwrap();
+        let somebody = Secrets::scram(&password).unwrap();
+        assert_eq!(hashes, somebody.iter().map(Verifier::hash).collect::<Vec<_>>());
     }
 
     #[test]

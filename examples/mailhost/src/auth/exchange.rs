@@ -7,7 +7,7 @@ use sasl_codec::server::{Event, Failure};
 use sasl_codec::{Mechanism, Nonce, ServerConfig, ServerSession};
 
 use super::{Attempt, Login, Password, password};
-use crate::accounts::{Found, Presence, login_key};
+use crate::accounts::{Presence, login_key};
 use crate::host::Host;
 use crate::metrics::Outcome;
 use crate::wire::Wire;
@@ -136,14 +136,12 @@ impl Exchange<'_> {
                         self.attempt = Some(attempt);
                         // Looked at whether the name exists or not: it must not show.
                         let right = acts_for_itself(keys.name(), keys.authzid());
-                        let found = self.host.accounts.login(keys.name()).filter(|_| right);
-                        let hash = keys.hash();
-                        let stored = found
-                            .as_ref()
-                            .and_then(|found| found.scram().iter().find(|verifier| verifier.hash() == hash));
-                        keys.answer(stored, &known_as, &mut challenge);
-                        self.app = found.as_ref().and_then(Found::named).map(str::to_owned);
-                        self.presence = found.map(|found| found.presence);
+                        let (found, exists) = self.host.accounts.look_up(keys.name());
+                        let (hash, known) = (keys.hash(), right & exists);
+                        let stored = found.scram().iter().find(|verifier| verifier.hash() == hash);
+                        keys.answer(stored.filter(|_| known), &known_as, &mut challenge);
+                        self.app = found.named().filter(|_| known).map(str::to_owned);
+                        self.presence = Some(found.presence).filter(|_| known);
                     }
                     None => {
                         self.unavailable = true;

@@ -233,6 +233,118 @@ fn a_large_maildir_comes_in_is_backed_up_while_mail_arrives_and_goes_out_again()
     );
 }
 
+/// Starts a command, and kills it as soon as this is so; false if it ended before.
+#[track_caller]
+fn killed(config: &Path, line: &str, mut when: impl FnMut() -> bool) -> bool {
+    let mut command = program();
+    command.args(line.split(' ')).arg("--config").arg(config);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let (mut child, start) = (command.spawn().unwrap(), Instant::now());
+    while !when() && child.try_wait().unwrap().is_none() {
+        assert!(start.elapsed() < 30 * DEADLINE, "{line} does not come so far");
+        thread::yield_now();
+    }
+    let _ = child.kill();
+    child.wait().unwrap().code().is_none()
+}
+
+/// How many messages are in the inbox.
+fn inbox(wire: &mut Wire) -> usize {
+    wire.send("a STATUS INBOX (MESSAGES)\r\n");
+    let said = wire.line();
+    assert!(wire.line().starts_with("a OK"));
+    let count = said.strip_prefix("* STATUS INBOX (MESSAGES ").and_then(|rest| rest.strip_suffix(')'));
+    count.and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("{said}"))
+}
+
+fn signed_in(host: &crate::support::Host) -> Wire {
+    let mut wire = Wire::connect(host.address(Service::Imap));
+    wire.expect("* OK");
+    wire.send(format!("a LOGIN anna@example.test \"{}\"\r\n", crate::support::PASSWORD));
+    while !wire.line().starts_with("a OK") {}
+    wire
+}
+
+#[test]
+fn an_import_that_is_killed_or_whose_host_is_brings_nothing_twice_and_loses_nothing() {
+    let site = Site::with_accounts("[auth]\nallow_plaintext = true\n", &["anna"]);
+    let (count, maildir) = (3_000, site.folder().path("maildir"));
+    make(&maildir, count);
+    let import = format!("import maildir {} {ACCOUNT}", maildir.display());
+    let host = site.start();
+    let mut wire = signed_in(&host);
+    let before = inbox(&mut wire);
+    assert!(killed(site.config(), &import, || inbox(&mut wire) > before + 100), "it was to be killed");
+    // The host goes on, and takes what is left until it is killed itself.
+    let before = inbox(&mut wire);
+    let mut alive = Some(host);
+    killed(site.config(), &import, || {
+        let enough = alive.is_none() || inbox(&mut wire) > before + 100;
+        if enough && let Some(host) = alive.take() {
+            host.kill();
+        }
+        // The command ends by itself.
+        false
+    });
+    let host = site.start();
+    let before = inbox(&mut signed_in(&host));
+    assert!((200..count / 3).contains(&before), "{before} of {}", count / 3);
+    let said = site.does(&import);
+    let number = |text: &str| text.split(' ').next().and_then(|number| number.parse::<usize>().ok());
+    let there = said.lines().find(|line| line.contains(" were there already"));
+    let there = there.and_then(|line| line.rsplit(", ").next().and_then(number).or_else(|| number(line)));
+    let (new, there) = (number(&said).expect(&said), there.expect(&said));
+    assert!(new > 0 && new + there == count, "{said}");
+    assert!(site.does(&import).starts_with("0 messages (0 octets)"));
+    let out = site.folder().path("out");
+    let said = site.does(&format!("export maildir {} {ACCOUNT}", out.display()));
+    assert!(said.starts_with(&format!("{count} messages (")), "nothing is there twice: {said}");
+    assert!(found(&out) == found(&maildir), "something is missing");
+    host.stop();
+}
+
+#[test]
+fn a_backup_that_is_killed_is_none_or_the_one_before_and_is_made_whole_by_the_next() {
+    let site = Site::with_accounts("", &["anna"]);
+    let (count, maildir, backup) = (3_000, site.folder().path("maildir"), site.folder().path("backup"));
+    make(&maildir, count);
+    site.does(&format!("import maildir {} {ACCOUNT}", maildir.display()));
+    let line = format!("backup {}", backup.display());
+    let octets = || -> u64 {
+        let files = |folder: &str| fs::read_dir(backup.join(folder)).into_iter().flatten().flatten();
+        let length = |entry: fs::DirEntry| entry.metadata().map_or(0, |about| about.len());
+        ["journal", "bodies", "snapshots"].into_iter().flat_map(files).map(length).sum()
+    };
+    let restored = |name: &str| {
+        let config = elsewhere(&site, name);
+        let said = with(&config, &format!("restore {}", backup.display()));
+        assert_eq!((said.status, &*said.stderr), (Some(0), ""));
+        assert!(said.stdout.contains(" 0 damaged places\n"), "{}", said.stdout);
+        let out = site.folder().path(&format!("{name}-out"));
+        assert_eq!(with(&config, &format!("export maildir {} {ACCOUNT}", out.display())).status, Some(0));
+        found(&out)
+    };
+    assert!(killed(site.config(), &line, || octets() > 0), "it was to be killed");
+    let none = format!("{} holds no backup: there is no backup.json in it", backup.display());
+    let config = elsewhere(&site, "nothing");
+    with(&config, &format!("restore {}", backup.display())).failed(&none);
+    site.does(&line);
+    assert!(restored("first") == found(&maildir), "what the first one held");
+
+    // More mail, and the next one is killed with some of it copied: the first one is as good as it was.
+    let (more, before) = (site.folder().path("more"), octets());
+    fs::create_dir_all(more.join("cur")).unwrap();
+    for number in 0..200 {
+        let text = format!("Subject: more {number}\n\n{}\n", "x".repeat(69).repeat(1_000));
+        fs::write(more.join(format!("cur/{number}.more:2,S")), text).unwrap();
+    }
+    site.does(&format!("import maildir {} {ACCOUNT} --mailbox More", more.display()));
+    assert!(killed(site.config(), &line, || octets() > before), "it was to be killed");
+    assert!(restored("again") == found(&maildir), "what the first one held");
+    site.does(&line);
+    assert_eq!(restored("second").len(), count + 200);
+}
+
 #[test]
 fn pythons_mailbox_reads_what_we_write_and_writes_what_we_read() {
     let name = "pythons_mailbox_reads_what_we_write_and_writes_what_we_read";

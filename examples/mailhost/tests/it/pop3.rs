@@ -82,8 +82,9 @@ fn what_saslprep_prohibits_is_no_name_and_no_password() {
     let site = Site::with_accounts(PLAINTEXT, &["anna"]);
     for forbidden in ["be\u{e000}n", "\u{ad}", "\u{5d0}b"] {
         site.command(&format!("account add ben@example.test --login {forbidden} --password-stdin")).failed(&format!(
-            "{forbidden:?} cannot be a login name, for SASLprep (RFC 4013) forbids it; take letters, digits and signs that stay \
-             as they are typed"
+            "\"{}\" cannot be a login name, for SASLprep (RFC 4013) forbids it; take letters, digits and signs that stay \
+             as they are typed",
+            forbidden.escape_default(),
         ));
     }
     let host = site.start();

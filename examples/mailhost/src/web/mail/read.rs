@@ -392,7 +392,7 @@ impl Shown<'_> {
                     @if !gone && special != Some(SpecialUse::Archive) { button.quiet name="do" value="archive" data-key="e" { "Archive" } }
                     @if !gone && special != Some(SpecialUse::Sent) { button.quiet name="do" value="junk" data-key="!" { "Junk" } }
                     button.quiet name="do" value="delete" data-key="#" { @if gone { "Delete for good" } @else { "Delete" } }
-                    button.quiet name="do" value="unread" data-key="u" { "Mark unread" }
+                    button.quiet name="do" value="unread" data-key="U" { "Mark unread" }
                 }
                 form.deed action=(act) method="post" {
                     (self.form(&self.opened.path()))

@@ -207,7 +207,7 @@ fn by_destination(operator: &Operator, destinations: &[Destination], now: Durati
         section aria-labelledby="destinations" {
             h2 #destinations { "Destinations" }
             @if parked > 0 { p.hint { "Without " (number(parked as u64, "message")) " that " @if parked == 1 { "is" } @else { "are" } " not in memory." } }
-            ul.waiting {
+            ul.waiting.columns {
                 @for destination in destinations.iter().take(DESTINATIONS) {
                     li {
                         h3 { (destination.domain) }
@@ -281,6 +281,7 @@ fn orders(
             input type="hidden" name="what" value=(what);
             @if let Some(recipient) = recipient { input type="hidden" name="recipient" value=(recipient); }
             input type="hidden" name="back" value=(back);
+            @if what == "all" { span.hint { "All of it:" } }
             @for (word, ordered, verb, _) in WORDS.iter().filter(|(_, ordered, ..)| shown(*ordered)) {
                 button.quiet.danger[is_final(*ordered)] name="do" value=(word) aria-label={ (verb) ": " (named) } { (verb) }
             }

@@ -95,7 +95,7 @@ impl Others {
         }
         let mut imap = Wire::connect(host.address(Service::Imap));
         imap.expect("* OK");
-        command(&mut imap, &format!("LOGIN ben@example.test {PASSWORD}"));
+        command(&mut imap, &format!("LOGIN ben@example.test \"{PASSWORD}\""));
         command(&mut imap, "SELECT INBOX");
         Self { targets, imap, submission, rounds: 0, times: Default::default() }
     }

@@ -51,7 +51,7 @@ fn a_password_for_a_telephone_is_made_and_taken_away() {
     assert!(host.log().iter().all(|line| !line.contains(secret)), "no password in the log");
 
     // Everybody else has to sign in anew; whoever has done it has not.
-    let other = Browser::named("other", &site, &host, Service::Webs);
+    let other = Browser::another(&site, &host, Service::Webs, "other");
     goes_to(&other.sign_in(ANNA, PASSWORD, ""), "/mail");
     assert_eq!(fill("/settings/app-passwords/remove", &[("name", "tablet")]).status, 404);
     assert_eq!(browser.post("/settings/app-passwords/remove", &[("name", "phone")], &[]).status, 403);
@@ -72,7 +72,7 @@ fn a_signature_is_text_and_other_browsers_are_signed_out() {
     }
     let site = Site::with_accounts("", &["anna", "ben"]);
     let host = site.start();
-    let jar = |name: &str| Browser::named(name, &site, &host, Service::Webs);
+    let jar = |name: &str| Browser::another(&site, &host, Service::Webs, name);
     let (browser, other, ben) = (jar("one"), jar("two"), jar("three"));
     goes_to(&browser.sign_in(ANNA, PASSWORD, ""), "/mail");
     goes_to(&other.sign_in(ANNA, PASSWORD, ""), "/mail");

@@ -15,12 +15,12 @@ pub(super) struct Browser<'a> {
 
 impl<'a> Browser<'a> {
     pub(super) fn new(site: &'a Site, host: &'a Host, service: Service) -> Self {
-        Self::named("cookies", site, host, service)
+        Self::another(site, host, service, "cookies")
     }
 
-    /// One of several at once.
-    pub(super) fn named(name: &str, site: &'a Site, host: &'a Host, service: Service) -> Self {
-        Self { site, host, service, jar: site.folder().path(name).display().to_string() }
+    /// Another one, with cookies of its own.
+    pub(super) fn another(site: &'a Site, host: &'a Host, service: Service, jar: &str) -> Self {
+        Self { site, host, service, jar: site.folder().path(jar).display().to_string() }
     }
 
     #[track_caller]
