@@ -7,7 +7,7 @@ mod frame;
 mod html;
 mod list;
 mod manage;
-pub(super) mod outcome;
+mod outcome;
 mod parts;
 mod read;
 mod search;
@@ -27,7 +27,7 @@ use axum::routing::get;
 use mailstore::mailbox::{INBOX, MailboxId, MailboxStatus, SpecialUse};
 
 use self::act::Deeds;
-use self::events::Listeners;
+use self::events::AtOnce;
 use self::threads::Threads;
 use super::problem::Problem;
 use super::visit::SignedIn;
@@ -42,7 +42,9 @@ pub struct Memory {
     /// What was done last.
     pub(super) done: Deeds,
     /// Who is told of changes.
-    pub(super) listeners: Listeners,
+    pub(super) listeners: AtOnce,
+    /// Who searches.
+    pub(super) searches: AtOnce,
     /// What those who write share.
     pub(super) writing: super::compose::Places,
 }

@@ -183,7 +183,7 @@ fn tools(folders: &Folders, folder: &MailboxStatus) -> Markup {
                 @if !is_outgoing(folder) { button.quiet name="do" value="junk" { "Junk" } }
             }
             button.quiet name="do" value="read" { "Read" }
-            button.quiet name="do" value="unread" { "Unread" }
+            button.quiet name="do" value="unread" data-key="U" { "Unread" }
             span.move {
                 label.hidden for="to" { "Move to" }
                 select #to name="to" {
@@ -216,7 +216,7 @@ pub(super) fn entry(signed_in: &SignedIn, row: &Row, name: &str, folder: Option<
             }
             a href=(href) {
                 span.who {
-                    span.people {
+                    span.names {
                         @if unread { span.hidden { "Unread. " } }
                         @if row.outgoing { span.faint { "To " } }
                         @for (at, (person, new)) in row.people.iter().enumerate() {
@@ -346,10 +346,11 @@ const CLIP: PreEscaped<&str> = PreEscaped(
 );
 /// Octets of a folder's name where one is chosen.
 const FOLDER: usize = 80;
-const KEYS: [(&str, &str); 12] = [
+const KEYS: [(&str, &str); 13] = [
     ("j k", "next, previous"),
     ("Enter o", "open"),
     ("u", "back to the list"),
+    ("U", "mark as unread"),
     ("x", "choose"),
     ("e", "archive"),
     ("#", "delete"),

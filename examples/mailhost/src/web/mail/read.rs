@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use super::html::form;
 use super::list::{Row, is_outgoing, rows};
+use super::outcome::outcome;
 use super::parts::{self, Contents, Protection, Text, words};
 use super::{Folders, attachment, frame, open, path, text, title};
 use crate::host::Host;
@@ -335,6 +336,11 @@ impl Shown<'_> {
         };
         let all = contents.attached.iter().chain(&contents.related).copied();
         let files: Vec<Part<'_>> = all.filter(|part| !shown.contains(&part.index())).collect();
+        let (host, signed_in) = (self.view.host, self.view.signed_in);
+        let outcome = match self.place {
+            Place::Asked => outcome(host, signed_in, &self.opened.snapshot, &self.opened.message).await?,
+            Place::Beside | Place::Inner => None,
+        };
         let heading = format!("from-{}-{}", self.opened.address.folder, self.opened.address.uid);
         Ok(html! {
             article.message aria-labelledby=(heading) {
@@ -344,6 +350,7 @@ impl Shown<'_> {
                     Place::Beside => {},
                 }
                 (self.people(root, &heading))
+                @if let Some(outcome) = &outcome { (outcome) }
                 @if let Some(header) = &header { pre.source tabindex="0" aria-label="Header" { (header) } }
                 @match contents.protection {
                     Some(Protection::Signed) => p.note { "This message carries a signature, which is not checked here." },
@@ -385,7 +392,7 @@ impl Shown<'_> {
                     @if !gone && special != Some(SpecialUse::Archive) { button.quiet name="do" value="archive" data-key="e" { "Archive" } }
                     @if !gone && special != Some(SpecialUse::Sent) { button.quiet name="do" value="junk" data-key="!" { "Junk" } }
                     button.quiet name="do" value="delete" data-key="#" { @if gone { "Delete for good" } @else { "Delete" } }
-                    button.quiet name="do" value="unread" data-key="u" { "Mark unread" }
+                    button.quiet name="do" value="unread" data-key="U" { "Mark unread" }
                 }
                 form.deed action=(act) method="post" {
                     (self.form(&self.opened.path()))

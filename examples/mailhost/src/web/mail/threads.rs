@@ -103,18 +103,26 @@ impl Threads {
         Conversations { index }
     }
 
-    /// Takes up what has come and lets go of what is gone.
+    /// Makes the index know what the snapshot has, if that is newer than what it knows.
     async fn follow(&self, index: &mut Index, snapshot: &Snapshot) {
-        let (messages, status) = (&snapshot.messages, &snapshot.status);
+        let status = &snapshot.status;
         if index.life != Some(status.uid_validity) {
             index.begin(status.uid_validity);
-        } else if status.highest_mod_seq < index.mod_seq
-            || status.highest_mod_seq == index.mod_seq && !index.unsure
+        } else if index.seen.is_some()
+            && (status.highest_mod_seq < index.mod_seq
+                || status.highest_mod_seq == index.mod_seq && !index.unsure)
         {
             // Somebody with a newer snapshot was here before.
             return;
         }
+        self.take_up(index, snapshot).await;
+        // At the end: whoever asks may go away in between, and leaves the rest to the next one.
         (index.mod_seq, index.unsure) = (status.highest_mod_seq, false);
+    }
+
+    /// Takes up what has come and lets go of what is gone.
+    async fn take_up(&self, index: &mut Index, snapshot: &Snapshot) {
+        let (messages, status) = (&snapshot.messages, &snapshot.status);
         let newest = messages.len().checked_sub(1).and_then(|last| messages.get(last));
         let Some(newest) = newest.map(|message| message.uid()) else {
             return index.begin(status.uid_validity);
