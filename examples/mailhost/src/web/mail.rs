@@ -7,7 +7,7 @@ mod frame;
 mod html;
 mod list;
 mod manage;
-pub(super) mod outcome;
+mod outcome;
 mod parts;
 mod read;
 mod search;

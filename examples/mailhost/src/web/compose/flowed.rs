@@ -64,7 +64,7 @@ pub(super) fn unflow(text: &str, join: bool) -> String {
 /// The same text with a mark in front of each line, those that are long in several.
 pub(super) fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 20);
-    for line in text.trim_end().lines() {
+    for line in text.trim_start_matches('\n').trim_end().lines() {
         let mut rest = line.trim_end();
         loop {
             let (piece, more) = if rest.starts_with('>') { (rest, "") } else { break_at(rest) };

@@ -145,19 +145,18 @@ async fn usual(host: &Host, signed_in: &SignedIn, folders: &Folders) -> String {
     last.await.unwrap_or_else(|| signed_in.address().to_owned())
 }
 
-/// Which of their addresses a message has come to, if it names one that is not their first.
+/// Which of their addresses a message has come to, if it names one; those whom it is for count before those who got a copy.
 fn addressed(host: &Host, signed_in: &SignedIn, fields: &Fields<'_>) -> Option<String> {
-    let named: Vec<String> = [HeaderName::To, HeaderName::Cc]
-        .into_iter()
-        .flat_map(|name| fields.people(name))
-        .map(|(_, address)| address.to_lowercase())
-        .collect();
     let senders = host.accounts.senders(signed_in.account().get());
-    let (first, others) = senders.split_first()?;
-    if named.contains(&first.to_lowercase()) {
-        return None;
-    }
-    others.iter().find(|sender| named.contains(&sender.to_lowercase())).cloned()
+    let named = |name: HeaderName<'static>| {
+        let people = fields.people(name);
+        let is_named =
+            |sender: &&String| people.iter().any(|(_, address)| address.eq_ignore_ascii_case(sender));
+        senders.iter().find(is_named).cloned()
+    };
+    let found = named(HeaderName::To).or_else(|| named(HeaderName::Cc))?;
+    // Their first address is used with the name that they write under.
+    (!found.eq_ignore_ascii_case(signed_in.address())).then_some(found)
 }
 
 fn is_own(host: &Host, signed_in: &SignedIn, address: &str) -> bool {

@@ -108,7 +108,8 @@ pub(super) async fn send(
     intake.begin(host, true).await.map_err(|_| unwritten(Unwritten::Failed))?;
     let protocol =
         Protocol { web: true, extended: true, tls: visitor.service.implicit_tls(), authenticated: true };
-    let entrance = Entrance { service: visitor.service, client: None, peer: visitor.peer, protocol };
+    let entrance =
+        Entrance { service: visitor.service, client: None, peer: visitor.peer, port: None, protocol };
     let sink = Sink::Send(Box::new(intake), host, entrance);
     let Sink::Send(intake, ..) = compose(host, sink, &letter, source).await.map_err(unwritten)? else {
         return Err(unwritten(Unwritten::Failed));
@@ -181,7 +182,16 @@ fn marked(folders: &Folders, filled: &Filled) -> Option<Intent> {
     let (mailbox, uid) = (folder.id, origin.uid);
     let change = FlagChange::Add(flags);
     let same = folder.uid_validity.get() == origin.validity;
-    same.then_some(Intent::Store { mailbox, uid, change, unchanged_since: None })
+    // A folder has room for so many keywords, and a message is sent without a mark rather than not at all.
+    let keywords = &folder.keywords;
+    let fits =
+        keywords.len() < KEYWORDS || keywords.iter().any(|known| known.eq_ignore_ascii_case("$Forwarded"));
+    (same && (fits || !origin.forward)).then_some(Intent::Store {
+        mailbox,
+        uid,
+        change,
+        unchanged_since: None,
+    })
 }
 
 /// What was typed, if all of it can be sent.
@@ -285,6 +295,8 @@ pub(super) const TEXT: usize = 1 << 20;
 const RECIPIENTS: usize = 100;
 /// Octets that may stand above a copy in Sent.
 const HIDDEN: usize = 15 << 10;
+/// Keywords of a folder.
+const KEYWORDS: usize = 56;
 const WRONG: &str = "The message was not sent. What is wrong stands below.";
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ async fn show(
 }
 
 /// What became of a message that this person has written here; `None` if nothing is kept about it.
-pub(in crate::web) async fn outcome(
+pub(super) async fn outcome(
     host: &Host,
     signed_in: &SignedIn,
     snapshot: &Snapshot,

@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use super::html::form;
 use super::list::{Row, is_outgoing, rows};
+use super::outcome::outcome;
 use super::parts::{self, Contents, Protection, Text, words};
 use super::{Folders, attachment, frame, open, path, text, title};
 use crate::host::Host;
@@ -335,6 +336,11 @@ impl Shown<'_> {
         };
         let all = contents.attached.iter().chain(&contents.related).copied();
         let files: Vec<Part<'_>> = all.filter(|part| !shown.contains(&part.index())).collect();
+        let (host, signed_in) = (self.view.host, self.view.signed_in);
+        let outcome = match self.place {
+            Place::Asked => outcome(host, signed_in, &self.opened.snapshot, &self.opened.message).await?,
+            Place::Beside | Place::Inner => None,
+        };
         let heading = format!("from-{}-{}", self.opened.address.folder, self.opened.address.uid);
         Ok(html! {
             article.message aria-labelledby=(heading) {
@@ -344,6 +350,7 @@ impl Shown<'_> {
                     Place::Beside => {},
                 }
                 (self.people(root, &heading))
+                @if let Some(outcome) = &outcome { (outcome) }
                 @if let Some(header) = &header { pre.source tabindex="0" aria-label="Header" { (header) } }
                 @match contents.protection {
                     Some(Protection::Signed) => p.note { "This message carries a signature, which is not checked here." },
@@ -371,7 +378,7 @@ impl Shown<'_> {
         let flagged = self.opened.message.flags().contains(Flags::FLAGGED);
         let gone = matches!(special, Some(SpecialUse::Trash | SpecialUse::Junk));
         html! {
-            div.actions role="toolbar" aria-label="What to do with this message" {
+            div.actions role="group" aria-label="What to do with this message" {
                 @if special == Some(SpecialUse::Drafts) {
                     a.button href=(compose("draft")) { "Go on writing" }
                 } @else {
@@ -397,6 +404,7 @@ impl Shown<'_> {
                     (self.form(&back))
                     label.hidden for="to" { "Folder to move to" }
                     select #to name="to" {
+                        option value="" { "Move to…" }
                         @for folder in self.view.folders.iter().filter(|folder| folder.id != self.view.folder.id) {
                             option value=(folder.id.get()) { (title(folder)) }
                         }

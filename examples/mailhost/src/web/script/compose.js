@@ -14,15 +14,18 @@
       clearTimeout(timer);
       timer = setTimeout(save, wait);
     };
-    const save = async () => {
-      if (!changed || saving || leaving) return;
-      [saving, changed] = [true, false];
+    const post = (more) => {
       const data = new FormData(form);
       data.delete("file");
       data.set("do", "save");
+      return fetch("/compose", { method: "POST", body: data, headers: { accept: "application/json" }, ...more });
+    };
+    const save = async () => {
+      if (!changed || saving || leaving) return;
+      [saving, changed] = [true, false];
       let trouble = "The host cannot be reached";
       try {
-        const answer = await fetch("/compose", { method: "POST", body: data, headers: { accept: "application/json" } });
+        const answer = await post();
         const is = answer.headers.get("content-type") ?? "";
         const said = is.startsWith("application/json") ? await answer.json() : {};
         trouble = said.draft || said.sent ? "" : said.error ?? "Sign in in another window, then press a button here";
@@ -52,8 +55,14 @@
       leaving = false;
       form.querySelectorAll("button").forEach((one) => (one.disabled = false));
     });
+    // Who goes elsewhere finds it among the drafts; only what a browser would not send behind a page that is gone is asked about.
+    const fits = () => !form.elements.file.files.length && [...new FormData(form).values()].join("").length < 15000;
     addEventListener("beforeunload", (event) => {
-      if ((changed || saving) && !leaving) event.preventDefault();
+      if (changed && !leaving && !fits()) event.preventDefault();
+    });
+    addEventListener("pagehide", () => {
+      if (changed && !leaving) post({ keepalive: true }).catch(() => {});
+      changed = false;
     });
 
     // --- Keys ---------------------------------------------------------------------------------------------------------------

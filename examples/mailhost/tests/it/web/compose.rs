@@ -293,7 +293,7 @@ fn a_draft_is_a_message_that_changes_until_it_is_sent() {
     fs::write(&one, "first file\n").unwrap();
     fs::write(&two, (0..=255).cycle().take(5_000).collect::<Vec<u8>>()).unwrap();
     let page = anna.get("/compose");
-    let fields = [("to", "ben@example"), ("subject", "a  draft"), ("text", "  indented\n\nFrom me")];
+    let fields = [("to", "ben@, x"), ("subject", "a  draft"), ("text", "  indented\n\nFrom me")];
     let page = anna.get(&saved(&anna.fill(
         &page,
         &fields,
@@ -301,7 +301,7 @@ fn a_draft_is_a_message_that_changes_until_it_is_sent() {
         "attach",
     )));
     assert!(page.body.contains("The draft is saved") && page.body.contains("eins ä.txt"), "{}", page.body);
-    assert_eq!(hidden(&page.body, "to"), "ben@example", "what is no address yet stays as it was typed");
+    assert_eq!(hidden(&page.body, "to"), "ben@, x", "what is no address yet stays as it was typed");
     assert_eq!(value(&page.body, "text").as_deref(), Some("  indented\n\nFrom me\n"));
     assert!(imap.ok("EXAMINE Drafts").lines().iter().any(|line| line == "1 EXISTS"));
     assert!(imap.ok("FETCH 1 FLAGS").lines()[0].contains("\\Draft"));
@@ -467,7 +467,7 @@ fn what_is_wrong_is_named_and_nothing_that_was_typed_gets_lost() {
     );
 
     // What would break out of a field, of a tag or of a name of a file.
-    let hostile = "x\r\nBcc: evil@other.test\r\n\r\n<script>alert(1)</script>\"'>\u{202e}\0";
+    let hostile = "x\r\nBcc: evil@other.test\r\n\r\n<script>alert(1)</script>\"'>\u{202e}";
     let file = site.folder().path("f.txt");
     fs::write(&file, "x").unwrap();
     let upload = format!("{};filename=\"a\\\"b<i>.html\"", file.display());
@@ -501,6 +501,7 @@ fn what_is_wrong_is_named_and_nothing_that_was_typed_gets_lost() {
     assert_eq!(late.status, 403);
     assert_eq!(value(&late.body, "text").as_deref(), Some("late text"));
     sent(&anna.fill(&late, &[], &[], "send"));
+    let page = anna.get("/compose");
     fs::remove_file(&anna.jar).unwrap();
     let out = anna.fill(&page, &[("to", "ben@example.test"), ("text", "very late text")], &[], "send");
     assert!(out.status == 401 && out.body.contains("Sign in in another window"), "{}", out.body);
@@ -556,7 +557,10 @@ fn large_files_pass_through_and_larger_ones_do_not() {
     let mut imap = Imap::anna(&host);
     assert_eq!((count(&mut imap, "Drafts"), count(&mut imap, "Sent")), (0, 2));
     // What was given up is not left lying about.
-    assert_eq!(site.bodies(), 2);
+    let start = Instant::now();
+    while site.bodies() != 2 {
+        assert!(start.elapsed() < DEADLINE, "{} bodies", site.bodies());
+    }
 
     if !is_installed("python3", "--version") {
         return skip("large_files_pass_through_and_larger_ones_do_not", "python3 is not installed");

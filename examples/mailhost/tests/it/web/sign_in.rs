@@ -10,7 +10,7 @@ pub(super) struct Browser<'a> {
     site: &'a Site,
     host: &'a Host,
     service: Service,
-    jar: String,
+    pub(super) jar: String,
 }
 
 impl<'a> Browser<'a> {
@@ -26,6 +26,14 @@ impl<'a> Browser<'a> {
     #[track_caller]
     pub(super) fn get(&self, path: &str) -> Answer {
         ask(self.site, self.host, self.service, path, &["--cookie", &self.jar, "--cookie-jar", &self.jar])
+    }
+
+    /// The same with more options for curl.
+    #[track_caller]
+    pub(super) fn with(&self, path: &str, more: &[&str]) -> Answer {
+        let mut options = vec!["--cookie", &*self.jar, "--cookie-jar", &self.jar];
+        options.extend(more);
+        ask(self.site, self.host, self.service, path, &options)
     }
 
     #[track_caller]
