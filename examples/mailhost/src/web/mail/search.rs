@@ -162,7 +162,6 @@ async fn find(
             if hits.len() >= room { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })
         .await;
-        drop(next);
         found.looked_at += looked_at;
         let full = hits.len() >= room;
         let alone: Vec<Vec<Uid>> = hits.into_iter().map(|uid| vec![uid]).collect();

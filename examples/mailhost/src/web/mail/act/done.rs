@@ -9,7 +9,10 @@ use mailstore::mailbox::{MailboxId, Uid};
 
 /// The last deed of each session.
 #[derive(Default)]
-pub(in crate::web) struct Deeds(Mutex<(u64, BTreeMap<String, (u64, Done)>)>);
+pub(in crate::web) struct Deeds(Mutex<Kept>);
+
+/// The number of the last deed of all, and the last one of each session with its own.
+type Kept = (u64, BTreeMap<String, (u64, Done)>);
 
 /// Something that was done.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -52,7 +55,7 @@ impl Deeds {
         deeds.1.get(session).filter(|(of, _)| *of == number).map(|(_, done)| done.clone())
     }
 
-    fn lock(&self) -> MutexGuard<'_, (u64, BTreeMap<String, (u64, Done)>)> {
+    fn lock(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

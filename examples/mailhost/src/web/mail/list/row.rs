@@ -75,12 +75,11 @@ pub(in crate::web::mail) async fn rows(
     rows
 }
 
+/// The text of a row: whose it is, its message, and which part of that it is and where.
+type Text<'m> = (usize, &'m Message, Structure, (usize, Range<u64>));
+
 /// Reads the first words of texts, all at once.
-async fn read_beginnings(
-    reader: &Reader,
-    rows: &mut [Row],
-    texts: &[(usize, &Message, Structure, (usize, Range<u64>))],
-) {
+async fn read_beginnings(reader: &Reader, rows: &mut [Row], texts: &[Text<'_>]) {
     let within = |range: &Range<u64>| range.start..range.end.min(range.start + BEGINNING);
     let ranges = texts.iter().map(|(_, message, _, (_, range))| (*message, within(range)));
     for (octets, (at, _, structure, (part, range))) in reader.read_all(ranges).await.into_iter().zip(texts) {

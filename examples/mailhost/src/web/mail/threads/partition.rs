@@ -115,6 +115,8 @@ impl Partition {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::btree_map;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -173,11 +175,11 @@ mod tests {
                     let gone: Vec<Uid> = (number..).take(count).map(uid).collect();
                     partition.remove(&gone);
                     gone.iter().for_each(|uid| drop(model.remove(uid)));
-                } else if !model.contains_key(&uid(number)) {
+                } else if let btree_map::Entry::Vacant(vacant) = model.entry(uid(number)) {
                     ids.sort_unstable();
                     ids.dedup();
                     partition.insert(uid(number), ids.clone().into());
-                    model.insert(uid(number), ids);
+                    vacant.insert(ids);
                 }
                 partition.check();
                 prop_assert_eq!(partition.all(), obvious(&model));
