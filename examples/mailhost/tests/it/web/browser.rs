@@ -69,7 +69,7 @@ impl Browser {
         let mut early = Vec::new();
         let mut call = |method: &str, params: Value| {
             let id = chromium.send("", method, &params);
-            chromium.answer(id, &mut early).unwrap_or_else(|error| panic!("{method}: {error}"))
+            chromium.answer(id, DEADLINE, &mut early).unwrap_or_else(|error| panic!("{method}: {error}"))
         };
         let target = call("Target.createTarget", json!({ "url": "about:blank" }));
         let attached = json!({ "targetId": target["targetId"], "flatten": true });
@@ -139,33 +139,54 @@ impl Browser {
         self.record.take(event);
     }
 
-    fn try_call(&mut self, session: usize, method: &str, params: &Value) -> Result<Value, String> {
+    fn ask(
+        &mut self,
+        session: usize,
+        method: &str,
+        params: &Value,
+        within: Duration,
+    ) -> Result<Value, String> {
         let session = self.sessions.get(session).cloned().ok_or("the frame has gone")?;
         let id = self.chromium.send(&session, method, params);
         let mut events = Vec::new();
-        let answer = self.chromium.answer(id, &mut events);
+        let answer = self.chromium.answer(id, within, &mut events);
         self.take(events);
         answer
+    }
+
+    /// Asks a page or frame that may be about to go.
+    fn try_call(&mut self, session: usize, method: &str, params: &Value) -> Result<Value, String> {
+        self.ask(session, method, params, DEADLINE / 20)
     }
 
     /// Asks the page itself.
     #[track_caller]
     fn call(&mut self, method: &str, params: &Value) -> Value {
-        self.try_call(0, method, params).unwrap_or_else(|error| panic!("{method} {params}: {error}"))
+        self.ask(0, method, params, DEADLINE).unwrap_or_else(|error| panic!("{method} {params}: {error}"))
     }
 
     /// The value of an expression in the page itself, a promise awaited.
     #[track_caller]
     pub(crate) fn evaluate(&mut self, expression: &str) -> Value {
-        self.try_evaluate(0, expression).unwrap_or_else(|error| panic!("{expression}: {error}"))
+        self.evaluate_within(0, expression, DEADLINE)
+            .unwrap_or_else(|error| panic!("{expression:.200}: {error}"))
     }
 
     fn try_evaluate(&mut self, session: usize, expression: &str) -> Result<Value, String> {
+        self.evaluate_within(session, expression, DEADLINE / 20)
+    }
+
+    fn evaluate_within(
+        &mut self,
+        session: usize,
+        expression: &str,
+        within: Duration,
+    ) -> Result<Value, String> {
         let params = json!({
             "expression": format!("{expression}\n//# sourceURL={}", record::OURS),
             "returnByValue": true, "awaitPromise": true, "userGesture": false,
         });
-        let mut answer = self.try_call(session, "Runtime.evaluate", &params)?;
+        let mut answer = self.ask(session, "Runtime.evaluate", &params, within)?;
         match answer.get("exceptionDetails") {
             Some(exception) => Err(exception.to_string()),
             None => Ok(answer["result"]["value"].take()),
