@@ -404,6 +404,7 @@ impl Shown<'_> {
                     (self.form(&back))
                     label.hidden for="to" { "Folder to move to" }
                     select #to name="to" {
+                        option value="" { "Move to…" }
                         @for folder in self.view.folders.iter().filter(|folder| folder.id != self.view.folder.id) {
                             option value=(folder.id.get()) { (title(folder)) }
                         }
