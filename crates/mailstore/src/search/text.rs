@@ -239,6 +239,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn text_is_made_of_whatever_there_is() {
+        for (label, octets, text) in [
+            (&b"utf-8"[..], &b"na\xc3\xafve"[..], "na\u{ef}ve"),
+            (b"US-ASCII", b"na\xc3\xafve", "na\u{ef}ve"),
+            (b" iso-8859-1 ", b"na\xefve", "na\u{ef}ve"),
+            (b"", b"na\xc3\xafve", "na\u{ef}ve"),
+            (b"", b"na\xefve", "na\u{ef}ve"),
+            (b"utf-8", b"na\xefve", "na\u{fffd}ve"),
+            (b"no-such", b"na\xc3\xafve", "na\u{ef}ve"),
+            (b"utf-8", b"\xef\xbb\xbfx", "x"),
+            (b"iso-2022-jp", b"\x1b$B$\"\x1b(B", "\u{3042}"),
+            (b"utf-7", b"+ADw-", "+ADw-"),
+            (b"", b"", ""),
+        ] {
+            assert_eq!(decode_lossy(label, octets), text, "{label:?} {octets:?}");
+        }
+    }
+
+    #[test]
     fn encoded_words_are_undone() {
         // RFC 2047 §8
         for (value, text) in [

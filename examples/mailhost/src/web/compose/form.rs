@@ -124,7 +124,7 @@ impl Filled {
         signed_in: &SignedIn,
         mut multipart: Multipart,
     ) -> Result<(Self, Upload), Problem> {
-        let (mut filled, mut upload) = (Self::default(), Upload::None);
+        let (mut filled, mut upload, mut files) = (Self::default(), Upload::None, 0);
         while let Some(mut field) = multipart.next_field().await.map_err(unreadable)? {
             if field.name() != Some("file") {
                 filled.take(field).await?;
@@ -138,6 +138,10 @@ impl Filled {
             }
             if filled.id.is_empty() {
                 filled.id = new_id(host)?;
+            }
+            files += 1;
+            if files > FILES {
+                upload = Upload::Failed(Unwritten::TooLarge);
             }
             let begun = match std::mem::replace(&mut upload, Upload::None) {
                 Upload::None => begin(host, signed_in, &filled).await?,
@@ -249,6 +253,8 @@ pub(super) fn is_id(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f'))
 }
 
+/// Files that come at once.
+const FILES: usize = 100;
 /// More fields than the form has.
 const FIELDS: usize = 30;
 /// Octets of a line: enough for a hundred addresses with names.

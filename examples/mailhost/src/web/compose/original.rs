@@ -66,8 +66,12 @@ impl Original {
                 text.push_str("[...]\n");
             }
         }
+        if found.files.len() > FILES {
+            // To leave some out without a word would be worse.
+            return Err(io::Error::other("it has more files than can be carried over"));
+        }
         let mut files = Vec::new();
-        for part in found.files.iter().filter_map(|index| structure.parts().nth(*index)).take(FILES) {
+        for part in found.files.iter().filter_map(|index| structure.parts().nth(*index)) {
             let head = part.header();
             let head = prefix + head.start..prefix + head.end.min(head.start + HEADER);
             files.push(file(part, &stretch(reader, message, head).await?, prefix));
@@ -257,7 +261,7 @@ const HEADER: u64 = 256 << 10;
 /// What is read of a text.
 const TEXT: u64 = 512 << 10;
 /// How many files a message may have.
-pub(super) const FILES: usize = 100;
+const FILES: usize = 1_000;
 
 #[cfg(test)]
 pub(super) mod tests {

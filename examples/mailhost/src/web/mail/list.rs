@@ -154,7 +154,7 @@ pub(super) fn form(
             (seal(signed_in))
             input type="hidden" name="then" value=(here);
             // HTML, implicit submission: Enter does nothing where the first button of a form is disabled.
-            button.hidden disabled tabindex="-1" {}
+            button.hidden disabled tabindex="-1" aria-hidden="true" {}
             (tools(folders, folder))
             ul.messages {
                 @for row in rows {

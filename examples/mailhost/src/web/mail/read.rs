@@ -378,7 +378,7 @@ impl Shown<'_> {
         let flagged = self.opened.message.flags().contains(Flags::FLAGGED);
         let gone = matches!(special, Some(SpecialUse::Trash | SpecialUse::Junk));
         html! {
-            div.actions role="toolbar" aria-label="What to do with this message" {
+            div.actions role="group" aria-label="What to do with this message" {
                 @if special == Some(SpecialUse::Drafts) {
                     a.button href=(compose("draft")) { "Go on writing" }
                 } @else {
@@ -404,6 +404,7 @@ impl Shown<'_> {
                     (self.form(&back))
                     label.hidden for="to" { "Folder to move to" }
                     select #to name="to" {
+                        option value="" { "Move to…" }
                         @for folder in self.view.folders.iter().filter(|folder| folder.id != self.view.folder.id) {
                             option value=(folder.id.get()) { (title(folder)) }
                         }

@@ -501,6 +501,7 @@ fn what_is_wrong_is_named_and_nothing_that_was_typed_gets_lost() {
     assert_eq!(late.status, 403);
     assert_eq!(value(&late.body, "text").as_deref(), Some("late text"));
     sent(&anna.fill(&late, &[], &[], "send"));
+    let page = anna.get("/compose");
     fs::remove_file(&anna.jar).unwrap();
     let out = anna.fill(&page, &[("to", "ben@example.test"), ("text", "very late text")], &[], "send");
     assert!(out.status == 401 && out.body.contains("Sign in in another window"), "{}", out.body);

@@ -4,6 +4,7 @@ mod act;
 mod events;
 mod folders;
 mod list;
+mod read;
 mod search;
 
 use mailhost::listener::Service;

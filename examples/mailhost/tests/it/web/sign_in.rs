@@ -28,6 +28,14 @@ impl<'a> Browser<'a> {
         ask(self.site, self.host, self.service, path, &["--cookie", &self.jar, "--cookie-jar", &self.jar])
     }
 
+    /// The same with more options for curl.
+    #[track_caller]
+    pub(super) fn with(&self, path: &str, more: &[&str]) -> Answer {
+        let mut options = vec!["--cookie", &*self.jar, "--cookie-jar", &self.jar];
+        options.extend(more);
+        ask(self.site, self.host, self.service, path, &options)
+    }
+
     #[track_caller]
     pub(super) fn post(&self, path: &str, fields: &[(&str, &str)], more: &[&str]) -> Answer {
         let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();

@@ -41,12 +41,19 @@ fn strangers(html: &str) -> Vec<String> {
         let parser = parse_fragment(RcDom::default(), ParseOpts::default(), name, Vec::new(), true);
         nodes.push(parser.one(html).document.clone());
     }
-    while let Some(node) = nodes.pop() {
-        if let NodeData::Element { name, attrs, .. } = &node.data {
-            judge(name, &attrs.borrow(), &mut found);
-        }
-        if let NodeData::Comment { .. } | NodeData::ProcessingInstruction { .. } = &node.data {
-            found.push("a comment".to_owned());
+    // All of them are kept to the end: a node that goes takes along what is below it, whoever else looks at that.
+    let mut at = 0;
+    while let Some(node) = nodes.get(at).cloned() {
+        at += 1;
+        match &node.data {
+            NodeData::Element { name, attrs, template_contents, .. } => {
+                judge(name, &attrs.borrow(), &mut found);
+                nodes.extend(template_contents.borrow().iter().cloned());
+            }
+            NodeData::Comment { .. } | NodeData::ProcessingInstruction { .. } => {
+                found.push("a comment".to_owned())
+            }
+            _ => {}
         }
         nodes.extend(node.children.borrow().iter().map(Handle::clone));
     }
@@ -78,7 +85,7 @@ fn judge(name: &html5ever::QualName, attributes: &[html5ever::Attribute], found:
                 found.push(format!("{local} {name}"));
                 true
             }
-            name => ATTRIBUTES.iter().any(|(known, _)| *known == name),
+            name => LISTED_ATTRIBUTES.split(' ').any(|listed| listed == name),
         };
         if !good {
             found.push(format!("{local} {}={value:?}", &*attribute.name.local));
@@ -90,6 +97,9 @@ fn judge(name: &html5ever::QualName, attributes: &[html5ever::Attribute], found:
 const LISTED: &str = "a abbr acronym address b bdi bdo big blockquote br caption center cite code col colgroup dd del details dfn \
                       dir div dl dt em figcaption figure font h1 h2 h3 h4 h5 h6 hr i img ins kbd li mark ol p pre q rp rt ruby s \
                       samp small span strike strong sub summary sup table tbody td tfoot th thead time tr tt u ul var wbr";
+
+const LISTED_ATTRIBUTES: &str = "title summary face lang dir align valign bgcolor color bordercolor width height border cellpadding \
+                                 cellspacing colspan rowspan hspace vspace size start type scope role nowrap clear";
 
 #[track_caller]
 fn is_safe(html: &str) -> Clean {
@@ -148,6 +158,23 @@ fn what_mail_needs_stays() {
         ("<textarea><b>x</textarea><style>y</style><plaintext><b>&amp;", "&lt;b&gt;x&lt;b&gt;&amp;amp;"),
     ] {
         assert_eq!(is_safe(html).body, kept, "{html}");
+    }
+}
+
+#[test]
+fn strangers_are_seen() {
+    for (html, count) in [
+        ("<svg></svg>", 5),
+        ("<p onclick=x>", 4),
+        ("<a href=javascript:x>y</a>", 4),
+        ("<b><i><img src=x></i></b>", 4),
+        ("<style></style>", 5),
+        ("<!-- -->", 5),
+        ("<template><script></script></template>", 5),
+        ("<p>", 0),
+    ] {
+        let found = strangers(html);
+        assert!(found.len() >= count && (count > 0 || found.is_empty()), "{html}: {found:?}");
     }
 }
 
