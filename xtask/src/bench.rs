@@ -1,5 +1,5 @@
-//! `cargo xtask bench host`: mailhost beside Debian's Postfix with Dovecot, under the same load, as durable as shipped; and
-//! `cargo xtask bench queue`.
+//! `cargo xtask bench host`: mailhost beside Debian's Postfix with Dovecot, under the same load, as durable as shipped;
+//! `cargo xtask bench queue`, `bench logins` and `bench webmail`.
 
 mod guard;
 mod host;
@@ -11,6 +11,7 @@ mod postfix;
 mod queue;
 mod sink;
 mod usage;
+mod webmail;
 mod wire;
 
 use std::fs::{self, File};
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 pub(crate) use self::guard::watch;
 pub(crate) use self::logins::{guessing, logins};
 pub(crate) use self::queue::{QueueOptions, queue};
+pub(crate) use self::webmail::{WebmailOptions, webmail};
 
 use self::guard::Guard;
 use self::host::{Row, Scenario, Side, Way};

@@ -42,6 +42,8 @@ commands:
     bench guessing [--logins N]
                             how long others wait, and how much memory the host has, during 10,000 bad
                             logins from 200 addresses, or N
+    bench webmail [--messages N] [--runs N]
+                            how soon a page of an inbox with 1,000,000 messages, or N, is there
     ledger                  writes docs/ledger.md: what the RFCs demand, and by which test it is done
     ledger --check          whether it is up to date, with a test at each row that says so
     simulate [--seeds N] [--hosts N] [--days N] [--first SEED] [--replays N] [--jobs N]
@@ -77,6 +79,11 @@ fn main() -> ExitCode {
         }
         ["bench", "queue", ref options @ ..] if let Some(options) = bench::QueueOptions::parse(options) => {
             Project::load().and_then(|project| bench::queue(&project, options))
+        }
+        ["bench", "webmail", ref options @ ..]
+            if let Some(options) = bench::WebmailOptions::parse(options) =>
+        {
+            Project::load().and_then(|project| bench::webmail(&project, options))
         }
         ["bench", "logins"] => Project::load().and_then(|project| bench::logins(&project, "5000")),
         ["bench", "logins", "--pairs", pairs] => {

@@ -64,7 +64,7 @@ use crate::mime::{self, Addresses, Envelope, Field, Kind, Part, Structure};
 use query::Operation;
 pub use query::{Day, Key, Numbers, Query, TooLarge};
 use text::{At, Decoder, Patterns, folded};
-pub use text::{decode, decode_words};
+pub use text::{decode, decode_lossy, decode_words};
 
 /// What is known of a message without looking into it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

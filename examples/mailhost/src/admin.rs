@@ -177,7 +177,7 @@ pub enum Response {
     /// An account is gone; these aliases lead nowhere now.
     Removed(Vec<String>),
     /// To [`Request::AddAccount`].
-    Added(Account),
+    Added(Box<Account>),
     /// To [`Request::Accounts`].
     Accounts(Vec<Overview>),
     /// To [`Request::Account`].
@@ -521,7 +521,7 @@ async fn change(accounts: &Accounts, request: Request) -> Result<Response, Chang
             let password = secrets(&password, &scram)?;
             let account = accounts.add(&address, login.as_deref(), &password).await?;
             info!(address, id = account.id, "account added");
-            Response::Added(hidden(account))
+            Response::Added(Box::new(hidden(account)))
         }
         Request::Accounts => Response::Accounts(accounts.overviews().await),
         Request::Account { address } => Response::Account(Box::new(accounts.overview(&address).await?)),

@@ -23,6 +23,7 @@ use thiserror::Error;
 pub use self::connect::{Encryption, Server};
 use crate::auth::Password;
 use crate::logs::Safe;
+use crate::writing::Unwritable;
 
 /// A name and a password.
 #[derive(Debug)]
@@ -101,6 +102,12 @@ pub enum ClientError {
     /// The server may have taken the message, or not.
     #[error("the connection was lost behind the message: nobody knows whether it was taken")]
     InDoubt,
+}
+
+impl From<Unwritable> for ClientError {
+    fn from(Unwritable(why): Unwritable) -> Self {
+        Self::Unsendable(why)
+    }
 }
 
 impl ClientError {

@@ -218,8 +218,8 @@ async fn tour(dir: &Path, once: bool) -> Result<bool, Failure> {
     }
     if !once {
         say("\nThe hosts stay up. Open either in a browser, or point a mail program at it:");
-        near.print(&anna, near_process.log());
-        far.print(&carla, far_process.log());
+        near.print(&anna, near_process.log(), &near.operator().await?);
+        far.print(&carla, far_process.log(), &far.operator().await?);
         say("\nCtrl-C ends it.");
         let (stop, _) = Stop::new();
         let signal = stop.on_signal()?;
@@ -315,8 +315,22 @@ impl Site {
         Ok(self.queue().await?.into_iter().flat_map(|message| message.recipients).flatten().collect())
     }
 
+    /// A link to the operator's pages.
+    async fn operator(&self) -> Result<String, Failure> {
+        let mut link = None;
+        let keep = |response| match response {
+            Response::Operator(made) => {
+                link = Some(made);
+                Ok(())
+            }
+            _ => Err(Failure::new("the host does not answer the question that was asked")),
+        };
+        admin::ask(&self.config, Request::Operator, keep).await?;
+        link.ok_or_else(|| Failure::new("the host does not answer the question that was asked"))
+    }
+
     /// What a person needs to point a mail program at the host.
-    fn print(&self, account: &Credentials, log: &Path) {
+    fn print(&self, account: &Credentials, log: &Path, operator: &str) {
         say(&format!("\n  {:<13} {:<17} {:<20} for", self.config.hostname.as_str(), "address", "security"));
         for listen in &self.config.listen {
             let (service, address) = (listen.service, listen.address.to_string());
@@ -330,7 +344,7 @@ impl Site {
                 Service::Imaps => ("TLS from the start", "reading"),
                 Service::Web => ("none", "browsers, http"),
                 Service::Webs => ("TLS from the start", "browsers, https"),
-                Service::WebAdmin => ("none", "the operator's programs, http"),
+                Service::WebAdmin => ("none", "the operator, http"),
             };
             say(&format!("  {service:<17} {address:<17} {security:<20} {purpose}"));
         }
@@ -338,6 +352,7 @@ impl Site {
         if let Some(web) = self.config.listen.iter().find(|listen| listen.service == Service::Web) {
             say(&format!("  webmail           http://{}/, with the same login", web.address));
         }
+        say(&format!("  operator's pages  {operator} (works once, for ten minutes)"));
         say(&format!("  certificate       {} (self-signed)", self.certificate.display()));
         say(&format!("  log               {}", log.display()));
     }

@@ -2,7 +2,7 @@
 //! message. SMTP comes this way, and so does what is written on the web.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
@@ -33,8 +33,17 @@ pub struct Entrance<'a> {
     pub client: Option<&'a Domain<'a>>,
     /// Its address.
     pub peer: IpAddr,
+    /// Its port, where that tells sessions apart.
+    pub port: Option<u16>,
     /// How it speaks.
     pub protocol: Protocol,
+}
+
+impl Entrance<'_> {
+    /// Where the client is, for the log.
+    fn from(&self) -> String {
+        self.port.map_or_else(|| self.peer.to_string(), |port| SocketAddr::new(self.peer, port).to_string())
+    }
 }
 
 /// Why a message was not taken.
@@ -191,7 +200,7 @@ impl Intake {
         entrance: &Entrance<'_>,
         also: impl FnOnce(&[Accepted]) -> Vec<Intent>,
     ) -> Result<Receipt, Untaken> {
-        let (service, peer) = (entrance.service, entrance.peer);
+        let (service, peer) = (entrance.service, entrance.from());
         let client = entrance.client.map(Domain::as_str).unwrap_or_default();
         self.scan.finish();
         let result = self.take(host, entrance, also).await;

@@ -39,6 +39,7 @@ pub mod trace;
 pub mod web;
 pub mod wire;
 pub mod words;
+pub mod writing;
 
 /// What the README of the workspace shows compiles and runs.
 #[cfg(doctest)]

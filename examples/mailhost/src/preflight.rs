@@ -342,7 +342,8 @@ fn exposed_administration(config: &Config) -> Option<Finding> {
         .iter()
         .find(|listen| listen.service == Service::WebAdmin && !listen.address.ip().is_loopback())?;
     Some(warning(format!(
-        "web_admin at {} asks nobody who they are; let it listen on loopback, or see that a firewall guards it",
+        "web_admin at {} shows counters to everybody, and what its operator does crosses the network in the clear; \
+         let it listen on loopback, or see that a firewall guards it",
         exposed.address
     )))
 }

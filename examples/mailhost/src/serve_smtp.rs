@@ -295,6 +295,7 @@ impl<'h> Policy<'h> {
             service: self.service,
             client: self.client.as_ref(),
             peer: self.peer.ip(),
+            port: Some(self.peer.port()),
             protocol: Protocol {
                 web: false,
                 extended: self.extended,

@@ -4,11 +4,13 @@
 //! Every page works without a script. The one script there is makes some of it more convenient; no page holds another.
 
 mod account;
+mod compose;
 mod connection;
 mod mail;
 mod operator;
 mod origin;
 mod page;
+mod preferences;
 mod problem;
 mod seal;
 mod session;
@@ -27,7 +29,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -93,7 +95,11 @@ pub fn router(host: Arc<Host>, service: Service) -> Router {
 
 /// What changes something for the person who asks, and so must be asked for by a page of this host.
 fn pages() -> Router<Arc<Host>> {
-    let routes = Router::new().merge(sign_in::routes()).merge(mail::routes());
+    let routes = Router::new()
+        .merge(sign_in::routes())
+        .merge(mail::routes())
+        .merge(compose::routes())
+        .merge(preferences::routes());
     routes.layer(from_fn(origin::own_pages_only))
 }
 /// For Prometheus.
@@ -105,7 +111,9 @@ async fn counted(State(host): State<Arc<Host>>) -> Response {
 async fn with_care(request: Request, next: Next) -> Response {
     let visitor = request.extensions().get::<Visitor>().copied();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = match time::timeout(REQUEST, next.run(request)).await {
+    // Files take as long as the line of who sends them.
+    let patience = if method == Method::POST && path == "/compose" { UPLOAD } else { REQUEST };
+    let mut response = match time::timeout(patience, next.run(request)).await {
         Ok(response) => response,
         // What is left of the request may come later, and would be taken for the next one.
         Err(_) => (StatusCode::REQUEST_TIMEOUT, [(CONNECTION, "close")]).into_response(),
@@ -143,6 +151,8 @@ const HEADERS: [(HeaderName, &str); 6] = [
 const BODY: usize = 16 << 10;
 /// How long a request may take, its body included. A login may have to wait for others, see [`crate::auth`].
 const REQUEST: Duration = Duration::from_secs(60);
+/// The same where files come along.
+const UPLOAD: Duration = Duration::from_secs(1_800);
 
 #[cfg(test)]
 mod tests;

@@ -137,7 +137,11 @@ fn measure(project: &Project, guard: &Guard, config: &Path, port: u16) -> Result
     Ok(Row { greeted, greeted_memory, read, read_memory, messages })
 }
 
-fn until<T>(host: &mut Server, log: &Path, mut done: impl FnMut() -> Option<T>) -> Result<T, String> {
+pub(super) fn until<T>(
+    host: &mut Server,
+    log: &Path,
+    mut done: impl FnMut() -> Option<T>,
+) -> Result<T, String> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = done() {
@@ -171,7 +175,7 @@ fn peak(status: &str) -> Option<u64> {
 }
 
 /// Asks the system to forget the files of a folder: their pages are clean, for the store has synced them.
-fn forget(folder: &Path) -> Result<(), String> {
+pub(super) fn forget(folder: &Path) -> Result<(), String> {
     command::run(&mut Command::new("sync"))?;
     for file in files(folder)? {
         let mut dd = Command::new("dd");

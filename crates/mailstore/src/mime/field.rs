@@ -260,6 +260,14 @@ impl<'a> Parameters<'a> {
     }
 }
 
+impl<'a> Parameters<'a> {
+    /// What the parameter of this name says; one that is in parts ([RFC 2231 §3](https://www.rfc-editor.org/rfc/rfc2231#section-3))
+    /// as a whole, without its charset. The first of a name counts.
+    pub fn get(self, name: &[u8]) -> Option<Cow<'a, [u8]>> {
+        parameter(self, name)
+    }
+}
+
 impl Parameters<'_> {
     /// None at all.
     pub(crate) const NONE: Self = Self { cursor: Cursor::new(b"") };

@@ -5,12 +5,13 @@
 //! for every name, and pays for the slow hash if there is none. So whether a name exists, and how many app passwords it has, shows
 //! in no failure.
 
+use sasl_codec::scram::Verifier;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
 use super::ChangeError;
-use crate::auth::Password;
+use crate::auth::{HashError, Password, Secrets};
 
 /// What is stored of an app password.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -27,6 +28,26 @@ pub struct AppPassword {
     /// The day of its last use, in days of Unix; `None` for one that was never used.
     #[serde(default)]
     pub last_used: Option<i64>,
+}
+
+/// An app password that has just been made, and what is to be stored of it.
+#[derive(Debug)]
+pub struct Made {
+    /// The password, which is shown once.
+    pub password: Password,
+    /// Its digest, in hexadecimal.
+    pub digest: String,
+    /// The keys for SCRAM.
+    pub scram: Vec<String>,
+}
+
+impl Made {
+    /// Makes one. Takes a while: not for an async thread.
+    pub fn new() -> Result<Self, HashError> {
+        let password = Password::generate()?;
+        let scram = Secrets::scram(&password)?.iter().map(Verifier::encode).collect();
+        Ok(Self { digest: AppPassword::digest_text(&password), scram, password })
+    }
 }
 
 /// SHA-256 of an app password.

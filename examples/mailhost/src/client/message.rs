@@ -16,6 +16,7 @@ use super::{ClientError, text};
 use crate::logs::Safe;
 use crate::relay::connection::Body;
 use crate::wire::HIGH_WATER;
+use crate::writing::mailbox;
 
 /// A message that can be sent.
 #[derive(Debug)]
@@ -267,18 +268,6 @@ impl Lines {
             out.put_slice(b"\r\n");
         }
     }
-}
-
-/// An address for an envelope.
-pub fn mailbox(address: &str) -> Result<Mailbox<'static>, ClientError> {
-    Mailbox::parse(address).map(Mailbox::into_owned).map_err(|_| {
-        let shown = Safe(address).to_string();
-        ClientError::Unsendable(if address.is_ascii() {
-            format!("{shown:?} is not a mail address; write it as anna@example.test")
-        } else {
-            format!("{shown:?} has letters beyond ASCII, which addresses cannot have here")
-        })
-    })
 }
 
 /// The octets of the header, and where what follows its empty line begins. The line that a mailbox in mbox format puts in front

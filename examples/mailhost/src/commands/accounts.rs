@@ -4,10 +4,10 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use super::{Failure, NewPassword, administer, new_password};
-use crate::accounts::app_password::AppPassword as Stored;
+use crate::accounts::app_password::{AppPassword as Stored, Made};
 use crate::accounts::{self, Overview};
 use crate::admin::{Request, Response};
-use crate::auth::{Password, Secrets};
+use crate::auth::Secrets;
 use crate::cli::{Account, Alias, AppPassword};
 use crate::config::Config;
 use crate::logs::Safe;
@@ -41,10 +41,8 @@ pub(super) fn account(command: &Account) -> Result<ExitCode, Failure> {
             Request::SetPassword { address: text(address), password, scram }
         }
         Account::AppPassword(AppPassword::Add(app)) => {
-            let password = Password::generate()?;
             let (address, name) = (text(&app.address), app.name.clone());
-            let scram = Secrets::scram(&password)?.iter().map(|keys| keys.encode()).collect();
-            let digest = Stored::digest_text(&password);
+            let Made { password, digest, scram } = Made::new()?;
             made = Some(password);
             Request::AddAppPassword { address, name, digest, scram }
         }

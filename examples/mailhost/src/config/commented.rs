@@ -105,7 +105,7 @@ const NOTES: &[(&str, &str, &str, &str)] = &[
     (
         "listen",
         "web_admin",
-        "For programs that watch the host; it asks nobody who they are.",
+        "Counters for programs, and pages for whoever runs the host: `mailhost operator`\n# prints a link to them.",
         "[\"127.0.0.1:8081\"]",
     ),
     (

@@ -227,6 +227,8 @@ fn date(tag: u8, text: &[u8]) -> Option<OffsetDateTime> {
 
 #[cfg(test)]
 mod tests {
+    use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+
     use super::*;
 
     #[test]
@@ -246,5 +248,29 @@ mod tests {
             assert_eq!(element(der), None, "{der:?}");
         }
         assert_eq!(element(&[2, 1, 7, 9]), Some((2, &[7][..], &[9][..])));
+    }
+
+    #[test]
+    fn names_and_issuers_are_read_and_what_is_cut_short_is_not() {
+        let names = ["mail.a.test", "192.0.2.7", "2001:db8::7"];
+        let mut params = CertificateParams::new(names.map(str::to_owned)).unwrap();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CountryName, "AT");
+        params.distinguished_name.push(DnType::OrganizationName, "Äpfel & Söhne");
+        params.distinguished_name.push(DnType::CommonName, "mail");
+        let made = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let summary = Summary::read(made.der()).unwrap();
+        assert_eq!(summary.names, names);
+        assert_eq!(summary.subject, "country AT, Äpfel & Söhne, mail");
+        assert_eq!(summary.issuer, summary.subject);
+        assert!(summary.validity.is_some() && summary.fingerprint.len() == 64);
+        for end in 0..made.der().len() {
+            assert_eq!(Summary::read(&CertificateDer::from(&made.der()[..end])), None, "{end}");
+        }
+        let mut nobody = CertificateParams::default();
+        nobody.distinguished_name = DistinguishedName::new();
+        let made = nobody.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let summary = Summary::read(made.der()).unwrap();
+        assert_eq!((&*summary.subject, summary.names.len()), ("nobody", 0));
     }
 }

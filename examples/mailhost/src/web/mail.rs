@@ -1,10 +1,21 @@
 //! Mail in the browser: folders and what is in them, straight from the store, as IMAP has it.
 
 mod act;
+mod attachment;
 mod events;
+mod frame;
+mod html;
 mod list;
 mod manage;
+mod outcome;
+mod parts;
+mod read;
 mod search;
+#[cfg(test)]
+#[expect(dead_code, reason = "the browser opens whole messages, see `tests/it`")]
+#[path = "../../tests/it/web/browser/techniques.rs"]
+mod techniques;
+mod text;
 mod threads;
 
 use std::sync::Arc;
@@ -16,7 +27,7 @@ use axum::routing::get;
 use mailstore::mailbox::{INBOX, MailboxId, MailboxStatus, SpecialUse};
 
 use self::act::Deeds;
-use self::events::Listeners;
+use self::events::AtOnce;
 use self::threads::Threads;
 use super::problem::Problem;
 use super::visit::SignedIn;
@@ -31,7 +42,11 @@ pub struct Memory {
     /// What was done last.
     pub(super) done: Deeds,
     /// Who is told of changes.
-    pub(super) listeners: Listeners,
+    pub(super) listeners: AtOnce,
+    /// Who searches.
+    pub(super) searches: AtOnce,
+    /// What those who write share.
+    pub(super) writing: super::compose::Places,
 }
 
 /// The folders of somebody, in the order in which they are shown: the inbox, those that are for something, all others.
@@ -106,6 +121,8 @@ pub(super) fn routes() -> Router<Arc<Host>> {
         .merge(act::routes())
         .merge(events::routes())
         .merge(manage::routes())
+        .merge(outcome::routes())
+        .merge(read::routes())
 }
 
 async fn inbox(State(host): State<Arc<Host>>, signed_in: SignedIn) -> Result<Redirect, Problem> {

@@ -68,7 +68,8 @@ pub(super) async fn home(
     ))
 }
 
-fn ports(offers: &[Offer]) -> Markup {
+/// The ports that mail programs want to know.
+pub(super) fn ports(offers: &[Offer]) -> Markup {
     html! {
         div.scroll { table {
             thead { tr { th { "To" } th { "Port" } th { "Security" } } }
@@ -228,15 +229,22 @@ pub(super) async fn style() -> Response {
         include_str!("style/base.css"),
         include_str!("style/shell.css"),
         include_str!("style/mail.css"),
+        include_str!("style/read.css"),
         include_str!("style/operator.css"),
         include_str!("style/settings.css"),
+        include_str!("style/compose.css"),
     );
     kept("text/css; charset=utf-8", STYLE)
 }
 
 /// What makes pages a little more convenient.
 pub(super) async fn script() -> Response {
-    const SCRIPT: &str = concat!(include_str!("script/base.js"), include_str!("script/mail.js"));
+    const SCRIPT: &str = concat!(
+        include_str!("script/base.js"),
+        include_str!("script/mail.js"),
+        include_str!("script/compose.js"),
+        include_str!("script/read.js")
+    );
     kept("text/javascript; charset=utf-8", SCRIPT)
 }
 

@@ -50,7 +50,7 @@ impl Wave {
 }
 
 /// Looks at the memory of a process.
-struct Memory {
+pub(crate) struct Memory {
     status: String,
     /// When it was first looked at.
     before: u64,
@@ -58,7 +58,7 @@ struct Memory {
 }
 
 impl Memory {
-    fn new(process: Pid) -> Self {
+    pub(crate) fn new(process: Pid) -> Self {
         let number = process.as_raw_nonzero();
         // "5" resets the peak that the kernel remembers.
         fs::write(format!("/proc/{number}/clear_refs"), "5").expect("one's own processes may be reset");
@@ -78,7 +78,7 @@ impl Memory {
     }
 
     #[track_caller]
-    fn has_not_grown(&mut self, what: &str) {
+    pub(crate) fn has_not_grown(&mut self, what: &str) {
         self.look();
         let grown = self.read("VmHWM:").max(self.most) - self.before;
         println!("{what}: {} KiB before, at most {} KiB more", self.before >> 10, grown >> 10);

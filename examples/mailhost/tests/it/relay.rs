@@ -24,11 +24,11 @@ use std::time::Instant;
 use mailhost::listener::Service;
 
 pub(crate) use self::knot::Knot;
-use self::sink::{Manner, Sink};
+pub(crate) use self::sink::{Manner, Sink};
 use crate::support::{DEADLINE, Host, Site, Wire, run};
 
 /// Where all mail goes: each destination has an address of its own, so that no two tests meet.
-const PORT: u16 = 2525;
+pub(crate) const PORT: u16 = 2525;
 pub(crate) const PRIVATE: &str = "allow_private_addresses = true\n";
 const REPORT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/python/relay_report.py");
 

@@ -14,12 +14,13 @@ use time::OffsetDateTime;
 use super::progress::Progress;
 use super::{Failure, count, target};
 use crate::cli::client::Send;
-use crate::client::compose::{Draft, Party};
-use crate::client::message::{Missing, Outgoing, mailbox, temporary};
+use crate::client::compose::Draft;
+use crate::client::message::{Missing, Outgoing, temporary};
 use crate::client::settings::Protocol;
 use crate::client::smtp::Smtp;
 use crate::client::{ClientError, shown};
 use crate::logs::Safe;
+use crate::writing::{Party, mailbox};
 
 /// A message with its envelope.
 struct Letter {

@@ -31,12 +31,12 @@ struct Asked {
     folder: u64,
 }
 
-/// How many pages of each session listen.
+/// How many things of a kind each session does at once.
 #[derive(Debug, Default)]
-pub(in crate::web) struct Listeners(Arc<Mutex<BTreeMap<String, usize>>>);
+pub(in crate::web) struct AtOnce(Arc<Mutex<BTreeMap<String, usize>>>);
 
-/// One of them.
-struct Listener {
+/// One of them, until this is dropped.
+pub(super) struct One {
     session: String,
     all: Arc<Mutex<BTreeMap<String, usize>>>,
 }
@@ -48,7 +48,7 @@ struct Stream {
     open: Watch,
     inbox: Watch,
     stopping: Stopping,
-    _listener: Listener,
+    _one: One,
 }
 
 pub(super) fn routes() -> Router<Arc<Host>> {
@@ -63,7 +63,7 @@ async fn events(
 ) -> Result<Response, Problem> {
     let folders = Folders::of(&host, &signed_in).await;
     let (open, inbox) = (folders.get(asked.folder)?.id, folders.inbox()?.id);
-    let Some(listener) = host.web_memory.listeners.begin(&signed_in.session.id) else {
+    let Some(one) = host.web_memory.listeners.begin(&signed_in.session.id, MOST) else {
         return Ok(StatusCode::TOO_MANY_REQUESTS.into_response());
     };
     let stream = Stream {
@@ -72,7 +72,7 @@ async fn events(
         host: Arc::clone(&host),
         signed_in,
         stopping,
-        _listener: listener,
+        _one: one,
     };
     let events = stream::unfold(stream, |mut stream| async {
         let event = stream.next().await?;
@@ -104,20 +104,20 @@ impl Stream {
     }
 }
 
-impl Listeners {
-    /// `None` if the session has enough of them.
-    fn begin(&self, session: &str) -> Option<Listener> {
+impl AtOnce {
+    /// `None` if the session does so many already.
+    pub(super) fn begin(&self, session: &str, most: usize) -> Option<One> {
         let mut all = lock(&self.0);
         let count = all.entry(session.to_owned()).or_default();
-        if *count >= MOST {
+        if *count >= most {
             return None;
         }
         *count += 1;
-        Some(Listener { session: session.to_owned(), all: Arc::clone(&self.0) })
+        Some(One { session: session.to_owned(), all: Arc::clone(&self.0) })
     }
 }
 
-impl Drop for Listener {
+impl Drop for One {
     fn drop(&mut self) {
         let mut all = lock(&self.all);
         if let Some(count) = all.get_mut(&self.session) {
@@ -146,12 +146,12 @@ mod tests {
 
     #[test]
     fn a_session_listens_but_a_few_times_at_once() {
-        let listeners = Listeners::default();
-        let all: Vec<_> = (0..MOST).map(|_| listeners.begin("a").unwrap()).collect();
-        assert!(listeners.begin("a").is_none());
-        assert!(listeners.begin("b").is_some(), "others listen to their own");
+        let listeners = AtOnce::default();
+        let all: Vec<_> = (0..MOST).map(|_| listeners.begin("a", MOST).unwrap()).collect();
+        assert!(listeners.begin("a", MOST).is_none());
+        assert!(listeners.begin("b", MOST).is_some(), "others listen to their own");
         drop(all);
-        assert!(listeners.begin("a").is_some());
+        assert!(listeners.begin("a", MOST).is_some());
         assert!(lock(&listeners.0).is_empty(), "nothing is kept of who has left");
     }
 }

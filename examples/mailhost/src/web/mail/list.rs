@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
 use mailstore::mailbox::{INBOX, MailboxStatus, SpecialUse, Uid};
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 use serde::Deserialize;
 
 pub(super) use self::row::{Row, rows};
@@ -154,7 +154,7 @@ pub(super) fn form(
             (seal(signed_in))
             input type="hidden" name="then" value=(here);
             // HTML, implicit submission: Enter does nothing where the first button of a form is disabled.
-            button.hidden disabled tabindex="-1" {}
+            button.hidden disabled tabindex="-1" aria-hidden="true" {}
             (tools(folders, folder))
             ul.messages {
                 @for row in rows {
@@ -183,7 +183,7 @@ fn tools(folders: &Folders, folder: &MailboxStatus) -> Markup {
                 @if !is_outgoing(folder) { button.quiet name="do" value="junk" { "Junk" } }
             }
             button.quiet name="do" value="read" { "Read" }
-            button.quiet name="do" value="unread" { "Unread" }
+            button.quiet name="do" value="unread" data-key="U" { "Unread" }
             span.move {
                 label.hidden for="to" { "Move to" }
                 select #to name="to" {
@@ -216,14 +216,16 @@ pub(super) fn entry(signed_in: &SignedIn, row: &Row, name: &str, folder: Option<
             }
             a href=(href) {
                 span.who {
-                    @if unread { span.hidden { "Unread. " } }
-                    @if row.outgoing { span.faint { "To " } }
-                    @for (at, (person, new)) in row.people.iter().enumerate() {
-                        @if at > 0 { ", " }
-                        @if *new { b dir="auto" { (person) } } @else { bdi { (person) } }
+                    span.names {
+                        @if unread { span.hidden { "Unread. " } }
+                        @if row.outgoing { span.faint { "To " } }
+                        @for (at, (person, new)) in row.people.iter().enumerate() {
+                            @if at > 0 { ", " }
+                            @if *new { b dir="auto" { (person) } } @else { bdi { (person) } }
+                        }
+                        @if row.people.is_empty() { span.faint { @if row.outgoing { "nobody yet" } @else { "Unknown" } } }
                     }
-                    @if row.people.is_empty() { span.faint { @if row.outgoing { "nobody yet" } @else { "Unknown" } } }
-                    @if row.count > 1 { span.many { " " (row.count) span.hidden { " messages" } } }
+                    @if row.count > 1 { span.many { (row.count) span.hidden { " messages" } } }
                 }
                 span.what {
                     @if let Some(folder) = folder { span.where { (folder) } " " }
@@ -235,7 +237,7 @@ pub(super) fn entry(signed_in: &SignedIn, row: &Row, name: &str, folder: Option<
                 span.marks {
                     @if row.draft { span.mark { "Draft" } }
                     @if row.answered { span.mark title="Answered" { "↩" span.hidden { " answered" } } }
-                    @if row.attachment { span.mark title="Attachment" { "📎\u{fe0e}" span.hidden { " attachment" } } }
+                    @if row.attachment { span.mark title="Attachment" { (CLIP) span.hidden { " attachment" } } }
                 }
                 (signed_in.clock.short(row.date))
             }
@@ -337,12 +339,18 @@ pub(super) fn uid(text: &str) -> Option<Uid> {
 
 /// Conversations on a page.
 pub(super) const PAGE: usize = 50;
+/// A paper clip: not every machine has a letter for it.
+const CLIP: PreEscaped<&str> = PreEscaped(
+    "<svg viewBox=\"0 0 16 16\" width=\"14\" height=\"14\" aria-hidden=\"true\"><path d=\"M13 7.5 7.8 12.7a3 3 0 0 1-4.3-4.2l5.6-5.6a2 2 0 0 1 \
+     2.9 2.8l-5.5 5.5a1 1 0 0 1-1.4-1.4l4.7-4.7\" fill=\"none\" stroke=\"currentColor\" stroke-width=\"1.3\"/></svg>",
+);
 /// Octets of a folder's name where one is chosen.
 const FOLDER: usize = 80;
-const KEYS: [(&str, &str); 12] = [
+const KEYS: [(&str, &str); 13] = [
     ("j k", "next, previous"),
     ("Enter o", "open"),
     ("u", "back to the list"),
+    ("U", "mark as unread"),
     ("x", "choose"),
     ("e", "archive"),
     ("#", "delete"),

@@ -44,6 +44,9 @@ pub(super) async fn show(
     folder: &MailboxStatus,
     asked: &Asked,
 ) -> Result<Response, Problem> {
+    // A search is work, and who asks for another one seldom still wants the first.
+    let searches = &host.web_memory.searches;
+    let _one = searches.begin(&signed_in.session.id, AT_ONCE).ok_or(Problem::TooOften)?;
     let asked_for: String = asked.q.chars().take(LONGEST).collect();
     let words = Words::read(&asked_for);
     let within: Vec<&MailboxStatus> = if words.everywhere { folders.iter().collect() } else { vec![folder] };
@@ -195,6 +198,8 @@ fn address(folder: &MailboxStatus, asked_for: &str, at: Option<(u64, u32)>) -> S
 
 /// How long a page of results may take.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Searches of one session at once.
+const AT_ONCE: usize = 3;
 /// Characters of what is asked for.
 const LONGEST: usize = 500;
 /// Octets of a folder's name in a row.

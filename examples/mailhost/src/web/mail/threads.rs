@@ -103,18 +103,26 @@ impl Threads {
         Conversations { index }
     }
 
-    /// Takes up what has come and lets go of what is gone.
+    /// Makes the index know what the snapshot has, if that is newer than what it knows.
     async fn follow(&self, index: &mut Index, snapshot: &Snapshot) {
-        let (messages, status) = (&snapshot.messages, &snapshot.status);
+        let status = &snapshot.status;
         if index.life != Some(status.uid_validity) {
             index.begin(status.uid_validity);
-        } else if status.highest_mod_seq < index.mod_seq
-            || status.highest_mod_seq == index.mod_seq && !index.unsure
+        } else if index.seen.is_some()
+            && (status.highest_mod_seq < index.mod_seq
+                || status.highest_mod_seq == index.mod_seq && !index.unsure)
         {
             // Somebody with a newer snapshot was here before.
             return;
         }
+        self.take_up(index, snapshot).await;
+        // At the end: whoever asks may go away in between, and leaves the rest to the next one.
         (index.mod_seq, index.unsure) = (status.highest_mod_seq, false);
+    }
+
+    /// Takes up what has come and lets go of what is gone.
+    async fn take_up(&self, index: &mut Index, snapshot: &Snapshot) {
+        let (messages, status) = (&snapshot.messages, &snapshot.status);
         let newest = messages.len().checked_sub(1).and_then(|last| messages.get(last));
         let Some(newest) = newest.map(|message| message.uid()) else {
             return index.begin(status.uid_validity);
@@ -352,7 +360,133 @@ const INDEXES: usize = 2_000;
 
 #[cfg(test)]
 mod tests {
+    use std::env;
+    use std::fs;
+    use std::process;
+
+    use mailstore::mailbox::{AccountId, MailboxId};
+    use mailstore::message::{NamedFlags, UnixTime};
+    use mailstore::{Commit, Intent, Limits, Source};
+
     use super::*;
+    use crate::store::Opening;
+    use crate::system::Machine;
+
+    const ANNA: Actor = Actor::Account(AccountId(1));
+
+    async fn deliver(store: &Store, mailbox: MailboxId, header: String) -> Uid {
+        let deliver = Intent::Deliver {
+            mailbox,
+            prefix: bytes::Bytes::new(),
+            date: UnixTime(0),
+            flags: NamedFlags::NONE,
+        };
+        let body = Source::Inline(format!("{header}\r\n\r\n").into());
+        let receipt = store.commit(Commit::delivery(body, vec![deliver])).await.unwrap();
+        match receipt.outcomes[0] {
+            mailstore::commit::Outcome::Delivered { uid, .. } => uid,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn expunge(store: &Store, mailbox: MailboxId, uids: impl Iterator<Item = u32>) {
+        let intent = |uid| Intent::Expunge { mailbox, uid: Uid::new(uid).unwrap(), only_deleted: false };
+        store.commit(Commit::of(uids.map(intent).collect())).await.unwrap();
+    }
+
+    /// A store with 1,300 messages, of which each tenth one is in one conversation.
+    async fn filled() -> (std::path::PathBuf, Store, MailboxId) {
+        let dir = env::temp_dir().join(format!(
+            "mailhost-threads-{}-{:?}",
+            process::id(),
+            std::thread::current().id()
+        ));
+        fs::create_dir_all(&dir).unwrap();
+        let (store, _) =
+            Store::open(Arc::new(Machine), &dir, Limits::default(), Opening::Usual).await.unwrap();
+        let (account, name) = (AccountId(1), "INBOX".to_owned());
+        let made = Intent::CreateMailbox { account, name, special_use: None, now: UnixTime(0) };
+        let receipt = store.commit(Commit::of(vec![made])).await.unwrap();
+        let mailstore::commit::Outcome::MailboxCreated { mailbox, .. } = receipt.outcomes[0] else {
+            panic!("{receipt:?}")
+        };
+        for number in 1..=1_300_u32 {
+            let answers = if number % 10 == 0 { "\r\nReferences: <root@x>" } else { "" };
+            deliver(&store, mailbox, format!("Message-ID: <{number}@x>{answers}")).await;
+        }
+        (dir, store, mailbox)
+    }
+
+    async fn grown(conversations: &Conversations) {
+        while conversations.index.lock().await.growing {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_newest_are_known_at_once_and_the_others_by_and_by() {
+        let (dir, store, mailbox) = filled().await;
+        let threads = Arc::<Threads>::default();
+        let snapshot = store.load(ANNA, mailbox).await.unwrap();
+        let conversations = threads.of(&store, &snapshot).await;
+        let last = Uid::new(1_300).unwrap();
+        assert!(conversations.with(last).await.len() >= AT_ONCE / 10);
+        grown(&conversations).await;
+        assert_eq!(conversations.with(last).await.len(), 130);
+        assert_eq!(conversations.with(Uid::new(11).unwrap()).await.len(), 1);
+
+        // What goes and what comes is followed, by those who look at an older moment as well.
+        expunge(&store, mailbox, (1..=1_300).filter(|uid| uid % 20 == 0)).await;
+        let uid = deliver(&store, mailbox, "Message-ID: <new@x>\r\nIn-Reply-To: <root@x>".to_owned()).await;
+        let newer = store.load(ANNA, mailbox).await.unwrap();
+        let conversations = threads.of(&store, &newer).await;
+        assert_eq!(conversations.with(uid).await.len(), 66);
+        let conversations = threads.of(&store, &snapshot).await;
+        assert_eq!(conversations.with(uid).await.len(), 66, "nothing is forgotten");
+        let rows = conversations
+            .newest_of(&snapshot.messages, [last, Uid::new(1_290).unwrap()].into_iter(), 9)
+            .await;
+        assert_eq!(rows.iter().map(Vec::len).collect::<Vec<_>>(), [1, 65], "the newest that was there");
+
+        expunge(&store, mailbox, 1..=1_301).await;
+        let empty = store.load(ANNA, mailbox).await.unwrap();
+        threads.of(&store, &empty).await;
+        assert_eq!(threads.kept().size(), 0);
+        store.close().await;
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn sent_mail_belongs_to_a_conversation_too() {
+        let (dir, store, inbox) = filled().await;
+        let made = Intent::CreateMailbox {
+            account: AccountId(1),
+            name: "Sent".to_owned(),
+            special_use: None,
+            now: UnixTime(0),
+        };
+        store.commit(Commit::of(vec![made])).await.unwrap();
+        let sent = store.find(ANNA, AccountId(1), "Sent").await.unwrap();
+        let root = deliver(&store, sent, "Message-ID: <root@x>".to_owned()).await;
+        deliver(&store, sent, "Message-ID: <other@x>".to_owned()).await;
+        // It answers one message of the inbox, and a later one there answers it.
+        let bridge = deliver(&store, sent, "Message-ID: <b@x>\r\nIn-Reply-To: <1295@x>".to_owned()).await;
+        let late = deliver(&store, inbox, "Message-ID: <late@x>\r\nIn-Reply-To: <b@x>".to_owned()).await;
+        let threads = Arc::<Threads>::default();
+        let snapshots = (store.load(ANNA, inbox).await.unwrap(), store.load(ANNA, sent).await.unwrap());
+        let here = threads.of(&store, &snapshots.0).await;
+        let there = threads.of(&store, &snapshots.1).await;
+        grown(&here).await;
+        let (own, answers) = here.across(Uid::new(1_300).unwrap(), &there, 1_000).await;
+        assert_eq!((own.len(), answers), (130, vec![root]));
+        let (own, answers) = here.across(late, &there, 1_000).await;
+        assert_eq!((own, answers), (vec![Uid::new(1_295).unwrap(), late], vec![bridge]));
+        let (own, answers) = here.across(Uid::new(1_300).unwrap(), &there, 10).await;
+        assert_eq!((own.len(), answers.len()), (10, 1), "it is bounded");
+        drop(snapshots);
+        store.close().await;
+        fs::remove_dir_all(dir).unwrap();
+    }
 
     #[test]
     fn indexes_make_room_for_the_one_that_is_used() {

@@ -125,7 +125,7 @@ pub(super) async fn act(State(host): State<Arc<Host>>, operator: Operator, form:
     let done = match form.get("do") {
         "suspend" => tokio::spawn(async move {
             accounts.suspend(&address, None, false).await?;
-            info!(address, reason = ?None::<String>, no_mail = false, "account suspended");
+            info!(address, no_mail = false, "account suspended");
             Ok(())
         }),
         "resume" => tokio::spawn(async move {

@@ -119,9 +119,9 @@ impl Door {
 
     /// Where a browser on this machine finds the pages.
     fn reachable_at(&self) -> Option<SocketAddr> {
-        let local = self.at.iter().find(|at| at.ip().is_loopback());
-        let mut at =
-            *local.or_else(|| self.at.iter().find(|at| at.ip().is_unspecified())).or(self.at.first())?;
+        let first = |good: fn(&IpAddr) -> bool| self.at.iter().find(|at| good(&at.ip()));
+        let near = first(IpAddr::is_loopback).or_else(|| first(IpAddr::is_unspecified));
+        let mut at = *near.or_else(|| self.at.first())?;
         if at.ip().is_unspecified() {
             at.set_ip(match at.ip() {
                 IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),

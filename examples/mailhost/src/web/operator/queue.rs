@@ -83,24 +83,15 @@ pub(super) async fn one(
     Query(done): Query<Done>,
 ) -> Response {
     let now = host.store.system().unix_now();
-    let entry = match host.relay.entry_of(&id).await {
-        Ok(entry) => entry,
-        Err(_) => {
-            let body = html! {
-                h1 { "It is not in the queue" }
-                (done.shown())
-                p { "No message " code { (id) } " waits any more: it has been sent, returned or dropped. The log has all that happened to it." }
-                p { a href="/queue" { "To the queue" } }
-            };
-            return page::render_as(
-                StatusCode::NOT_FOUND,
-                &host,
-                &operator,
-                Some(Place::Queue),
-                "Queue",
-                &body,
-            );
-        }
+    let Ok(entry) = host.relay.entry_of(&id).await else {
+        let body = html! {
+            h1 { "It is not in the queue" }
+            (done.shown())
+            p { "No message " code { (id) } " waits any more: it has been sent, returned or dropped. The log has all that happened to it." }
+            p { a href="/queue" { "To the queue" } }
+        };
+        let (status, place) = (StatusCode::NOT_FOUND, Some(Place::Queue));
+        return page::render_as(status, &host, &operator, place, "Queue", &body);
     };
     let back = format!("/queue/{}", entry.message);
     let left = entry.recipients.len().saturating_sub(RECIPIENTS);
@@ -118,11 +109,13 @@ pub(super) async fn one(
         (orders(&operator, &entry.message, None, &format!("message {}", entry.id), &back, Some(entry.recipients.iter().any(|one| one.held))))
         h2 { (number(entry.recipients.len() as u64, "recipient")) }
         ul.waiting {
-            @for recipient in entry.recipients.iter().take(RECIPIENTS) {
+            @for (at, recipient) in entry.recipients.iter().enumerate().take(RECIPIENTS) {
+                // Many of one domain go the same way.
+                @let told = at > 0 && entry.recipients[at - 1].way == recipient.way;
                 li {
                     h3 { (recipient.address) }
                     (standing(recipient, now))
-                    @if !recipient.way.is_empty() {
+                    @if !recipient.way.is_empty() && !told {
                         pre.way tabindex="0" { @for line in &recipient.way { (line) "\n" } }
                     }
                     @if entry.recipients.len() > 1 {
@@ -207,7 +200,7 @@ fn by_destination(operator: &Operator, destinations: &[Destination], now: Durati
         section aria-labelledby="destinations" {
             h2 #destinations { "Destinations" }
             @if parked > 0 { p.hint { "Without " (number(parked as u64, "message")) " that " @if parked == 1 { "is" } @else { "are" } " not in memory." } }
-            ul.waiting {
+            ul.waiting.columns {
                 @for destination in destinations.iter().take(DESTINATIONS) {
                     li {
                         h3 { (destination.domain) }
@@ -281,6 +274,7 @@ fn orders(
             input type="hidden" name="what" value=(what);
             @if let Some(recipient) = recipient { input type="hidden" name="recipient" value=(recipient); }
             input type="hidden" name="back" value=(back);
+            @if what == "all" { span.hint { "All of it:" } }
             @for (word, ordered, verb, _) in WORDS.iter().filter(|(_, ordered, ..)| shown(*ordered)) {
                 button.quiet.danger[is_final(*ordered)] name="do" value=(word) aria-label={ (verb) ": " (named) } { (verb) }
             }
@@ -313,7 +307,7 @@ const WORDS: [(&str, Ordered, &str, &str); 5] = [
     ("retry", Ordered::Retry, "Try now", "tried at once"),
     ("hold", Ordered::Hold, "Hold", "held"),
     ("release", Ordered::Release, "Release", "released"),
-    ("bounce", Ordered::Bounce, "Return to sender", "given up, and the sender told"),
+    ("bounce", Ordered::Bounce, "Return", "given up, and the sender told"),
     ("drop", Ordered::Drop, "Drop", "dropped"),
 ];
 /// Messages on a page.

@@ -116,6 +116,8 @@
     "/": () => $("#q")?.focus(),
     "?": () => $("#keys")?.showModal?.(),
     c: () => location.assign("/compose"),
+    // From a message to the list that it is in.
+    u: () => /^\/mail\/\d+\/\d+/.test(location.pathname) && location.assign(location.pathname.replace(/\/\d+\/?$/, "")),
   };
   let before = "";
   document.addEventListener("keydown", (event) => {

@@ -9,14 +9,14 @@ use super::{PORT, loopback};
 use crate::support::DEADLINE;
 
 /// A server. Recipients whose names begin with "later" are deferred, those with "nobody" refused.
-pub(super) struct Sink {
+pub(crate) struct Sink {
     address: SocketAddr,
     shared: Arc<Shared>,
 }
 
 /// What it does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Manner {
+pub(crate) enum Manner {
     /// Takes all.
     Good,
     /// Takes connections and says nothing.
@@ -34,19 +34,19 @@ pub(super) enum Manner {
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Seen {
-    pub(super) connections: usize,
+pub(crate) struct Seen {
+    pub(crate) connections: usize,
     /// All but the messages.
-    pub(super) commands: Vec<String>,
-    pub(super) taken: Vec<Taken>,
+    pub(crate) commands: Vec<String>,
+    pub(crate) taken: Vec<Taken>,
 }
 
 /// A message that was taken, though perhaps not acknowledged.
 #[derive(Clone, Debug)]
-pub(super) struct Taken {
-    pub(super) from: String,
-    pub(super) to: Vec<String>,
-    pub(super) message: String,
+pub(crate) struct Taken {
+    pub(crate) from: String,
+    pub(crate) to: Vec<String>,
+    pub(crate) message: String,
 }
 
 struct Shared {
@@ -56,7 +56,7 @@ struct Shared {
 }
 
 impl Sink {
-    pub(super) fn start(manner: Manner) -> Self {
+    pub(crate) fn start(manner: Manner) -> Self {
         let listener = TcpListener::bind((loopback(), PORT)).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Shared { manner: Mutex::new(manner), seen: Mutex::default(), news: Condvar::new() };
@@ -72,7 +72,7 @@ impl Sink {
         Self { address, shared }
     }
 
-    pub(super) fn ip(&self) -> IpAddr {
+    pub(crate) fn ip(&self) -> IpAddr {
         self.address.ip()
     }
 
@@ -81,11 +81,11 @@ impl Sink {
     }
 
     /// Goes on in another manner, from the next connection on.
-    pub(super) fn becomes(&self, manner: Manner) {
+    pub(crate) fn becomes(&self, manner: Manner) {
         *self.shared.manner.lock().unwrap() = manner;
     }
 
-    pub(super) fn seen(&self) -> Seen {
+    pub(crate) fn seen(&self) -> Seen {
         self.shared.seen.lock().unwrap().clone()
     }
 

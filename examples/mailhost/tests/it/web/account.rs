@@ -40,7 +40,7 @@ impl<'a> Form<'a> {
     }
 }
 
-fn opens(host: &Host, site: &Site, login: &str, password: &str) -> bool {
+pub(super) fn opens(host: &Host, site: &Site, login: &str, password: &str) -> bool {
     let mut wire = Wire::connect(host.address(Service::Pop3s)).start_tls(&site.tls());
     wire.expect("+OK");
     wire.say(&format!("USER {login}"), "+OK");

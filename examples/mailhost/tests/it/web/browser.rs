@@ -175,7 +175,7 @@ impl Browser {
     /// Looks again whenever something has happened, until there is something to see.
     #[track_caller]
     fn wait<T>(&mut self, what: &str, mut look: impl FnMut(&mut Self) -> Option<T>) -> T {
-        let end = Instant::now() + DEADLINE / 3;
+        let end = Instant::now() + DEADLINE;
         loop {
             if let Some(found) = look(self) {
                 return found;
@@ -226,7 +226,8 @@ impl Browser {
     pub(crate) fn text(&mut self) -> String {
         let mut text = String::new();
         for session in 0..self.sessions.len() {
-            let shown = self.try_evaluate(session, "document.body ? document.body.innerText : ''");
+            let shown = self
+                .try_evaluate(session, &format!("{DOCUMENTS}.map(each => each.body.innerText).join('\\n')"));
             text.push_str(shown.unwrap_or_default().as_str().unwrap_or_default());
             text.push('\n');
         }
@@ -313,12 +314,12 @@ impl Browser {
         self.press_one(&["checkbox"], name);
     }
 
-    /// Goes to a folder.
+    /// Follows a link, and no button of a like name.
     #[track_caller]
-    pub(crate) fn goes_to(&mut self, folder: &str) {
+    pub(crate) fn goes_to(&mut self, name: &str) {
         let before = self.record.loads;
-        self.press_one(&["link"], folder);
-        self.loaded_since(before, folder);
+        self.press_one(&["link"], name);
+        self.loaded_since(before, name);
     }
 
     /// Presses it, and waits for the page that it leads to.
@@ -477,6 +478,9 @@ fn fingerprint(site: &Site) -> String {
     STANDARD.encode(Sha256::digest(&key))
 }
 
+/// The page that is open, and what its frames hold, in the language of the page.
+const DOCUMENTS: &str = "[document, ...[...document.querySelectorAll('iframe')].map(each => each.contentDocument)]\
+    .filter(each => each && each.body)";
 /// How long nothing may happen before one looks again: what a page shows may change without an event.
 const AGAIN: Duration = Duration::from_millis(20);
 /// The roles of what is pressed.

@@ -6,26 +6,38 @@ use super::{Answer, ask};
 use crate::support::{Host, PASSWORD, Site, is_installed, skip};
 
 /// A browser that keeps its cookies in a file, as one may have them for many a host.
-struct Browser<'a> {
+pub(super) struct Browser<'a> {
     site: &'a Site,
     host: &'a Host,
     service: Service,
-    jar: String,
+    pub(super) jar: String,
 }
 
 impl<'a> Browser<'a> {
-    fn new(site: &'a Site, host: &'a Host, service: Service) -> Self {
-        let jar = site.folder().path("cookies").display().to_string();
-        Self { site, host, service, jar }
+    pub(super) fn new(site: &'a Site, host: &'a Host, service: Service) -> Self {
+        Self::another(site, host, service, "cookies")
+    }
+
+    /// Another one, with cookies of its own.
+    pub(super) fn another(site: &'a Site, host: &'a Host, service: Service, jar: &str) -> Self {
+        Self { site, host, service, jar: site.folder().path(jar).display().to_string() }
     }
 
     #[track_caller]
-    fn get(&self, path: &str) -> Answer {
+    pub(super) fn get(&self, path: &str) -> Answer {
         ask(self.site, self.host, self.service, path, &["--cookie", &self.jar, "--cookie-jar", &self.jar])
     }
 
+    /// The same with more options for curl.
     #[track_caller]
-    fn post(&self, path: &str, fields: &[(&str, &str)], more: &[&str]) -> Answer {
+    pub(super) fn with(&self, path: &str, more: &[&str]) -> Answer {
+        let mut options = vec!["--cookie", &*self.jar, "--cookie-jar", &self.jar];
+        options.extend(more);
+        ask(self.site, self.host, self.service, path, &options)
+    }
+
+    #[track_caller]
+    pub(super) fn post(&self, path: &str, fields: &[(&str, &str)], more: &[&str]) -> Answer {
         let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mut options = vec!["--request", "POST", "--cookie", &self.jar, "--cookie-jar", &self.jar];
         options.extend(fields.iter().flat_map(|field| ["--data-urlencode", field]));
@@ -34,7 +46,7 @@ impl<'a> Browser<'a> {
     }
 
     #[track_caller]
-    fn sign_in(&self, user: &str, password: &str, then: &str) -> Answer {
+    pub(super) fn sign_in(&self, user: &str, password: &str, then: &str) -> Answer {
         let seal = seal(&self.get("/sign-in").body);
         self.post(
             "/sign-in",
@@ -46,13 +58,13 @@ impl<'a> Browser<'a> {
 
 /// The first seal of a page.
 #[track_caller]
-fn seal(page: &str) -> String {
+pub(super) fn seal(page: &str) -> String {
     let (_, rest) = page.split_once("name=\"seal\" value=\"").unwrap_or_else(|| panic!("no seal in {page}"));
     rest.split('"').next().expect("its end").to_owned()
 }
 
 #[track_caller]
-fn goes_to(answer: &Answer, path: &str) {
+pub(super) fn goes_to(answer: &Answer, path: &str) {
     let line = format!("\r\nlocation: {path}");
     assert!(
         answer.status == 303 && format!("{}\r\n", answer.head).contains(&format!("{line}\r\n")),

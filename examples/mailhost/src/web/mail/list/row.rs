@@ -171,7 +171,7 @@ const GLANCE: u64 = 64 << 10;
 const BEGINNING: u64 = 4 << 10;
 /// Parts that are looked at.
 const PARTS: usize = 50;
-/// RFC 3156, RFC 8551: what signs the rest.
+/// What signs the rest.
 const SIGNATURES: [&[u8]; 3] = [b"pgp-signature", b"pkcs7-signature", b"x-pkcs7-signature"];
 /// People who are named, and how long a name and a subject may be in a page.
 const PEOPLE: usize = 3;

@@ -78,9 +78,10 @@ fn without_markup(html: &str) -> String {
             .iter()
             .find(|(open, _)| tag.get(..open.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(open)));
         let end = match silent {
-            Some((_, close)) => find_ignoring_case(tag, close).map(|at| at + close.len()),
-            None => tag.find('>').map(|at| at + 1),
+            Some((_, close)) => find_ignoring_case(tag, close),
+            None => Some(0),
         };
+        let end = end.and_then(|from| Some(from + tag[from..].find('>')? + 1));
         match end {
             Some(end) => rest = &tag[end..],
             None => return entities(&out),

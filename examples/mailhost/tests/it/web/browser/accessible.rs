@@ -47,6 +47,39 @@ fn axe(test: &str) -> Option<String> {
     text
 }
 
+/// Looks at the page that is open: on a screen, in the dark, and on a telephone.
+#[track_caller]
+fn look(browser: &mut Browser, axe: &str, page: &str, barriers: &mut Vec<String>) {
+    for (looks, telephone, dark) in
+        [("", false, false), (" in the dark", false, true), (" on a telephone", true, false)]
+    {
+        if telephone {
+            browser.as_telephone();
+        } else {
+            browser.window(1280, 800, false);
+        }
+        browser.prefers_dark(dark);
+        barriers.extend(browser.barriers(axe).into_iter().map(|found| format!("{page}{looks}: {found}")));
+    }
+    browser.window(1280, 800, false);
+}
+
+#[test]
+fn no_page_of_the_operator_keeps_anybody_out() {
+    let name = "no_page_of_the_operator_keeps_anybody_out";
+    let Some(axe) = axe(name) else { return };
+    let (site, host) = super::pictures::waiting();
+    let Some(mut browser) = Browser::start(name, &site, &host) else { return };
+    let mut barriers = Vec::new();
+    browser.enters(&site, &host);
+    for path in ["/", "/queue", "/sessions", "/accounts", "/certificates", "/dns"] {
+        browser.open(path);
+        look(&mut browser, &axe, path, &mut barriers);
+    }
+    assert!(barriers.is_empty(), "{barriers:#?}");
+    browser.has_behaved();
+}
+
 #[test]
 fn no_page_keeps_anybody_out() {
     let name = "no_page_keeps_anybody_out";
@@ -57,26 +90,33 @@ fn no_page_keeps_anybody_out() {
     browser.evaluate("document.querySelector('main').append(document.createElement('input')); 0");
     assert_ne!(browser.barriers(&axe), [""; 0], "a field without a name is one");
     let mut barriers = Vec::new();
-    let mut look = |browser: &mut Browser, page: &str| {
-        for (looks, telephone, dark) in
-            [("", false, false), (" in the dark", false, true), (" on a telephone", true, false)]
-        {
-            if telephone {
-                browser.as_telephone();
-            } else {
-                browser.window(1280, 800, false);
-            }
-            browser.prefers_dark(dark);
-            barriers
-                .extend(browser.barriers(&axe).into_iter().map(|found| format!("{page}{looks}: {found}")));
-        }
-    };
+    let mut look = |browser: &mut Browser, page: &str| look(browser, &axe, page, &mut barriers);
     for path in ["/", "/account", "/sign-in", "/nothing"] {
         browser.open(path);
         look(&mut browser, path);
     }
     browser.open("/");
     browser.signs_in(super::people::ANNA);
+    let inbox = browser.path();
     look(&mut browser, "the inbox");
+    for path in [
+        &*format!("{inbox}?q=boat"),
+        &format!("{inbox}?q=nothing+like+this"),
+        "/folders",
+        "/settings",
+        "/compose",
+    ] {
+        browser.open(path);
+        look(&mut browser, path);
+    }
+    browser.goes_to("Receipts");
+    look(&mut browser, "a folder of one's own");
+    for subject in ["Boat trip on Saturday", "What the sea brought us", "Berth 14"] {
+        browser.open(&inbox);
+        browser.goes_to(subject);
+        look(&mut browser, subject);
+    }
+    browser.goes_to("Reply");
+    look(&mut browser, "an answer");
     assert!(barriers.is_empty(), "{barriers:#?}");
 }

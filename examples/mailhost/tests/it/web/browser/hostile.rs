@@ -1,6 +1,7 @@
 //! Mail that is out to do more than to be read, opened as its receiver would.
 
 use super::people::Home;
+use super::record::Report;
 use super::{Browser, Record};
 use crate::imap::Imap;
 
@@ -28,18 +29,20 @@ fn with_file(kind: &str, text: &str) -> String {
     )
 }
 
-/// Presses everything in all frames but what leads elsewhere by itself.
-const PRESS_ALL: &str = "for (const each of document.querySelectorAll('body *')) {\
-    const link = each.closest('a, area'); const to = link && link.getAttribute('href') || '';\
-    if (!/^\\s*(https?|mailto):/i.test(to) && !/^\\//.test(to) && !each.closest('header, nav, main form')) each.click() }";
+/// Presses everything in a text, but for what leads elsewhere by itself.
+const PRESS_ALL: &str = "for (const each of texts) for (const one of each.querySelectorAll('body *')) {\
+    const to = one.closest('a, area')?.getAttribute('href') ?? '';\
+    if (!/^\\s*(https?|mailto):/i.test(to) && !to.startsWith('/')) one.click?.() }";
 
 impl Browser {
     /// Opens a page, and does what a careless reader does.
     #[track_caller]
     fn is_careless_with(&mut self, path: &str) {
         self.open(path);
+        let frames = format!("const texts = {}.slice(1); {PRESS_ALL}", super::DOCUMENTS);
+        self.evaluate(&format!("{{ {frames} }}"));
         for session in 1..self.sessions.len() {
-            let _ = self.try_evaluate(session, PRESS_ALL);
+            let _ = self.try_evaluate(session, &format!("{{ const texts = [document]; {PRESS_ALL} }}"));
         }
     }
 }
@@ -57,9 +60,14 @@ fn trouble(record: &Record) -> Option<String> {
     })
 }
 
-/// The frame's policy stops what the page would have asked its sender for.
-fn is_explained(report: &super::record::Report) -> bool {
-    report.document.contains("/html") && ["img-src", "media-src", "font-src"].contains(&&*report.directive)
+/// The frame's policy stops what the page would have asked its sender for; and the browser would like to give colours to the page that
+/// it makes of an image.
+fn is_explained(report: &Report) -> bool {
+    let of = |what: &str, directives: &[&str]| {
+        report.document.contains(what) && directives.contains(&&*report.directive)
+    };
+    of("/html", &["img-src", "media-src", "font-src"])
+        || of("/part/", &["style-src-attr"]) && report.blocked.is_empty()
 }
 
 #[test]

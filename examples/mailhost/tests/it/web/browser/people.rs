@@ -72,7 +72,7 @@ pub(crate) struct Mail {
     from: &'static str,
     to: &'static str,
     subject: &'static str,
-    /// Its own name, and what it answers.
+    /// Its own name, and what it answers, the last one directly.
     id: &'static str,
     answers: &'static str,
     /// Header fields of the content, an empty line, and the content.
@@ -86,7 +86,8 @@ impl Mail {
         let answers = if self.answers.is_empty() {
             String::new()
         } else {
-            format!("In-Reply-To: <{0}>\r\nReferences: <{0}>\r\n", self.answers)
+            let all: Vec<_> = self.answers.split(' ').map(|id| format!("<{id}>")).collect();
+            format!("In-Reply-To: {}\r\nReferences: {}\r\n", all[all.len() - 1], all.join(" "))
         };
         let text = format!(
             "From: {}\r\nTo: {}\r\nSubject: {}\r\nDate: {date}\r\nMessage-ID: <{}>\r\n{answers}MIME-Version: 1.0\r\n{}",
@@ -256,7 +257,7 @@ pub(crate) fn mail() -> Vec<Mail> {
             "Ben Okafor <ben@example.test>",
             "Re: Boat trip on Saturday",
             "boat3@example.test",
-            "boat2@example.test",
+            "boat1@example.test boat2@example.test",
             plain(
                 "There is, and she knows her knots better than I do.\n\nBen\n\n> Oh yes! I bring lunch. Is there room for Mei?\n>\n> Anna",
             ),
@@ -290,7 +291,7 @@ pub(crate) fn mail() -> Vec<Mail> {
             "Mei Tanaka <mei@kites.example>",
             "Re: Boat trip on Saturday",
             "boat4@kites.example",
-            "boat3@example.test",
+            "boat1@example.test boat2@example.test boat3@example.test",
             plain("Count me in! I bring the kite.\n\nMei"),
         ),
         mail(

@@ -5,9 +5,10 @@ use std::{env, fs};
 
 use mailhost::listener::Service;
 
-use super::people::Home;
+use super::people::{ANNA, Home};
 use super::{Browser, kept};
-use crate::relay::{loopback, submit};
+use crate::relay::{loopback, no_dns, submit};
+use crate::support::{Host, Site};
 
 /// What a picture in the README may weigh.
 const MOST: usize = 150_000;
@@ -39,7 +40,7 @@ fn webmail_can_be_shown() {
     let Some(mut browser) = Browser::start(name, &home.site, &home.host) else { return };
     browser.open("/");
     browser.draws("sign-in");
-    browser.signs_in(super::people::ANNA);
+    browser.signs_in(ANNA);
     browser.sees("Lunch today?");
     browser.draws("inbox");
     browser.prefers_dark(true);
@@ -49,7 +50,7 @@ fn webmail_can_be_shown() {
     browser.draws("inbox-telephone");
     browser.window(1280, 800, false);
 
-    browser.follow("Boat trip on Saturday");
+    browser.goes_to("Boat trip on Saturday");
     browser.sees("Count me in!");
     browser.draws("conversation");
     browser.as_telephone();
@@ -57,7 +58,7 @@ fn webmail_can_be_shown() {
     browser.window(1280, 800, false);
 
     browser.open("/mail");
-    browser.follow("What the sea brought us this week");
+    browser.goes_to("What the sea brought us this week");
     browser.sees("Two seals have moved in");
     browser.draws("newsletter");
     browser.prefers_dark(true);
@@ -65,7 +66,7 @@ fn webmail_can_be_shown() {
     browser.prefers_dark(false);
 
     browser.open("/mail");
-    browser.follow("Lunch today?");
+    browser.goes_to("Lunch today?");
     browser.follow("Reply");
     browser.fill("Message", "Soup it is. I am downstairs in ten minutes.\n\nAnna");
     browser.draws("compose");
@@ -79,44 +80,48 @@ fn webmail_can_be_shown() {
     browser.has_behaved();
 }
 
-#[test]
-fn the_operators_pages_can_be_shown() {
-    let name = "the_operators_pages_can_be_shown";
-    let down = format!(
-        "[auth]\nallow_plaintext = true\n[dns]\nservers = [\"{}:53\"]\n[relay.routes]\n\"kites.example\" = \"{}:2525\"\n\"studio.example\" = \"{}:2525\"\n",
-        loopback(),
-        loopback(),
-        loopback()
+/// A host with mail that waits.
+pub(super) fn waiting() -> (Site, Host) {
+    let routes: String = ["kites.example", "studio.example"]
+        .map(|domain| format!("{domain:?} = \"{}:2525\"\n", loopback()))
+        .concat();
+    let sections = format!(
+        "[auth]\nallow_plaintext = true\n[dns]\nservers = [\"{}\"]\n[relay.routes]\n{routes}",
+        no_dns()
     );
-    let site = crate::support::Site::with_accounts(&down, &["anna", "ben"]);
+    let site = Site::with_accounts(&sections, &["anna", "ben"]);
     let host = site.start();
     for (to, subject) in [
         ("mei@kites.example", "Kites"),
         ("noor@studio.example", "The roof"),
         ("tomas@kites.example", "Chain"),
+        ("ben@example.test", "Lunch"),
     ] {
-        submit(
-            &host,
-            super::people::ANNA,
-            super::people::ANNA,
-            &[to],
-            &format!("Subject: {subject}\r\n\r\nhello\r\n"),
-        );
+        submit(&host, ANNA, ANNA, &[to], &format!("Subject: {subject}\r\n\r\nhello\r\n"));
     }
-    submit(
-        &host,
-        super::people::ANNA,
-        super::people::ANNA,
-        &["ben@example.test"],
-        "Subject: Lunch\r\n\r\nhello\r\n",
-    );
     host.wait_for("deferred");
+    (site, host)
+}
+
+impl Browser {
+    /// Comes in as the operator does.
+    #[track_caller]
+    pub(super) fn enters(&mut self, site: &Site, host: &Host) {
+        let link = site.does("operator");
+        let link = link.split_whitespace().find(|word| word.starts_with("http")).expect("a link");
+        let address = host.address(Service::WebAdmin);
+        self.visits(address);
+        self.open(link.strip_prefix(&format!("http://{address}")).expect("to the page"));
+    }
+}
+
+#[test]
+fn the_operators_pages_can_be_shown() {
+    let name = "the_operators_pages_can_be_shown";
+    let (site, host) = waiting();
     let Some(mut browser) = Browser::start(name, &site, &host) else { return };
-    let link = site.does("operator");
-    let link = link.split_whitespace().find(|word| word.starts_with("http")).expect("a link");
-    let address = host.address(Service::WebAdmin);
-    browser.visits(address);
-    browser.open(link.strip_prefix(&format!("http://{address}")).expect("to the page"));
+    browser.enters(&site, &host);
+    browser.sees("Nothing needs your attention");
     browser.draws("operator");
     browser.follow("Queue");
     browser.sees("mei@kites.example");

@@ -100,7 +100,9 @@ impl Record {
                 }
             }
             "Runtime.bindingCalled" => self.alarms.push(format!("canary: {}", params["payload"])),
-            "Page.javascriptDialogOpening" => self.alarms.push(format!("dialog: {}", params["message"])),
+            "Page.javascriptDialogOpening" if params["type"] != "beforeunload" => {
+                self.alarms.push(format!("dialog: {}", params["message"]))
+            }
             "Runtime.exceptionThrown" => self.errors.push(params["exceptionDetails"].to_string()),
             "Runtime.consoleAPICalled" => self.errors.push(params["args"].to_string()),
             "Audits.issueAdded" => {
