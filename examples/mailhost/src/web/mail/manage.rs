@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use mailstore::Intent;
 use mailstore::mailbox::{INBOX, MailboxStatus};
 use mailstore::message::UnixTime;
-use maud::html;
+use maud::{Markup, html};
 use serde::Deserialize;
 use tracing::info;
 use unicode_normalization::UnicodeNormalization as _;
@@ -28,9 +28,8 @@ struct Named {
     name: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
 struct Sure {
     sure: String,
 }
@@ -49,11 +48,7 @@ pub(super) fn routes() -> Router<Arc<Host>> {
         .route("/folders/{folder}/delete", post(delete))
 }
 
-async fn show(
-    State(host): State<Arc<Host>>,
-    signed_in: SignedIn,
-    axum::extract::Query(asked): axum::extract::Query<Asked>,
-) -> Response {
+async fn show(State(host): State<Arc<Host>>, signed_in: SignedIn, Query(asked): Query<Asked>) -> Response {
     let folders = Folders::of(&host, &signed_in).await;
     let done = host.web_memory.done.get(&signed_in.session.id, &asked.done);
     let text = html! {
@@ -166,7 +161,7 @@ fn ask(signed_in: &SignedIn, folders: &Folders, folder: &MailboxStatus) -> Respo
     page(signed_in, folders, &text)
 }
 
-fn page(signed_in: &SignedIn, folders: &Folders, text: &maud::Markup) -> Response {
+fn page(signed_in: &SignedIn, folders: &Folders, text: &Markup) -> Response {
     Shell { signed_in, folders, current: None, query: "", title: "Folders" }.render(StatusCode::OK, text)
 }
 

@@ -135,12 +135,12 @@ impl Row {
 
 /// The first part that is a text, by its number and where it lies.
 fn beginning_of(structure: &Structure, prefix: u64) -> Option<(usize, Range<u64>)> {
-    let texts = structure.parts().take(PARTS).filter(|part| {
+    let mut texts = structure.parts().take(PARTS).filter(|part| {
         matches!(part.kind(), Kind::Leaf)
             && (part.is("text", "plain") || part.is("text", "html"))
             && !is_attached(*part)
     });
-    let part = texts.into_iter().next()?;
+    let part = texts.next()?;
     let range = part.body();
     Some((part.index(), range.start + prefix..range.end + prefix))
 }
