@@ -261,12 +261,6 @@ impl Browser {
         self.wait(&format!("{text:?}"), |this| this.text().contains(text).then_some(()));
     }
 
-    /// Waits until this cannot be read any more.
-    #[track_caller]
-    pub(crate) fn sees_no(&mut self, text: &str) {
-        self.wait(&format!("no {text:?}"), |this| (!this.text().contains(text)).then_some(()));
-    }
-
     /// Controls of any of these roles, with their names: those that a screen reader would come to.
     fn controls(&mut self, roles: &[&str]) -> Vec<(Node, String)> {
         let mut all = Vec::new();
@@ -294,11 +288,6 @@ impl Browser {
             let exact = all.iter().find(|(_, found)| found == name);
             exact.or_else(|| all.iter().find(|(_, found)| found.contains(name))).map(|(node, _)| *node)
         })
-    }
-
-    /// Whether there is such a button or link now.
-    pub(crate) fn offers(&mut self, name: &str) -> bool {
-        self.controls(&PRESSED).iter().any(|(_, found)| found.contains(name))
     }
 
     /// Waits for a button or link, or what else is pressed.
@@ -400,27 +389,6 @@ impl Browser {
         let mut answer = self.call("Runtime.callFunctionOn", &params);
         assert!(answer.get("exceptionDetails").is_none(), "{function}: {answer}");
         answer["result"]["value"].take()
-    }
-
-    /// Types one key: a letter, or one that has a name.
-    #[track_caller]
-    pub(crate) fn key(&mut self, key: &str) {
-        let code = match key {
-            "Enter" => 13,
-            "Escape" => 27,
-            "Tab" => 9,
-            _ => 0,
-        };
-        let text = match key {
-            "Enter" => "\r",
-            key if key.chars().count() == 1 => key,
-            _ => "",
-        };
-        for kind in ["keyDown", "keyUp"] {
-            let text = if kind == "keyDown" { text } else { "" };
-            let typed = json!({ "type": kind, "key": key, "text": text, "windowsVirtualKeyCode": code });
-            self.call("Input.dispatchKeyEvent", &typed);
-        }
     }
 
     /// Runs no script of any page from now on.

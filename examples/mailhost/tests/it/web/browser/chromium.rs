@@ -79,12 +79,7 @@ impl Chromium {
     }
 
     /// The answer to a command, and what came before it. There may be none if the page goes away meanwhile.
-    pub(super) fn answer(
-        &mut self,
-        id: u64,
-        within: Duration,
-        events: &mut Vec<Event>,
-    ) -> Result<Value, String> {
+    pub(super) fn answer(&self, id: u64, within: Duration, events: &mut Vec<Event>) -> Result<Value, String> {
         let end = Instant::now() + within;
         loop {
             let left = end.saturating_duration_since(Instant::now());
