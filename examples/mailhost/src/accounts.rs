@@ -29,7 +29,7 @@ use sasl_codec::ServerSecret;
 use sasl_codec::scram::Verifier;
 use serde::{Deserialize, Serialize};
 use smtp_codec::{Domain, Mailbox};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use self::app_password::{AppPassword, Digest};
 pub use self::directory::login_key;
@@ -55,6 +55,8 @@ pub struct Accounts {
     srs: Srs,
     /// One change at a time, from the check to the commit.
     changing: Mutex<()>,
+    /// One import at a time.
+    importing: Mutex<()>,
 }
 
 /// An account as it is stored. What came with later versions is not in old records.
@@ -182,9 +184,9 @@ impl Accounts {
         let aliases = store.table(ALIASES).await?;
         let secret = ServerSecret::new(load_secret(&store, SCRAM_KEY).await?);
         let srs = Srs::new(load_secret(&store, SRS_KEY).await?);
-        let (directory, changing) = (RwLock::default(), Mutex::new(()));
+        let (directory, changing, importing) = (RwLock::default(), Mutex::new(()), Mutex::new(()));
         let domains = RwLock::new(domains);
-        let mut this = Self { store, hostname, domains, directory, secret, srs, changing };
+        let mut this = Self { store, hostname, domains, directory, secret, srs, changing, importing };
         let mut directory = Directory { separator: Some(SEPARATOR), ..Directory::default() };
         for (_, value) in accounts {
             let account: Account = serde_json::from_slice(&value)?;
@@ -250,6 +252,11 @@ impl Accounts {
     /// Whether nobody may log in to an account for now. Only who has the right password may be told.
     pub fn is_suspended(&self, account: u64) -> bool {
         self.read().accounts.get(&account).is_some_and(|account| account.suspended.is_some())
+    }
+
+    /// Waits until no other import goes on: one that looks at what is there while another stores the same would bring it twice.
+    pub(crate) async fn import_alone(&self) -> MutexGuard<'_, ()> {
+        self.importing.lock().await
     }
 
     /// What answers about login names that do not exist follow from.

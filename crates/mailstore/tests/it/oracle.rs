@@ -15,7 +15,7 @@ use mail_parser::{Addr, Message, MessageParser, MimeHeaders as _, PartType};
 use mailstore::mime::{Addresses, Encoding, Kind, Part, Scanner, Structure};
 use mailstore::search::{decode, decode_words};
 
-use crate::messages::{Random, ambiguous, sound};
+use crate::messages::{Random, sound};
 
 fn scan(message: &[u8]) -> Structure {
     let mut scanner = Scanner::new();
@@ -84,10 +84,6 @@ fn part_lines(message: &[u8], part: Part<'_>, out: &mut String) {
 
 /// What mail-parser makes of it, in the same form.
 fn theirs(message: &[u8]) -> String {
-    std::panic::catch_unwind(|| parsed(message)).unwrap_or_else(|_| "a panic\n".to_owned())
-}
-
-fn parsed(message: &[u8]) -> String {
     let Some(parsed) = MessageParser::new()
         .with_message_ids()
         .with_mime_headers()
@@ -195,106 +191,4 @@ fn skip(name: &str, reason: &str) {
         written.and_then(|mut file| writeln!(file, "{line}")).expect("the file of skips can be written");
     }
     assert!(std::env::var_os("POSTRIDER_NO_SKIPS").is_none_or(|value| value != "1"), "{line}");
-}
-
-/// The smallest forms of ambiguous messages that are read differently, each with a verdict: what is read, the form, and why.
-const AMBIGUOUS: &str = include_str!("oracle_ambiguous.tsv");
-
-/// What of a message is read differently: nothing if all is alike.
-fn differences(message: &[u8]) -> Vec<&'static str> {
-    let (ours, theirs) = (ours(message), theirs(message));
-    match &*theirs {
-        "nothing\n" => return vec!["all of it"],
-        "a panic\n" => return vec!["a panic"],
-        _ => {}
-    }
-    let pairs = || ours.lines().zip(theirs.lines());
-    let field = |name: &&str| pairs().any(|(ours, theirs)| ours.starts_with(*name) && ours != theirs);
-    let mut differences: Vec<_> = ["subject ", "from ", "to ", "cc "].into_iter().filter(field).collect();
-    let types = |text: &str| -> Vec<String> {
-        text.lines().skip(4).map(|line| line.split(" \"").next().unwrap_or_default().to_owned()).collect()
-    };
-    // The type of a part that holds no others says nothing of the structure.
-    let shape = |text: &str| -> Vec<String> {
-        let plain = |line: String| {
-            line.split_once(' ')
-                .filter(|(_, rest)| !rest.starts_with("of "))
-                .map_or(line.clone(), |(_, range)| range.to_owned())
-        };
-        types(text).into_iter().map(plain).collect()
-    };
-    if shape(&ours) != shape(&theirs) {
-        differences.push("structure");
-    } else if types(&ours) != types(&theirs) {
-        differences.push("type");
-    } else if pairs().skip(4).any(|(ours, theirs)| ours != theirs) {
-        differences.push("text");
-    }
-    differences
-}
-
-/// The smallest and plainest message in which this is still read differently: lines are taken out, then octets; what is left of letters
-/// and digits is an `a` where that changes nothing.
-fn smallest(message: &[u8], what: &str) -> Vec<u8> {
-    let differs = |message: &[u8]| differences(message).contains(&what);
-    let lines =
-        |message: &[u8]| message.split_inclusive(|octet| *octet == b'\n').map(<[u8]>::to_vec).collect();
-    let octets = |message: &[u8]| message.iter().map(|octet| vec![*octet]).collect();
-    let mut message = message.to_vec();
-    for split in [&lines as &dyn Fn(&[u8]) -> Vec<Vec<u8>>, &octets] {
-        let mut pieces = split(&message);
-        let mut size = pieces.len().div_ceil(2);
-        while size > 0 {
-            let (mut at, mut changed) = (0, false);
-            while at < pieces.len() {
-                let end = (at + size).min(pieces.len());
-                let less = [&pieces[..at], &pieces[end..]].concat();
-                if differs(&less.concat()) {
-                    (pieces, changed) = (less, true);
-                } else {
-                    at = end;
-                }
-            }
-            size = if size == 1 && changed { 1 } else { size / 2 };
-        }
-        message = pieces.concat();
-    }
-    let lower = message.to_ascii_lowercase();
-    message = if differs(&lower) { lower } else { message };
-    for at in 0..message.len() {
-        let before = message[at];
-        if before.is_ascii_alphanumeric() || before >= 0x80 {
-            message[at] = b'a';
-            if !differs(&message) {
-                message[at] = before;
-            }
-        }
-    }
-    message
-}
-
-#[test]
-fn ambiguous_messages_are_read_alike_or_for_a_reason() {
-    let verdicts: BTreeMap<_, _> = AMBIGUOUS
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .map(|line| line.rsplit_once('\t').expect("what, form and verdict"))
-        .collect();
-    let (mut alike, mut found) = (0, BTreeMap::<String, (usize, u64)>::new());
-    for seed in 0..2_000 {
-        let message = ambiguous(&mut Random::new(seed));
-        let differences = differences(&message);
-        alike += usize::from(differences.is_empty());
-        for what in differences {
-            let form = smallest(&message, what).escape_ascii().to_string();
-            found.entry(format!("{}\t{form}", what.trim_end())).or_insert((0, seed)).0 += 1;
-        }
-    }
-    println!("{alike} of 2,000 are read alike; the others differ in {} ways", found.len());
-    let new: Vec<_> = found.iter().filter(|(form, _)| !verdicts.contains_key(&***form)).collect();
-    for (form, (count, seed)) in &new {
-        println!("NEW\t{form}\t{count}\t{seed}");
-    }
-    let gone: Vec<_> = verdicts.keys().filter(|form| !found.contains_key(**form)).collect();
-    assert!(new.is_empty() && gone.is_empty(), "{} new, gone: {gone:#?}", new.len());
 }

@@ -159,9 +159,10 @@ async fn send(mut frames: mpsc::Receiver<Frame>, writer: &mut (impl AsyncWrite +
     writer.flush().await
 }
 
-/// Passes on what comes. Never ends before the other side does, and then lets the job end.
+/// Passes on what comes, and never ends: once the other side has gone, in whatever way, the job ends by itself, with what it has
+/// begun to store.
 async fn receive(reader: &mut (impl AsyncRead + Unpin), sender: mpsc::Sender<Frame>) -> io::Result<()> {
-    while let Some(frame) = Frame::read(reader).await? {
+    while let Ok(Some(frame)) = Frame::read(reader).await {
         if sender.send(frame).await.is_err() {
             break;
         }
@@ -181,6 +182,8 @@ async fn perform(
     let result = match job {
         Job::Import { account, again } => match find(accounts, &account) {
             Ok(account) => {
+                // What another one has begun to store is there when this one looks.
+                let _alone = accounts.import_alone().await;
                 let import = Import { store, config, account, again, out: &out };
                 let (totals, result) = import.run(&mut incoming).await;
                 info!(account = account.get(), ?totals, "messages imported");

@@ -105,7 +105,7 @@ const NOTES: &[(&str, &str, &str, &str)] = &[
     (
         "listen",
         "web_admin",
-        "Counters for programs, and pages for whoever runs the host: `mailhost operator`\n# prints a link to them.",
+        "Counters for programs, and pages for you: `mailhost operator`\n# prints a link to them.",
         "[\"127.0.0.1:8081\"]",
     ),
     (

@@ -97,10 +97,10 @@ impl History {
         let samples = self.lock();
         let mut before: Option<Sample> = None;
         for sample in samples.iter().copied().filter(|sample| sample.at < now.at).chain([now]) {
-            let into = sample.at.checked_sub(start).map(|behind| behind.as_nanos() / length.as_nanos());
-            // What is counted exactly now is of the last part.
-            let at = into.map(|at| usize::try_from(at).unwrap_or(usize::MAX).min(intervals.len() - 1));
-            if let Some(interval) = at.map(|at| &mut intervals[at]) {
+            // What is counted at a moment has happened before it.
+            let behind = sample.at.checked_sub(start).and_then(|behind| behind.checked_sub(MOMENT));
+            let at = behind.and_then(|behind| usize::try_from(behind.as_nanos() / length.as_nanos()).ok());
+            if let Some(interval) = at.and_then(|at| intervals.get_mut(at)) {
                 interval.known = true;
                 interval.counted.add(sample.counted.since(before.map(|before| before.counted)));
                 interval.queue = interval.queue.max(sample.queue);
@@ -151,6 +151,7 @@ pub(crate) async fn keep(host: Arc<Host>, mut stopping: Stopping) {
 
 /// How far back it goes.
 pub const DAY: Duration = Duration::from_secs(86_400);
+const MOMENT: Duration = Duration::from_nanos(1);
 /// How often a sample is taken.
 const EACH: Duration = Duration::from_secs(60);
 /// The most samples: those of a day, and the one that it begins with.
@@ -179,8 +180,8 @@ mod tests {
         let seen =
             |hour: &Interval| (hour.counted.accepted, hour.counted.refused, hour.queue, hour.age.as_secs());
         // From 9,941 to 10,001, and from there to now.
-        assert_eq!(seen(&day[22]), (0, 0, 1, 1), "what was before the first sample is not known");
-        assert_eq!(seen(&day[23]), (14, 28, 9, 9));
+        assert_eq!(seen(&day[22]), (2, 4, 9, 9), "what was before the first sample is not known");
+        assert_eq!(seen(&day[23]), (12, 24, 3, 3));
         assert_eq!(history.day(now, 24), day, "to look changes nothing");
     }
 

@@ -182,7 +182,7 @@ async fn carry_out(
     match upload {
         Upload::None => {}
         Upload::Written(writer) => {
-            match save::written(host, signed_in, &folders, source.as_ref(), writer).await {
+            match save::written(host, signed_in, &folders, source.as_ref(), *writer).await {
                 Ok(draft) if !matches!(filled.deed, Deed::Send | Deed::Discard) => {
                     return Ok(Redirect::to(&format!("/compose?draft={draft}&saved=files")).into_response());
                 }

@@ -60,7 +60,7 @@ pub(super) struct Origin {
 pub(super) enum Upload {
     None,
     /// A draft with all that was typed, the files it had, and the new ones.
-    Written(Writer<'static>),
+    Written(Box<Writer<'static>>),
     Failed(Unwritten),
 }
 
@@ -145,7 +145,7 @@ impl Filled {
             }
             let begun = match std::mem::replace(&mut upload, Upload::None) {
                 Upload::None => begin(host, signed_in, &filled).await?,
-                Upload::Written(writer) => Ok(writer),
+                Upload::Written(writer) => Ok(*writer),
                 Upload::Failed(why) => Err(why),
             };
             upload = match begun {
@@ -209,7 +209,7 @@ async fn begin(
     if !host.has_room() {
         return Ok(Err(Unwritten::NoSpace));
     }
-    let sink = Sink::Draft(incoming.scanned());
+    let sink = Sink::Draft(Box::new(incoming.scanned()));
     Ok(save::begin(host, signed_in, sink, filled, source.as_ref(), true).await)
 }
 
@@ -229,7 +229,7 @@ async fn receive(mut writer: Writer<'static>, name: &str, field: &mut Field<'_>)
         }
     }
     Ok(match encoder.end(&mut writer).await {
-        Ok(()) => Upload::Written(writer),
+        Ok(()) => Upload::Written(Box::new(writer)),
         Err(why) => Upload::Failed(why),
     })
 }

@@ -38,7 +38,7 @@ pub(super) struct Unfinished(pub(super) Vec<(&'static str, String)>);
 /// Where a message is written to.
 pub(super) enum Sink<'h> {
     /// Into a mailbox.
-    Draft(Incoming),
+    Draft(Box<Incoming>),
     /// On its way.
     Send(Box<Intake>, &'h Host, Entrance<'h>),
 }

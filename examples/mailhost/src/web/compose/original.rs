@@ -284,7 +284,7 @@ pub(super) mod tests {
         found.visit(structure.root(), false);
         let kind = |index: usize| {
             let part = structure.parts().nth(index).unwrap();
-            String::from_utf8(part.media().1.to_vec()).unwrap()
+            String::from_utf8(part.media().1.to_ascii_lowercase()).unwrap()
         };
         assert_eq!(found.plain.map(kind), Some("plain".to_owned()));
         assert_eq!(found.html.map(kind), Some("html".to_owned()));

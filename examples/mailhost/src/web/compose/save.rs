@@ -148,7 +148,7 @@ pub(super) async fn begin<'h>(
 
 /// What a message may have, so that it can be sent with what this host puts above it.
 pub(super) fn limit(host: &Host) -> u64 {
-    (host.config.limits.message_size as u64).saturating_sub(TRACE)
+    host.config.limits.message_size.saturating_sub(TRACE)
 }
 
 pub(super) fn boundary(host: &Host) -> Result<String, Unwritten> {
@@ -169,7 +169,7 @@ pub(super) async fn save(
         return Err(Unwritten::NoSpace);
     }
     let incoming = host.store.receive().await.ok_or(Unwritten::Failed)?;
-    let sink = Sink::Draft(incoming.scanned());
+    let sink = Sink::Draft(Box::new(incoming.scanned()));
     let writer = begin(host, signed_in, sink, filled, source, false).await?;
     written(host, signed_in, folders, source, writer).await
 }

@@ -188,7 +188,7 @@ pub(super) fn said(host: &Host, why: &Unwritten) -> (StatusCode, String) {
     match why {
         Unwritten::TooLarge => {
             // Files take a third more on their way.
-            let most = size(host.config.limits.message_size as u64 / 4 * 3);
+            let most = size(host.config.limits.message_size / 4 * 3);
             (StatusCode::PAYLOAD_TOO_LARGE, format!("The message would be too large: all files together may have about {most}."))
         }
         Unwritten::Unwritable(why) => (StatusCode::BAD_REQUEST, format!("{why}.")),

@@ -45,10 +45,11 @@ pub(super) async fn part(
         return Ok((headers("text/plain; charset=utf-8", false, &name), text).into_response());
     }
     let inline = wish.view == Some(1) && image.is_some();
-    let content_type = image.unwrap_or(match () {
-        () if part.is("application", "pdf") => "application/pdf",
-        () => "application/octet-stream",
-    });
+    let content_type = match image {
+        Some(image) => image,
+        None if part.is("application", "pdf") => "application/pdf",
+        None => "application/octet-stream",
+    };
     let slices = Slices::of(&opened.message, part);
     Ok((headers(content_type, !inline, &name), streamed(opened, slices)).into_response())
 }

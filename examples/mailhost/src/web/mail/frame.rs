@@ -102,7 +102,7 @@ pub(super) async fn make(
         if let Some(id) = part.id()
             && parts::safe_image(*part).is_some()
         {
-            ids.entry(parts::content_id(id)).or_insert(part.index());
+            ids.entry(parts::content_id(id)).or_insert_with(|| part.index());
         }
     }
     let path = opened.path();

@@ -69,7 +69,7 @@ impl Browser {
         let mut early = Vec::new();
         let mut call = |method: &str, params: Value| {
             let id = chromium.send("", method, &params);
-            chromium.answer(id, &mut early).unwrap_or_else(|error| panic!("{method}: {error}"))
+            chromium.answer(id, DEADLINE, &mut early).unwrap_or_else(|error| panic!("{method}: {error}"))
         };
         let target = call("Target.createTarget", json!({ "url": "about:blank" }));
         let attached = json!({ "targetId": target["targetId"], "flatten": true });
@@ -139,33 +139,54 @@ impl Browser {
         self.record.take(event);
     }
 
-    fn try_call(&mut self, session: usize, method: &str, params: &Value) -> Result<Value, String> {
+    fn ask(
+        &mut self,
+        session: usize,
+        method: &str,
+        params: &Value,
+        within: Duration,
+    ) -> Result<Value, String> {
         let session = self.sessions.get(session).cloned().ok_or("the frame has gone")?;
         let id = self.chromium.send(&session, method, params);
         let mut events = Vec::new();
-        let answer = self.chromium.answer(id, &mut events);
+        let answer = self.chromium.answer(id, within, &mut events);
         self.take(events);
         answer
+    }
+
+    /// Asks a page or frame that may be about to go.
+    fn try_call(&mut self, session: usize, method: &str, params: &Value) -> Result<Value, String> {
+        self.ask(session, method, params, DEADLINE / 20)
     }
 
     /// Asks the page itself.
     #[track_caller]
     fn call(&mut self, method: &str, params: &Value) -> Value {
-        self.try_call(0, method, params).unwrap_or_else(|error| panic!("{method} {params}: {error}"))
+        self.ask(0, method, params, DEADLINE).unwrap_or_else(|error| panic!("{method} {params}: {error}"))
     }
 
     /// The value of an expression in the page itself, a promise awaited.
     #[track_caller]
     pub(crate) fn evaluate(&mut self, expression: &str) -> Value {
-        self.try_evaluate(0, expression).unwrap_or_else(|error| panic!("{expression}: {error}"))
+        self.evaluate_within(0, expression, DEADLINE)
+            .unwrap_or_else(|error| panic!("{expression:.200}: {error}"))
     }
 
     fn try_evaluate(&mut self, session: usize, expression: &str) -> Result<Value, String> {
+        self.evaluate_within(session, expression, DEADLINE / 20)
+    }
+
+    fn evaluate_within(
+        &mut self,
+        session: usize,
+        expression: &str,
+        within: Duration,
+    ) -> Result<Value, String> {
         let params = json!({
             "expression": format!("{expression}\n//# sourceURL={}", record::OURS),
             "returnByValue": true, "awaitPromise": true, "userGesture": false,
         });
-        let mut answer = self.try_call(session, "Runtime.evaluate", &params)?;
+        let mut answer = self.ask(session, "Runtime.evaluate", &params, within)?;
         match answer.get("exceptionDetails") {
             Some(exception) => Err(exception.to_string()),
             None => Ok(answer["result"]["value"].take()),
@@ -240,12 +261,6 @@ impl Browser {
         self.wait(&format!("{text:?}"), |this| this.text().contains(text).then_some(()));
     }
 
-    /// Waits until this cannot be read any more.
-    #[track_caller]
-    pub(crate) fn sees_no(&mut self, text: &str) {
-        self.wait(&format!("no {text:?}"), |this| (!this.text().contains(text)).then_some(()));
-    }
-
     /// Controls of any of these roles, with their names: those that a screen reader would come to.
     fn controls(&mut self, roles: &[&str]) -> Vec<(Node, String)> {
         let mut all = Vec::new();
@@ -273,11 +288,6 @@ impl Browser {
             let exact = all.iter().find(|(_, found)| found == name);
             exact.or_else(|| all.iter().find(|(_, found)| found.contains(name))).map(|(node, _)| *node)
         })
-    }
-
-    /// Whether there is such a button or link now.
-    pub(crate) fn offers(&mut self, name: &str) -> bool {
-        self.controls(&PRESSED).iter().any(|(_, found)| found.contains(name))
     }
 
     /// Waits for a button or link, or what else is pressed.
@@ -379,27 +389,6 @@ impl Browser {
         let mut answer = self.call("Runtime.callFunctionOn", &params);
         assert!(answer.get("exceptionDetails").is_none(), "{function}: {answer}");
         answer["result"]["value"].take()
-    }
-
-    /// Types one key: a letter, or one that has a name.
-    #[track_caller]
-    pub(crate) fn key(&mut self, key: &str) {
-        let code = match key {
-            "Enter" => 13,
-            "Escape" => 27,
-            "Tab" => 9,
-            _ => 0,
-        };
-        let text = match key {
-            "Enter" => "\r",
-            key if key.chars().count() == 1 => key,
-            _ => "",
-        };
-        for kind in ["keyDown", "keyUp"] {
-            let text = if kind == "keyDown" { text } else { "" };
-            let typed = json!({ "type": kind, "key": key, "text": text, "windowsVirtualKeyCode": code });
-            self.call("Input.dispatchKeyEvent", &typed);
-        }
     }
 
     /// Runs no script of any page from now on.

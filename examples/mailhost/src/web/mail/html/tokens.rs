@@ -123,7 +123,7 @@ impl<'a> Iterator for Attributes<'a> {
         let Some(rest) = rest.trim_start_matches(is_space).strip_prefix('=') else { return Some((name, "")) };
         let rest = rest.trim_start_matches(is_space);
         let (value, rest) = match rest.chars().next() {
-            Some(quote @ ('"' | '\'')) => rest[1..].split_once(quote).unwrap_or((&rest[1..], "")),
+            Some(quote @ ('"' | '\'')) => rest[1..].split_once(quote).unwrap_or_else(|| (&rest[1..], "")),
             _ => rest.split_at(rest.find(|c: char| is_space(c) || c == '>').unwrap_or(rest.len())),
         };
         self.rest = rest;

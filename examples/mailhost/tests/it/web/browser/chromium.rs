@@ -10,7 +10,7 @@ use std::{fs, thread};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 
-use crate::support::{DEADLINE, Folder};
+use crate::support::Folder;
 
 /// The browser; gone with all its processes when this is dropped.
 pub(super) struct Chromium {
@@ -78,12 +78,16 @@ impl Chromium {
         self.last
     }
 
-    /// The answer to a command, and what came before it.
-    pub(super) fn answer(&mut self, id: u64, events: &mut Vec<Event>) -> Result<Value, String> {
-        let end = Instant::now() + DEADLINE;
+    /// The answer to a command, and what came before it. There may be none if the page goes away meanwhile.
+    pub(super) fn answer(&self, id: u64, within: Duration, events: &mut Vec<Event>) -> Result<Value, String> {
+        let end = Instant::now() + within;
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            let message = self.messages.recv_timeout(left).expect("Chromium answers in time");
+            let message = match self.messages.recv_timeout(left) {
+                Ok(message) => message,
+                Err(RecvTimeoutError::Timeout) => return Err("no answer in time".to_owned()),
+                Err(RecvTimeoutError::Disconnected) => panic!("Chromium has gone"),
+            };
             match Self::event(message) {
                 Ok(event) => events.push(event),
                 Err(mut answer) if answer["id"] == id => {

@@ -18,7 +18,7 @@ const LEAST: usize = 8_000;
 impl Browser {
     /// Draws what is to be seen.
     #[track_caller]
-    fn draws(&mut self, name: &str) {
+    pub(super) fn draws(&mut self, name: &str) {
         // Fonts and images are there before a page counts as loaded; what moves has arrived.
         self.evaluate("document.fonts.ready.then(() => new Promise(requestAnimationFrame))");
         let wanted = env::var_os("POSTRIDER_WRITE_PICTURES").is_some_and(|value| value == "1");

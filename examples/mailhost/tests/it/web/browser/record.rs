@@ -160,7 +160,7 @@ impl Record {
 
     fn is_here(&self, url: &str) -> bool {
         let inside = |scheme: &&str| url.starts_with(*scheme);
-        ["data:", "blob:", "about:", "chrome"].iter().any(|scheme| inside(&scheme))
+        ["data:", "blob:", "about:", "chrome"].iter().any(inside)
             || self.origins.iter().any(|origin| {
                 url.strip_prefix(&**origin).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             })

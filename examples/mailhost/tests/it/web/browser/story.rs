@@ -116,7 +116,7 @@ impl Browser {
     #[track_caller]
     fn does(&mut self, subject: &str, button: &str) {
         self.tick(subject);
-        self.press(button);
+        self.follow(button);
         self.sees_no_row(subject);
     }
 
@@ -173,7 +173,7 @@ fn story(test: &str, scripts: bool) {
     browser.finds("Re: Crew for Saturday");
     browser.tick("Re: Crew for Saturday");
     browser.choose("Move to", "Archive");
-    browser.press("Move");
+    browser.follow("Move");
     browser.goes_to("Archive");
     browser.does("Re: Crew for Saturday", "Delete");
     browser.goes_to("Trash");
@@ -193,6 +193,9 @@ fn story(test: &str, scripts: bool) {
     browser.looks_until("next try");
     for told in ["eva@c.test", "waiting", "because"] {
         browser.sees(told);
+    }
+    if scripts {
+        browser.draws("outcome");
     }
     browser.goes_to("Inbox");
     browser.receives("Your message could not be delivered", scripts);

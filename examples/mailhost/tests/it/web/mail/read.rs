@@ -197,7 +197,7 @@ fn nobody_reads_the_mail_of_another() {
     let anna = Anna::sign_in(&site, &host);
     let said = Imap::of(&host, "ben").append("INBOX", message("1", "", "x@far.test", "secret", "words"));
     let uid = said.code("APPENDUID")[1].to_string();
-    let ben = Browser::named("ben", &site, &host, Service::Web);
+    let ben = Browser::another(&site, &host, Service::Web, "ben");
     goes_to(&ben.sign_in("ben@example.test", PASSWORD, ""), "/mail");
     let inbox = location(&ben.get("/mail")).to_owned();
     assert_ne!(inbox, anna.inbox);
@@ -211,7 +211,7 @@ fn nobody_reads_the_mail_of_another() {
         );
         let refused = anna.browser.get(&path);
         assert!(refused.status == 404 && !refused.body.contains("secret"), "{}", refused.body);
-        let refused = Browser::named("nobody", &site, &host, Service::Web).get(&path);
+        let refused = Browser::another(&site, &host, Service::Web, "nobody").get(&path);
         assert!(refused.status == 303 && !refused.body.contains("secret"), "{}", refused.head);
     }
 }
