@@ -115,7 +115,7 @@ pub(super) async fn not_allowed() -> Response {
 
 /// A whole page for somebody who may not be signed in: one column.
 pub(super) fn render(status: StatusCode, title: &str, body: &Markup) -> Response {
-    document(status, title, "plain", &html! { main #main { (body) } })
+    document(status, title, "plain", true, &html! { main #main { (body) } })
 }
 
 /// A page of somebody who is signed in, with their folders beside it.
@@ -137,6 +137,7 @@ impl Shell<'_> {
             status,
             self.title,
             "app",
+            true,
             &html! {
                 a.skip href="#main" { "Skip to the content" }
                 (self.header())
@@ -204,7 +205,14 @@ pub(super) fn seal(signed_in: &SignedIn) -> Markup {
     html! { input type="hidden" name="seal" value=(signed_in.seal()); }
 }
 
-fn document(status: StatusCode, title: &str, class: &str, body: &Markup) -> Response {
+/// Everything around a page of this class, with the script or without.
+pub(super) fn document(
+    status: StatusCode,
+    title: &str,
+    class: &str,
+    script: bool,
+    body: &Markup,
+) -> Response {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -215,7 +223,7 @@ fn document(status: StatusCode, title: &str, class: &str, body: &Markup) -> Resp
                 meta name="robots" content="noindex";
                 title { (title) }
                 link rel="stylesheet" href="/style.css";
-                script src="/script.js" defer {}
+                @if script { script src="/script.js" defer {} }
             }
             body class=(class) { (body) }
         }

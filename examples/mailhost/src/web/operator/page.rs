@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use maud::{DOCTYPE, Markup, html};
+use axum::response::Response;
+use maud::{Markup, html};
 
-use super::super::typed;
+use super::super::page::document;
 use super::door::Operator;
 use crate::host::Host;
 use crate::words::{exact, minute, span};
@@ -134,21 +134,7 @@ pub(super) fn elsewhere() -> Response {
 }
 
 fn whole(status: StatusCode, title: &str, top: &Markup, body: &Markup, foot: &Markup) -> Response {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                meta name="robots" content="noindex";
-                title { (title) }
-                link rel="stylesheet" href="/style.css";
-            }
-            body.desk { (top) main { (body) } (foot) }
-        }
-    };
-    (status, typed("text/html; charset=utf-8", page.into_string())).into_response()
+    document(status, title, "desk", false, &html! { (top) main { (body) } (foot) })
 }
 
 /// What every form carries.
