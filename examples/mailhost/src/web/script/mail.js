@@ -122,7 +122,7 @@
   let before = "";
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.repeat && !"jk".includes(event.key)) return;
-    const field = event.target.closest?.("input:not([type=checkbox]), textarea, select, [contenteditable], dialog");
+    const field = event.target.closest?.("input:not([type=checkbox]), textarea, select, [contenteditable], dialog[open]");
     if (field) return;
     const goes = before === "g" && event.key === "i";
     before = event.key;

@@ -5,6 +5,7 @@ mod accessible;
 mod chromium;
 mod front;
 mod hostile;
+mod keys;
 mod noticed;
 mod people;
 mod pictures;
@@ -347,6 +348,24 @@ impl Browser {
         self.call("DOM.focus", &json!({ "backendNodeId": node }));
         self.on(node, "function() { this.select() }");
         self.call("Input.insertText", &json!({ "text": text }));
+    }
+
+    /// Presses a key, by the name that pages know it by.
+    #[track_caller]
+    pub(crate) fn key(&mut self, key: &str) {
+        let code = match key {
+            "Enter" => 13,
+            "Escape" => 27,
+            "ArrowDown" => 40,
+            _ => 0,
+        };
+        let mut down = json!({ "type": "rawKeyDown", "key": key, "windowsVirtualKeyCode": code });
+        if key.len() == 1 {
+            (down["type"], down["text"]) = (json!("keyDown"), json!(key));
+        }
+        self.call("Input.dispatchKeyEvent", &down);
+        let up = json!({ "type": "keyUp", "key": key, "windowsVirtualKeyCode": code });
+        self.call("Input.dispatchKeyEvent", &up);
     }
 
     /// What stands in the field of this name.
