@@ -347,6 +347,19 @@ impl Store {
         Ok(all)
     }
 
+    /// The keys of all records of a table; their values are not read.
+    pub async fn keys(&self, table: u16) -> io::Result<Vec<Bytes>> {
+        let (mut all, mut from) = (Vec::new(), Some(Bytes::new()));
+        while let Some(key) = from {
+            let records = self.ask(|reply| Request::Records(table, key, PAGE, reply)).await;
+            let records = records.ok_or_else(ended)?;
+            all.extend(records.records.iter().map(|(key, _)| key.clone()));
+            from = records.next.clone();
+            drop(Pinned { pins: vec![records.into()], store: self.clone() });
+        }
+        Ok(all)
+    }
+
     /// How long commits have taken.
     pub fn latency(&self) -> &Histogram {
         &self.0.latency

@@ -4,6 +4,7 @@
 //! Every page works without a script. The one script there is makes some of it more convenient; no page holds another.
 
 mod account;
+mod budget;
 mod compose;
 mod connection;
 mod mail;

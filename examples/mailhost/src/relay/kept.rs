@@ -91,8 +91,8 @@ pub(super) struct Kept(BTreeSet<u64>);
 impl Kept {
     /// Those that the store holds.
     pub(super) async fn load(store: &Store) -> io::Result<Self> {
-        let all = store.table(SENT).await?;
-        Ok(Self(all.iter().filter_map(|(key, _)| Some(u64::from_be_bytes(*key.first_chunk()?))).collect()))
+        let all = store.keys(SENT).await?;
+        Ok(Self(all.iter().filter_map(|key| Some(u64::from_be_bytes(*key.first_chunk()?))).collect()))
     }
 }
 

@@ -31,6 +31,7 @@ use serde_json::json;
 use self::form::{Deed, Filled, Upload};
 use self::people::{People, Person};
 use self::show::{Page, Told};
+use super::budget::Budget;
 use super::mail::{self, Folders};
 use super::problem::Problem;
 use super::typed;
@@ -42,14 +43,14 @@ use crate::host::Host;
 pub(super) struct Places(Mutex<BTreeMap<u64, Arc<Place>>>);
 
 /// What is remembered of an account.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Place {
     /// Whom it has written to.
     people: tokio::sync::Mutex<People>,
     /// One change at a time: what is saved by itself does not come behind what is sent.
     turn: Arc<tokio::sync::Mutex<()>>,
-    /// Recipients that it may still write to now, and when that was counted.
-    budget: Mutex<Option<(f64, i64)>>,
+    /// Recipients that it may still write to.
+    budget: Budget,
 }
 
 impl Places {
@@ -65,14 +66,14 @@ impl Places {
 impl Place {
     /// Takes so many recipients out of what may be written to in an hour.
     fn take(&self, recipients: usize, now: i64) -> bool {
-        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
-        let (left, counted) = budget.unwrap_or((PER_HOUR, now));
-        let passed = u32::try_from(now.saturating_sub(counted).max(0)).unwrap_or(u32::MAX);
-        let left = (left + f64::from(passed) * PER_HOUR / 3_600.0).min(PER_HOUR);
-        let wanted = f64::from(u32::try_from(recipients).unwrap_or(u32::MAX));
-        let allowed = wanted <= left;
-        *budget = Some((if allowed { left - wanted } else { left }, now));
-        allowed
+        self.budget.take(recipients, now)
+    }
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        let budget = Budget::new(PER_HOUR, PER_HOUR / 3_600.0);
+        Self { people: Default::default(), turn: Default::default(), budget }
     }
 }
 
@@ -283,12 +284,12 @@ async fn with_people(
 
 /// The folder for what was sent.
 fn sent(folders: &Folders) -> Option<&MailboxStatus> {
-    folders.for_use(SpecialUse::Sent).or_else(|| folders.iter().find(|folder| folder.name == "Sent"))
+    folders.for_use_or_called(SpecialUse::Sent, "Sent")
 }
 
 /// The folder for what is not finished.
 fn drafts(folders: &Folders) -> Option<&MailboxStatus> {
-    folders.for_use(SpecialUse::Drafts).or_else(|| folders.iter().find(|folder| folder.name == "Drafts"))
+    folders.for_use_or_called(SpecialUse::Drafts, "Drafts")
 }
 
 /// The most octets of a form, its files included; how large a message may be is up to the configuration.

@@ -76,6 +76,11 @@ impl Folders {
         self.0.iter().find(|folder| folder.special_use == Some(special_use))
     }
 
+    /// The one that is for this, or else the one that is called so.
+    pub(super) fn for_use_or_called(&self, special_use: SpecialUse, name: &str) -> Option<&MailboxStatus> {
+        self.for_use(special_use).or_else(|| self.0.iter().find(|folder| folder.name == name))
+    }
+
     /// The inbox, which everybody has.
     pub(super) fn inbox(&self) -> Result<&MailboxStatus, Problem> {
         self.0.iter().find(|folder| folder.name == INBOX).ok_or(Problem::NotFound)

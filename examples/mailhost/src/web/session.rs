@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::Visitor;
+use super::budget::Budget;
 use super::visit::cookie;
 use crate::system::System;
 
@@ -58,8 +59,8 @@ pub struct Session<P> {
     pub begun: i64,
     until: i64,
     seen: AtomicI64,
-    /// Requests that may come at once, and when that was counted.
-    budget: Mutex<(f64, i64)>,
+    /// Requests that may still come.
+    budget: Budget,
 }
 
 impl<P: Pass> Sessions<P> {
@@ -94,7 +95,7 @@ impl<P: Pass> Sessions<P> {
             begun: now,
             until: now.saturating_add(self.longest),
             seen: now.into(),
-            budget: Mutex::new((BURST, now)),
+            budget: Budget::new(BURST, PER_SECOND),
         });
         let mut all = self.lock();
         all.retain(|_, session| session.is_alive(now));
@@ -199,13 +200,7 @@ impl<P> Session<P> {
 
     /// Whether one more request may come at this time, in seconds of Unix.
     pub(super) fn allows(&self, now: i64) -> bool {
-        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
-        let (left, counted) = *budget;
-        // A clock that was set back gives nothing.
-        let passed = u32::try_from(now.saturating_sub(counted).max(0)).unwrap_or(u32::MAX);
-        let left = (left + f64::from(passed) * PER_SECOND).min(BURST);
-        *budget = (if left < 1.0 { left } else { left - 1.0 }, now);
-        left >= 1.0
+        self.budget.take(1, now)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use mail_parser::{HeaderName, Message as Parsed, MessageParser, MimeHeaders as _};
 use mailstore::message::Message;
 use mailstore::mime::{Encoding, Kind, Part};
@@ -235,17 +235,8 @@ pub(super) fn one_line(text: &str) -> String {
 }
 
 async fn stretch(reader: &Reader, message: &Message, range: Range<u64>) -> io::Result<Bytes> {
-    let mut octets = BytesMut::new();
-    let mut at = range.start;
-    while at < range.end {
-        let read = reader.read_within(message, at..range.end).await?;
-        if read.is_empty() {
-            break;
-        }
-        at += read.len() as u64;
-        octets.extend_from_slice(&read);
-    }
-    Ok(octets.freeze())
+    let mut read = reader.read_all(std::iter::once((message, range))).await;
+    read.pop().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()))
 }
 
 /// What a message is, from its octets, for tests.

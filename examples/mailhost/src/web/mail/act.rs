@@ -240,9 +240,7 @@ impl Aim {
     fn folder(self, folders: &Folders) -> Option<&MailboxStatus> {
         match self {
             Self::Folder(id) => folders.iter().find(|folder| folder.id == id),
-            Self::Use(special_use, name) => {
-                folders.for_use(special_use).or_else(|| folders.iter().find(|folder| folder.name == name))
-            }
+            Self::Use(special_use, name) => folders.for_use_or_called(special_use, name),
         }
     }
 
