@@ -1,6 +1,9 @@
 //! What the targets share: choices, pieces, how they are read, and the measure of progress.
 
+use std::time::Duration;
+
 use bytes::{Buf, BytesMut};
+use rustix::time::{ClockId, clock_gettime};
 
 /// Numbers that follow from a seed: xorshift, so that each run is the same.
 #[derive(Clone, Debug)]
@@ -118,3 +121,40 @@ pub fn choose<const N: usize>(data: &[u8]) -> ([u8; N], &[u8]) {
     chosen[..taken].copy_from_slice(&data[..taken]);
     (chosen, &data[taken..])
 }
+
+/// What takes a text whole takes no more than in proportion to it, seen at one input of many: a stretch of it is repeated, and
+/// eight times as much of that takes no more than thirty-two times as long. What counts is the work of this thread, so that
+/// it makes no difference what else the machine does.
+pub fn is_linear(text: &str, mut read: impl FnMut(&str)) {
+    let sum = text.bytes().fold(1_469_598_103_934_665_603_u64, |sum, octet| {
+        (sum ^ u64::from(octet)).wrapping_mul(1_099_511_628_211)
+    });
+    let mut choices = Choices::new(sum);
+    if text.is_empty() || choices.below(96) > 0 {
+        return;
+    }
+    let start = text.floor_char_boundary(choices.below(text.len()));
+    let end = text.ceil_char_boundary(start + 1 + choices.below(text.len() - start));
+    let mut took = |octets: usize| {
+        let many = [&text[..start], &text[start..end].repeat(octets.div_ceil(end - start))].concat();
+        let before = worked();
+        read(&many);
+        worked() - before
+    };
+    let (some, more) = (took(LITTLE), took(LITTLE * 8));
+    let most = 32 * some + Duration::from_millis(100);
+    assert!(
+        more <= most,
+        "{:?} and {:?} repeated: {some:?}, then {more:?}",
+        &text[..start],
+        &text[start..end]
+    );
+}
+
+fn worked() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.try_into().expect("less than a second"))
+}
+
+/// Octets that are enough to see what takes time.
+const LITTLE: usize = 24 << 10;

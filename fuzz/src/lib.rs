@@ -13,6 +13,7 @@ pub mod imap_search_keys;
 pub mod imap_sequence_set;
 pub mod imap_server_split;
 pub mod imap_utf7_roundtrip;
+pub mod mailhost_srs_roundtrip;
 pub mod mailhost_xml_text;
 pub mod mailstore_crash;
 pub mod mailstore_journal_recovery;
@@ -31,6 +32,29 @@ pub mod smtp_command_roundtrip;
 pub mod smtp_data_split;
 pub mod smtp_reply_roundtrip;
 pub mod smtp_server_split;
+mod web;
+
+pub use self::web::{
+    mailhost_form_fields, mailhost_html_safe, mailhost_people_typed, mailhost_search_words,
+    mailhost_text_markup,
+};
+
+// Parts of mailhost that parts of its webmail need, under the names that they have there.
+#[allow(dead_code, reason = "the host uses more of it")]
+#[path = "../../examples/mailhost/src"]
+mod client {
+    #[path = "client/text.rs"]
+    pub(crate) mod text;
+}
+#[path = "../../examples/mailhost/src/logs"]
+mod logs {
+    mod safe;
+
+    pub(crate) use self::safe::Safe;
+}
+#[allow(dead_code, reason = "the host uses more of it")]
+#[path = "../../examples/mailhost/src/writing.rs"]
+mod writing;
 
 /// A target, as the replay needs it.
 pub struct Target {
@@ -128,6 +152,48 @@ pub const TARGETS: &[Target] = &[
         seeds: "imap-codec",
         side: Side::ClientLines,
         choices: 0,
+    },
+    Target {
+        name: "mailhost_form_fields",
+        run: mailhost_form_fields::run,
+        seeds: "smtp-codec",
+        side: Side::ClientLines,
+        choices: 0,
+    },
+    Target {
+        name: "mailhost_html_safe",
+        run: mailhost_html_safe::run,
+        seeds: "mailstore",
+        side: Side::Client,
+        choices: 0,
+    },
+    Target {
+        name: "mailhost_people_typed",
+        run: mailhost_people_typed::run,
+        seeds: "smtp-codec",
+        side: Side::ClientLines,
+        choices: 0,
+    },
+    Target {
+        name: "mailhost_search_words",
+        run: mailhost_search_words::run,
+        seeds: "imap-codec",
+        side: Side::ClientLines,
+        choices: 0,
+    },
+    Target {
+        name: "mailhost_srs_roundtrip",
+        run: mailhost_srs_roundtrip::run,
+        seeds: "smtp-codec",
+        side: Side::ClientLines,
+        choices: 4,
+    },
+    Target {
+        name: "mailhost_text_markup",
+        run: mailhost_text_markup::run,
+        seeds: "mailstore",
+        side: Side::Client,
+        choices: 1,
     },
     Target {
         name: "mailhost_xml_text",

@@ -33,7 +33,7 @@ fn query(choices: &mut Choices, depth: u32, message: &[u8]) -> Query {
                 2 => String::new(),
                 _ => String::from_utf8_lossy(some).into_owned(),
             };
-            match choices.below(10) {
+            match choices.below(11) {
                 0 => Key::From(text),
                 1 => Key::To(text),
                 2 => Key::Subject(text),
@@ -42,6 +42,7 @@ fn query(choices: &mut Choices, depth: u32, message: &[u8]) -> Query {
                 5 => Key::SentSince(Day(choices.below(30_000) as i64)),
                 6 => Key::Flags(choices.below(4) as u64),
                 7 => Key::Larger(choices.below(200) as u64),
+                10 => Key::Attachment,
                 _ => Key::Text(text),
             }
             .into()

@@ -26,6 +26,7 @@ use crate::machine::{self, Clock, Machine, SimDisk, Tasks, Wear};
 use crate::network::{MAIL, lock};
 use crate::plan::Plan;
 use crate::users::{PASSWORD, POP3, SUBMISSION};
+use crate::web::WEB;
 use crate::world::{CONNECTIONS, Faults, Stops, World};
 
 /// Messages by their users and unique ids.
@@ -422,6 +423,7 @@ async fn start(world: &Arc<World>, index: usize, machine: Machine) -> Result<Run
         (SUBMISSION, Service::Submission),
         (POP3, Service::Pop3),
         (IMAP, Service::Imap),
+        (WEB, Service::Web),
     ] {
         let address = SocketAddr::new(IpAddr::V4(plan.address), port);
         listen(world, address, service, &host, &gate, &stopping, &sessions);

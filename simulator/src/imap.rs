@@ -12,13 +12,11 @@ pub mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mailstore::mailbox::AccountId;
 use mailstore::{Commit, Intent};
-use tokio::runtime;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{Instrument as _, info, info_span};
@@ -59,12 +57,7 @@ type Bodies = Vec<(u64, u32, Vec<u8>)>;
 
 /// Runs to its end, or until something is broken. Keeps so many of the last lines of its trace.
 pub fn run(options: Options, lines: usize) -> Outcome {
-    panics::watch();
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime without threads and sockets");
+    let runtime = crate::runtime();
     let plan = Arc::new(plan(options));
     let oracle = Arc::new(Mutex::new(Oracle::new(Arc::clone(&plan))));
     let trace = {
@@ -85,28 +78,13 @@ pub fn run(options: Options, lines: usize) -> Outcome {
 /// One host, two accounts, and a network that is seldom bad.
 fn plan(options: Options) -> Plan {
     let mut dice = Dice::new(options.seed, "imap plan");
-    let user = |number: u8, name: &str| User {
-        host: 0,
-        address: format!("{name}@d0.test"),
-        machine: Ipv4Addr::new(10, 9, 0, number),
-        messages: 0,
-        deletes: false,
-    };
     let schedule = Schedule { retry: "\"5m\"", expire: Duration::from_secs(7_200), text: "expire = \"2h\"" };
-    let host = HostPlan {
-        name: "mx0.test".to_owned(),
-        domains: vec!["d0.test".to_owned()],
-        address: Ipv4Addr::new(10, 0, 0, 1),
-        schedule,
-        window: None,
-        aliases: Vec::new(),
-    };
     let calm = dice.chance(200);
     Plan {
         options: crate::Options { seed: options.seed, hosts: 1, days: 1 },
         storm: u64::from(!calm),
-        hosts: vec![host],
-        users: vec![user(1, "anna"), user(2, "ben")],
+        hosts: vec![HostPlan::alone(schedule)],
+        users: vec![User::alone(1, "anna"), User::alone(2, "ben")],
         names: BTreeMap::new(),
         weather: Weather {
             latency: Duration::from_millis(*dice.pick(&[2, 10, 40])),

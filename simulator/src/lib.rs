@@ -17,7 +17,18 @@ pub mod plan;
 pub mod seeds;
 pub mod trace;
 pub mod users;
+pub mod web;
 pub mod world;
 
 pub use self::plan::Options;
 pub use self::world::{Outcome, run};
+
+/// What a world runs on: one thread with a virtual clock, on which panics are remembered.
+fn runtime() -> tokio::runtime::Runtime {
+    panics::watch();
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime without threads and sockets")
+}

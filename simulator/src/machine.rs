@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use mailhost::system::{Datagram, Disk, Pending, Stream, System};
+use mailhost::system::{Datagram, Disk, Pending, Stream, System, Urgency};
 use mailstore::message::Piece;
 use mailstore::operation::{DiskError, Done, Operation};
 use mailstore::sim;
@@ -311,7 +311,7 @@ impl System for Machine {
         Box::pin(std::future::ready(found))
     }
 
-    fn work(&self, job: Box<dyn FnOnce() + Send>) -> Pending<'static, ()> {
+    fn work(&self, _: Urgency, job: Box<dyn FnOnce() + Send>) -> Pending<'static, ()> {
         job();
         Box::pin(std::future::ready(()))
     }

@@ -85,6 +85,33 @@ pub struct User {
     pub deletes: bool,
 }
 
+impl HostPlan {
+    /// The only one of a world.
+    pub(crate) fn alone(schedule: Schedule) -> Self {
+        Self {
+            name: "mx0.test".to_owned(),
+            domains: vec!["d0.test".to_owned()],
+            address: Ipv4Addr::new(10, 0, 0, 1),
+            schedule,
+            window: None,
+            aliases: Vec::new(),
+        }
+    }
+}
+
+impl User {
+    /// A user of the only host, at a machine of this number, who sends nothing unasked.
+    pub(crate) fn alone(number: u8, name: &str) -> Self {
+        Self {
+            host: 0,
+            address: format!("{name}@d0.test"),
+            machine: Ipv4Addr::new(10, 9, 0, number),
+            messages: 0,
+            deletes: false,
+        }
+    }
+}
+
 /// Something that happens.
 #[derive(Clone, Copy, Debug)]
 pub enum Event {

@@ -10,7 +10,6 @@ use mailhost::client::Encryption;
 use mailhost::relay;
 use mailhost::relay::connection::Security;
 use mailstore::sim;
-use tokio::runtime;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{Instrument as _, info, info_span};
@@ -107,12 +106,7 @@ impl Faults {
 
 /// Runs a world to its end. Keeps so many of the last lines of its trace.
 pub fn run(options: Options, lines: usize) -> Outcome {
-    panics::watch();
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime without threads and sockets");
+    let runtime = crate::runtime();
     let plan = Arc::new(Plan::new(options));
     let oracle = Arc::new(Mutex::new(Oracle::new(Arc::clone(&plan))));
     let trace = {

@@ -23,8 +23,8 @@ use std::time::{Duration, Instant};
 
 pub(crate) use self::guard::watch;
 pub(crate) use self::logins::{guessing, logins};
-pub(crate) use self::queue::{QueueOptions, queue};
-pub(crate) use self::webmail::{WebmailOptions, webmail};
+pub(crate) use self::queue::queue;
+pub(crate) use self::webmail::webmail;
 
 use self::guard::Guard;
 use self::host::{Row, Scenario, Side, Way};
@@ -35,6 +35,31 @@ use crate::project::Project;
 const DOMAIN: &str = "example.test";
 /// What is relayed to the sink.
 const FAR: &str = "far.test";
+
+/// What follows `bench queue` and `bench webmail`: how much the host holds, and how often it is started.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Large {
+    messages: u64,
+    /// How often the host is started.
+    runs: usize,
+}
+
+impl Large {
+    /// `None` if they are not what there is.
+    pub(crate) fn parse(arguments: &[&str]) -> Option<Self> {
+        let mut options = Self { messages: 1_000_000, runs: 3 };
+        let mut arguments = arguments.iter();
+        while let Some(&argument) = arguments.next() {
+            let number = arguments.next()?.parse().ok().filter(|&number: &u64| number > 0)?;
+            match argument {
+                "--messages" => options.messages = number,
+                "--runs" => options.runs = usize::try_from(number).ok()?,
+                _ => return None,
+            }
+        }
+        Some(options)
+    }
+}
 
 /// What follows `bench host`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -242,6 +267,16 @@ mod tests {
         assert!(Options::parse(&[]).is_some());
         for wrong in [&["--pairs"][..], &["--pairs", "0"], &["--pairs", "x"], &["--ours"], &["1"]] {
             assert_eq!(Options::parse(wrong), None);
+        }
+    }
+
+    #[test]
+    fn options_of_what_is_large_are_told_from_what_is_none() {
+        assert_eq!(Large::parse(&[]), Some(Large { messages: 1_000_000, runs: 3 }));
+        let options = Large { messages: 7, runs: 1 };
+        assert_eq!(Large::parse(&["--runs", "1", "--messages", "7"]), Some(options));
+        for wrong in [&["--runs"][..], &["--runs", "0"], &["--messages", "x"], &["7", "7"]] {
+            assert_eq!(Large::parse(wrong), None);
         }
     }
 

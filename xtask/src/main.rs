@@ -77,12 +77,10 @@ fn main() -> ExitCode {
         ["ledger", "--check"] => {
             Project::load().and_then(|project| ledger::run(&project, false)).map(|()| true)
         }
-        ["bench", "queue", ref options @ ..] if let Some(options) = bench::QueueOptions::parse(options) => {
+        ["bench", "queue", ref options @ ..] if let Some(options) = bench::Large::parse(options) => {
             Project::load().and_then(|project| bench::queue(&project, options))
         }
-        ["bench", "webmail", ref options @ ..]
-            if let Some(options) = bench::WebmailOptions::parse(options) =>
-        {
+        ["bench", "webmail", ref options @ ..] if let Some(options) = bench::Large::parse(options) => {
             Project::load().and_then(|project| bench::webmail(&project, options))
         }
         ["bench", "logins"] => Project::load().and_then(|project| bench::logins(&project, "5000")),

@@ -2,13 +2,19 @@
 //!
 //! All of them are compiled in; a host chooses at run time. One that is off is not announced, and what belongs to it is
 //! answered like anything unknown: BAD.
+//!
+//! One that has a grammar of its own has a file of its own. The others are words in tables: MOVE has the grammar of COPY, and UNSELECT that of
+//! CLOSE ([`command`](crate::command)); what CHILDREN adds to LIST are attributes like others, and an option of
+//! [`list_extended`]; STATUS=SIZE is an attribute of [`status`].
 
+pub(crate) mod append_limit;
 pub mod condstore;
 pub(crate) mod enable;
 pub mod esearch;
 pub mod id;
 pub(crate) mod idle;
 pub mod list_extended;
+pub(crate) mod list_status;
 pub(crate) mod literal;
 pub mod namespace;
 pub mod quota;

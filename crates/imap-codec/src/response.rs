@@ -12,13 +12,13 @@ pub use self::code::Code;
 pub use self::fetch::{Fetch, FetchItem, Source};
 use crate::encode::{Literals, Names, Wire, Writer};
 use crate::error::ParseError;
-use crate::extension::Capabilities;
 use crate::extension::esearch::Esearch;
 use crate::extension::id::Id;
 use crate::extension::list_extended::ListEntry;
 use crate::extension::namespace::Namespaces;
 use crate::extension::quota::{Quota, QuotaRoot};
 use crate::extension::status::StatusValues;
+use crate::extension::{Capabilities, condstore};
 use crate::parse::{Cursor, Parsed, Word};
 use crate::types::flag::{FlagSet, Flags};
 use crate::types::mailbox::Mailbox;
@@ -394,13 +394,7 @@ impl<'a> Data<'a> {
                     writer.octet(b' ');
                     writer.number(u64::from(number.get()));
                 }
-                if let Some(modseq) = modseq
-                    && !numbers.is_empty()
-                {
-                    writer.raw(b" (MODSEQ ");
-                    writer.number(*modseq);
-                    writer.octet(b')');
-                }
+                condstore::write_found(modseq.filter(|_| !numbers.is_empty()), writer);
             }
             Self::Esearch(found) => {
                 word(writer, "ESEARCH");

@@ -12,13 +12,14 @@ use core::time::Duration;
 use bytes::BytesMut;
 
 pub use self::event::{
-    Answer, AppendStart, Event, Head, IdleStart, Idling, Literal, Login, LoginResponse, StartTls,
+    Answer, AppendStart, Event, Head, IdleStart, Idling, Literal, Login, LoginResponse, Numbers, Ranges,
+    StartTls,
 };
 use self::state::{Mode, Pending, State};
 use crate::command::{Append, Authenticate, Command, Verb, decode_base64, parse_tag};
 use crate::encode::{Names, Writer};
 use crate::extension::literal::{SMALL, may_come};
-use crate::extension::{Capabilities, Extension, Extensions, enable, idle};
+use crate::extension::{Capabilities, Extension, Extensions, append_limit, enable, idle};
 use crate::fragment::{Announced, Bounds, Fragment, Fragmenter, Sender};
 use crate::limits::Limits;
 use crate::parse::Cursor;
@@ -128,7 +129,7 @@ pub enum Reason {
     PlaintextBehindStartTls,
     /// The first line was of HTTP or TLS.
     ForeignProtocol,
-    /// The caller left a [`Literal`] short.
+    /// The caller left a [`Literal`] short, or [`Numbers`] or [`Ranges`] without their end.
     ShortLiteral,
     /// [`ServerSession::close`].
     Closed,
@@ -164,7 +165,7 @@ pub(super) struct Core {
     append_refused: bool,
     /// A literal of the command came without being asked for, and without the extension for it.
     unasked: bool,
-    /// Octets missing of a literal of ours.
+    /// Octets missing of a literal of ours; none are while a response is not finished.
     literal: Option<u64>,
     rev2: bool,
     condstore: bool,
@@ -795,19 +796,14 @@ impl Core {
         let config = &self.config;
         let mut words = Capabilities::default();
         for extension in config.extensions.iter() {
-            words.0.push(extension.as_str());
             match extension {
-                // RFC 7889 §2: one limit for all mailboxes stands with the word.
-                Extension::AppendLimit => {
-                    let limit = config.limits.append.min(u64::from(u32::MAX));
-                    words.0.0.to_mut().push_str(&format!("={limit}"));
+                Extension::AppendLimit => words.0.push(&append_limit::announced(config.limits.append)),
+                extension => words.0.push(extension.as_str()),
+            }
+            if extension == Extension::Quota {
+                for resource in &config.quota_resources {
+                    words.0.push(&format!("QUOTA=RES-{}", resource.as_str()));
                 }
-                Extension::Quota => {
-                    for resource in &config.quota_resources {
-                        words.0.push(&format!("QUOTA=RES-{}", resource.as_str()));
-                    }
-                }
-                _ => {}
             }
         }
         if self.state == State::NotAuthenticated {

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use mailstore::mailbox::{AccountId, MailboxId, Messages};
 use mailstore::message::{FlagChange, Flags, NamedFlags, UnixTime};
 use mailstore::os::{Disk, drive};
+use mailstore::store::Ticket;
 use mailstore::{Actor, Commit, Event, Intent, Limits, Source, Store, View};
 
 fn main() -> std::io::Result<()> {
@@ -99,6 +100,9 @@ fn mailbox(store: &mut Store, disk: &Disk, count: u64) -> std::io::Result<()> {
         }
     }
     println!("filled, {}: {:?}", resident(), store.counters());
+    let ends = Instant::now();
+    let newest = shown(store, disk, |store| store.load_newest(Actor::Host, mailbox, 600))?;
+    println!("600 newest messages, {} older ones, after {:?}", newest.messages.missing(), ends.elapsed());
     let cold = Instant::now();
     let first = view(store, disk, mailbox)?;
     println!("first view after {:?}, {}", cold.elapsed(), resident());
@@ -125,7 +129,7 @@ fn mailbox(store: &mut Store, disk: &Disk, count: u64) -> std::io::Result<()> {
     let diff = Instant::now();
     let changes = after.messages.changes_since(&new.messages).count();
     println!("{changes} changes found after {:?}", diff.elapsed());
-    for view in [first, old, new, after] {
+    for view in [newest, first, old, new, after] {
         store.release(view);
     }
     Ok(())
@@ -139,7 +143,11 @@ fn sample(messages: &Messages) -> impl Iterator<Item = usize> {
 }
 
 fn view(store: &mut Store, disk: &Disk, mailbox: MailboxId) -> std::io::Result<View> {
-    let (ticket, mut shown) = (store.load(Actor::Host, mailbox), None);
+    shown(store, disk, |store| store.load(Actor::Host, mailbox))
+}
+
+fn shown(store: &mut Store, disk: &Disk, ask: impl FnOnce(&mut Store) -> Ticket) -> std::io::Result<View> {
+    let (ticket, mut shown) = (ask(store), None);
     drive(store, disk, Duration::ZERO, |_, event| {
         if let Event::Loaded(of, result) = event
             && of == ticket

@@ -138,7 +138,7 @@
 //! Memory, at most: for a body 24 octets and 24 if it has a structure, for a record of the caller's 32 and another 32 if it holds a body (a key over 14 octets is
 //! an allocation besides), the values not being held; for a message 56 where its mailbox is in use, some 100 between its
 //! delivery, or its last change, and the next snapshot; for a view 16 octets for each 256 messages, and copies of what changes while it is held; what waits to be committed, once more while its batch is
-//! written; one slice for each upload. Recovery adds one segment twice over, compaction one. A snapshot that is being written adds
+//! written; one slice for each upload; one of 1 MiB for each mailbox that is being read, and what it has so far. Recovery adds one segment twice over, compaction one. A snapshot that is being written adds
 //! a slice of 1 MiB, or the messages of one mailbox, and copies of what changes meanwhile.
 //!
 //! Disk, at most: three times what is alive, some segments, and what has come since the last snapshot. Files that somebody

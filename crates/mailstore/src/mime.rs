@@ -88,6 +88,10 @@ struct Entry {
 }
 
 const NONE: u64 = u64::MAX;
+/// Parts that are looked at for what hangs on to a text.
+const LOOKED_AT: usize = 50;
+/// What signs the rest.
+const SIGNATURES: [&[u8]; 3] = [b"pgp-signature", b"pkcs7-signature", b"x-pkcs7-signature"];
 
 /// What the octets of a part are. The numbers stand on disk.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -145,6 +149,21 @@ impl Structure {
     /// All parts, the message itself first, and behind each those within it.
     pub fn parts(&self) -> impl Iterator<Item = Part<'_>> {
         (0..self.entries.len()).map(|index| Part { structure: self, index })
+    }
+
+    /// Whether something hangs on to the text: a file or a message. Pictures that stand within a text, and what signs it, are part of
+    /// it. The first 50 parts are looked at.
+    pub fn has_attachment(&self) -> bool {
+        self.parts().take(LOOKED_AT).any(|part| match part.kind() {
+            Kind::Leaf => {
+                let (media, subtype) = part.media();
+                let text = media.eq_ignore_ascii_case(b"text");
+                let signs = SIGNATURES.iter().any(|known| subtype.eq_ignore_ascii_case(known));
+                !signs && (part.is_attached() || !text && part.id().is_none())
+            }
+            Kind::Message(_) => true,
+            Kind::Multipart => false,
+        })
     }
 
     /// The part with this number in their order.
@@ -358,6 +377,11 @@ impl<'a> Part<'a> {
     pub fn disposition(self) -> Option<(Cow<'a, [u8]>, Parameters<'a>)> {
         let (word, parameters) = field::word(self.fields().get(Field::Disposition)?);
         (!word.is_empty()).then_some((word, parameters))
+    }
+
+    /// Whether its sender wants it apart from the text: its Content-Disposition is `attachment`.
+    pub fn is_attached(self) -> bool {
+        self.disposition().is_some_and(|(disposition, _)| disposition.eq_ignore_ascii_case(b"attachment"))
     }
 
     /// The tags of Content-Language.

@@ -59,12 +59,14 @@ mod bug {
         EmptiedNotCopied,
         /// Files that are to be copied are removed before they have been.
         BackupNotPinned,
+        /// Where only the newest messages are wanted, they are shown as the snapshot has them.
+        NewestAsStored,
     }
 
     #[cfg(feature = "simulation")]
     impl Bug {
         /// All of them.
-        pub const ALL: [Self; 24] = [
+        pub const ALL: [Self; 25] = [
             Self::NoSync,
             Self::NoDirectorySync,
             Self::SyncRetried,
@@ -89,6 +91,7 @@ mod bug {
             Self::FlagsUncounted,
             Self::EmptiedNotCopied,
             Self::BackupNotPinned,
+            Self::NewestAsStored,
         ];
     }
 }

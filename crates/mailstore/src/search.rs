@@ -368,6 +368,14 @@ impl Search {
         if let Some(envelope) = structure.root().envelope() {
             self.envelope(envelope);
         }
+        if keys(&self.operations).any(|key| *key == Key::Attachment) {
+            let attachment = structure.has_attachment();
+            for (known, key) in self.known.iter_mut().zip(keys(&self.operations)) {
+                if *key == Key::Attachment {
+                    *known = Some(attachment);
+                }
+            }
+        }
         let reading = Reading { structure, prefix, at: 0, part: 0, behind_header: false, segment: None };
         self.reading = Some(reading);
         (self.news, self.open_is_old) = (true, true);

@@ -131,7 +131,8 @@ pub(crate) fn get_block(number: u64, at: u64, octets: &Bytes) -> Found {
 
 /// How long a section with so many messages is.
 pub(crate) const fn section_length(count: u64) -> u64 {
-    count * ENTRY as u64 + count.div_ceil(ENTRIES as u64) * BLOCK_FRAME as u64
+    let frames = count.div_ceil(ENTRIES as u64).saturating_mul(BLOCK_FRAME as u64);
+    count.saturating_mul(ENTRY as u64).saturating_add(frames)
 }
 
 pub(crate) fn put_entry(entry: &Entry, out: &mut BytesMut) {
@@ -145,15 +146,16 @@ pub(crate) fn put_entry(entry: &Entry, out: &mut BytesMut) {
     out.put_u32_le(flags_segment);
 }
 
-pub(crate) fn get_entry(octets: &mut Bytes) -> Option<Entry> {
-    let uid = Uid::new(octets.try_get_u32_le().ok()?)?;
+pub(crate) fn get_entry(octets: &[u8; ENTRY]) -> Option<Entry> {
+    let mut octets = &octets[..];
+    let uid = Uid::new(octets.get_u32_le())?;
     let facts = Facts {
-        mod_seq: ModSeq(octets.try_get_u64_le().ok()?),
-        date: UnixTime(octets.try_get_i64_le().ok()?),
-        body: BodyId(octets.try_get_u64_le().ok()?),
-        flags: Flags(octets.try_get_u64_le().ok()?),
-        place: get_place(octets)?,
-        flags_segment: octets.try_get_u32_le().ok()?,
+        mod_seq: ModSeq(octets.get_u64_le()),
+        date: UnixTime(octets.get_i64_le()),
+        body: BodyId(octets.get_u64_le()),
+        flags: Flags(octets.get_u64_le()),
+        place: Place { segment: octets.get_u32_le(), at: octets.get_u32_le(), length: octets.get_u32_le() },
+        flags_segment: octets.get_u32_le(),
     };
     Some(Entry { uid, facts })
 }
@@ -196,6 +198,8 @@ const ENTRIES: usize = 1_200;
 const HEAD_BLOCK: usize = 64 << 10;
 /// What is read or written at once.
 const SLICE: u64 = 1 << 20;
+/// Whole blocks of a section in that.
+const BLOCKS: u64 = SLICE / section_length(ENTRIES as u64);
 
 /// The kinds of items of a head.
 mod kind {

@@ -69,7 +69,7 @@ pub enum Event {
     Changed(MailboxId, ModSeq),
     /// An account has other mailboxes, or has subscribed to others.
     Mailboxes(AccountId),
-    /// What [`Store::load`] was asked for.
+    /// What [`Store::load`] or [`Store::load_newest`] was asked for.
     Loaded(Ticket, Result<View, Unavailable>),
     /// After [`Store::close`]: everything is on stable storage, and nothing more will come.
     Closed,
@@ -148,7 +148,7 @@ pub struct Store {
     /// Batches and messages since segments were last looked through for one to compact.
     unlooked: u32,
     /// What reads are in flight beside everything else, and what for.
-    reads: Vec<(File, u64, Purpose)>,
+    reads: Vec<(File, u64, u64, Purpose)>,
     planted: Planted,
     counters: Counters,
 }
@@ -163,6 +163,7 @@ struct Snapshot {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Purpose {
+    Look(MailboxId),
     Load(MailboxId),
     Snapshot,
     Compaction,
@@ -377,11 +378,30 @@ impl Store {
 
     /// Shows a mailbox as it is when its messages have been read: [`Event::Loaded`] tells.
     pub fn load(&mut self, actor: Actor, mailbox: MailboxId) -> Ticket {
+        self.show(actor, mailbox, None)
+    }
+
+    /// The same, for whoever needs no more than so many of the newest messages.
+    ///
+    /// Of a mailbox whose messages are in memory, or that has no more than those, all are shown. Of another one, exactly so many
+    /// are: they are read from its end, one read of 1 MiB at most however large it is, and not kept, so nothing else has to wait for
+    /// the rest. [`Messages::missing`](crate::mailbox::Messages::missing) tells how many older ones there are. Should too many
+    /// of the newest have been deleted of late, more than one read has, all are loaded and shown.
+    pub fn load_newest(&mut self, actor: Actor, mailbox: MailboxId, count: usize) -> Ticket {
+        self.show(actor, mailbox, Some(count))
+    }
+
+    fn show(&mut self, actor: Actor, mailbox: MailboxId, newest: Option<usize>) -> Ticket {
         let ticket = self.ticket();
+        let section = self.index.unloaded(mailbox);
         if !self.is_ready() || self.closing {
             self.events.push_back(Event::Loaded(ticket, Err(Unavailable::Closed)));
         } else if self.status(actor, mailbox).is_none() {
             self.events.push_back(Event::Loaded(ticket, Err(Unavailable::NoSuchMailbox)));
+        } else if let (Some(section), Some(count)) = (section, newest)
+            && section.count > count as u64
+        {
+            self.loading.look(mailbox, section, ticket, count);
         } else {
             self.loading.wait(mailbox, ticket);
             self.advance(mailbox);

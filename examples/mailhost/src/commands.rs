@@ -29,7 +29,7 @@ use crate::listener::{Listeners, Stop};
 use crate::logs::{self, Safe};
 use crate::offers::offers;
 use crate::preflight::{self, DataDir, Severity};
-use crate::privileges::{self, Other};
+use crate::privileges::{self, Other, PrivilegeError};
 use crate::relay::{self, Ordered, Relay, Shown};
 use crate::store::{Opening, Store};
 use crate::system::Machine;
@@ -111,14 +111,17 @@ impl Started {
     /// the host has become.
     pub fn new(config: Config) -> Result<Self, Failure> {
         let in_line = |error| config.error(config.run_as.as_ref().map(|(_, line)| *line), error);
-        let smarthost = || relay::smarthost_login(&config);
+        let smarthost = || relay::smarthost_login(&config).map_err(|error| error.located(&config));
         let (cleared, listeners, smarthost) = match Other::of(&config).map_err(in_line)? {
             None => (preflight::clear(&config)?, Listeners::bind(&config)?, smarthost()?),
             Some(other) => {
                 let tls = config.tls.is_some().then(|| Plan::make(&config)).transpose();
                 let tls = tls.map_err(|error| error.located(&config))?;
                 let (listeners, smarthost) = (Listeners::bind(&config)?, smarthost()?);
-                privileges::settle(&config).map_err(in_line)?;
+                privileges::settle(&config).map_err(|error| match error {
+                    PrivilegeError::DataDir { .. } => config.error(Some(config.data_dir_line), error),
+                    other => in_line(other),
+                })?;
                 info!(user = other.name(), "root is given up");
                 (preflight::clear_with(&config, tls)?, listeners, smarthost)
             }

@@ -44,6 +44,11 @@ impl Entrance<'_> {
     fn from(&self) -> String {
         self.port.map_or_else(|| self.peer.to_string(), |port| SocketAddr::new(self.peer, port).to_string())
     }
+
+    /// What it said it is, for the log.
+    fn name(&self) -> &str {
+        self.client.map(Domain::as_str).unwrap_or_default()
+    }
 }
 
 /// Why a message was not taken.
@@ -68,6 +73,8 @@ pub struct Intake {
     forwarded: BTreeSet<Address>,
     /// The recipients that send it on.
     forwarders: BTreeSet<String>,
+    /// Those of them that keep nothing of it here.
+    passing: BTreeSet<String>,
     /// How many recipients were taken.
     recipients: usize,
     /// The only recipient, as long as there is but one.
@@ -88,6 +95,7 @@ impl Intake {
             remote: BTreeSet::new(),
             forwarded: BTreeSet::new(),
             forwarders: BTreeSet::new(),
+            passing: BTreeSet::new(),
             recipients: 0,
             only: None,
             scan: HeaderScan::at(&host.config.hostname),
@@ -109,6 +117,11 @@ impl Intake {
     /// Whether a recipient is at another host.
     pub fn is_elsewhere(&self, address: &Address) -> bool {
         self.remote.contains(address)
+    }
+
+    /// Whether a recipient's mail is only sent on from here.
+    pub fn only_passes(&self, address: &str) -> bool {
+        self.passing.contains(&address.to_lowercase())
     }
 
     /// Adds a recipient.
@@ -142,6 +155,9 @@ impl Intake {
             }
         }
         self.count(to);
+        if !targets.iter().any(|target| matches!(target, Target::Inbox(_))) {
+            self.passing.insert(to.as_str().to_lowercase());
+        }
         // RFC 5321 §4.1.1.3 lets one mailbox be named twice; it gets the message once.
         for target in targets {
             match target {
@@ -200,28 +216,18 @@ impl Intake {
         entrance: &Entrance<'_>,
         also: impl FnOnce(&[Accepted]) -> Vec<Intent>,
     ) -> Result<Receipt, Untaken> {
-        let (service, peer) = (entrance.service, entrance.from());
-        let client = entrance.client.map(Domain::as_str).unwrap_or_default();
         self.scan.finish();
         let result = self.take(host, entrance, also).await;
-        match &result {
-            Ok(_) => {
-                let counts = &host.counts;
-                counts.accepted.add(service);
-                counts.delivered.fetch_add(self.to.len() as u64, Ordering::Relaxed);
-                counts.queued.fetch_add(self.remote.len() as u64, Ordering::Relaxed);
-                let (mailboxes, elsewhere) = (self.to.len(), self.remote.len());
-                info!(id = self.id, %peer, client, mailboxes, elsewhere, "accepted");
-                for to in self.to.values() {
-                    info!(id = self.id, to, "delivered here");
+        if let Err(untaken) = &result {
+            let (peer, client) = (entrance.from(), entrance.name());
+            match untaken {
+                Untaken::Refused(reply) => {
+                    host.counts.refuse("message", reply);
+                    warn!(id = self.id, %peer, client, code = reply.code(), why = reply.text(), "message refused");
                 }
-            }
-            Err(Untaken::Refused(reply)) => {
-                host.counts.refuse("message", reply);
-                warn!(id = self.id, %peer, client, code = reply.code(), why = reply.text(), "message refused");
-            }
-            Err(Untaken::Unknown) => {
-                warn!(id = self.id, %peer, "the disk failed, and nobody knows what became of the message");
+                Untaken::Unknown => {
+                    warn!(id = self.id, %peer, "the disk failed, and nobody knows what became of the message");
+                }
             }
         }
         result
@@ -262,6 +268,10 @@ impl Intake {
         // The body once, the mailboxes and the queue: one commit, so that nothing of it is ever there alone.
         let commit = Commit::delivery(body.into(), intents).with_structure(structure);
         let result = host.store.commit(commit).await;
+        if result.is_ok() {
+            // Before the queue hears of it: what comes of the message follows its acceptance in the log.
+            self.accepted(host, entrance);
+        }
         for queued in &queued {
             host.relay.committed(queued, &result);
         }
@@ -269,6 +279,19 @@ impl Intake {
             Failure::Unknown => Untaken::Unknown,
             failure => Untaken::Refused(reply_to(failure)),
         })
+    }
+
+    fn accepted(&self, host: &Host, entrance: &Entrance<'_>) {
+        let counts = &host.counts;
+        counts.accepted.add(entrance.service);
+        counts.delivered.fetch_add(self.to.len() as u64, Ordering::Relaxed);
+        counts.queued.fetch_add(self.remote.len() as u64, Ordering::Relaxed);
+        let (peer, client) = (entrance.from(), entrance.name());
+        let (mailboxes, elsewhere) = (self.to.len(), self.remote.len());
+        info!(id = self.id, %peer, client, mailboxes, elsewhere, "accepted");
+        for to in self.to.values() {
+            info!(id = self.id, to, "delivered here");
+        }
     }
 
     /// Hands the recipients elsewhere to the queue: those that the client has named, and apart from them those that aliases

@@ -6,6 +6,8 @@
 //!
 //! A line is for people, or an object of JSON: see [`Format`]. `docs/logs.md` has a table of all events.
 
+mod safe;
+
 use std::fmt::{self, Write as _};
 use std::io;
 use std::panic;
@@ -20,14 +22,12 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFi
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 
+use self::safe::Escape;
+pub use self::safe::Safe;
 use crate::config::{Format, Log};
 
 /// The longest line in octets, its LF included.
 pub const MAX_LINE: usize = 2_048;
-
-/// Text from outside as it may stand in a message of one line: what is not printable ASCII is escaped.
-#[derive(Clone, Copy, Debug)]
-pub struct Safe<T>(pub T);
 
 /// Sends events to standard error, panics among them. A second call does nothing.
 pub fn init(log: Log) {
@@ -50,12 +50,6 @@ where
         // A write that fails would be reported to standard error, which panics if that is closed.
         .log_internal_errors(false);
     tracing_subscriber::registry().with(LevelFilter::from_level(level)).with(layer)
-}
-
-impl<T: fmt::Display> fmt::Display for Safe<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(Escape(f), "{}", self.0)
-    }
 }
 
 /// `TIME LEVEL target: message key=value ...`, then the fields of the spans around it; or the same as an object of JSON.
@@ -292,24 +286,6 @@ impl fmt::Write for Bounded {
         self.cut |= fits < text.len();
         // An error stops whoever formats a large value.
         if self.cut { Err(fmt::Error) } else { Ok(()) }
-    }
-}
-
-/// Lets printable ASCII through and escapes the rest.
-struct Escape<W>(W);
-
-impl<W: fmt::Write> fmt::Write for Escape<W> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut rest = text;
-        while let Some(at) = rest.find(|c: char| !matches!(c, ' '..='~')) {
-            self.0.write_str(&rest[..at])?;
-            let mut chars = rest[at..].chars();
-            if let Some(c) = chars.next() {
-                write!(self.0, "{}", c.escape_default())?;
-            }
-            rest = chars.as_str();
-        }
-        self.0.write_str(rest)
     }
 }
 

@@ -27,11 +27,13 @@ pub enum Bug {
     SourceLeft,
     /// Of several EXPUNGEs the later ones have the numbers from before the first.
     NumbersOff,
+    /// The draft is removed in a commit of its own, before the one that sends it.
+    DraftGoneFirst,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ReportApart,
         Self::ExpiryUnchecked,
         Self::StateNotKept,
@@ -43,6 +45,7 @@ impl Bug {
         Self::OkBeforeDurable,
         Self::SourceLeft,
         Self::NumbersOff,
+        Self::DraftGoneFirst,
     ];
 
     /// Whether this one is planted on this thread.

@@ -16,6 +16,7 @@ use time::{Duration, OffsetDateTime};
 use crate::config::{Config, ConfigError};
 use crate::listener::{Listeners, Service, raise_open_files};
 use crate::privileges::{self, Other};
+use crate::relay;
 use crate::tls::{Identity, Plan};
 
 /// One thing that was looked at.
@@ -98,6 +99,7 @@ pub fn clear_with(config: &Config, tls: Option<Plan>) -> Result<Cleared, ConfigE
     let mut findings = vec![hostname(config), disk(config)];
     findings.extend(plaintext(config));
     findings.extend(exposed_administration(config));
+    findings.extend(open_relay(config));
     findings.extend(raise_open_files(&config.limits).map(warning));
     findings.extend(tls.identity().map(|identity| certificate(config, identity)));
     findings.extend(exposed(&config.data_dir, tls.identity()));
@@ -128,6 +130,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
     findings.push(disk(config));
     findings.extend(plaintext(config));
     findings.extend(exposed_administration(config));
+    findings.extend(open_relay(config));
     findings.extend(raise_open_files(&config.limits).map(warning));
     match Plan::make(config) {
         Ok(plan) => {
@@ -142,6 +145,9 @@ pub fn check(config: &Config) -> Vec<Finding> {
             findings.extend(exposed(&config.data_dir, plan.identity()));
         }
         Err(problem) => findings.push(error(problem.located(config))),
+    }
+    if let Err(problem) = relay::smarthost_login(config) {
+        findings.push(error(problem.located(config)));
     }
     if running {
         findings.push(ok("the addresses were not tried, for a host is running on them".to_owned()));
@@ -345,6 +351,14 @@ fn exposed_administration(config: &Config) -> Option<Finding> {
         "web_admin at {} shows counters to everybody, and what its operator does crosses the network in the clear; \
          let it listen on loopback, or see that a firewall guards it",
         exposed.address
+    )))
+}
+
+fn open_relay(config: &Config) -> Option<Finding> {
+    let everybody = config.relay.networks.iter().find(|network| network.is_vast())?;
+    Some(warning(format!(
+        "networks in [relay] has {}, so strangers may send mail to anybody through this host, and will; name your own networks alone",
+        everybody.text()
     )))
 }
 

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use nix::unistd::{
@@ -36,6 +36,14 @@ pub enum PrivilegeError {
     /// The system does not do it, or does only half of it.
     #[error("root cannot be given up for {0}: {1}")]
     Failed(String, String),
+    /// The data directory is not there, and cannot be made.
+    #[error("data_dir {} cannot be made: {problem}; create the folder that it lies in, or name another one", path.display())]
+    DataDir {
+        /// Which directory.
+        path: PathBuf,
+        /// Why.
+        problem: std::io::Error,
+    },
 }
 
 impl Other {
@@ -111,7 +119,7 @@ impl Other {
 /// this process is root and the host would not stay it.
 pub fn settle(config: &Config) -> Result<(), PrivilegeError> {
     let Some(other) = Other::of(config)? else { return Ok(()) };
-    let failed = |error: std::io::Error| PrivilegeError::Failed(other.name.clone(), error.to_string());
+    let failed = |problem| PrivilegeError::DataDir { path: config.data_dir.clone(), problem };
     make_for(&config.data_dir, &other).map_err(failed)?;
     other.become_it()
 }

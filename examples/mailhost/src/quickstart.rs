@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::listener::Service;
 use crate::lookup::LookupError;
 use crate::preflight::{Finding, Severity, Unclaimed};
-use crate::privileges::{self, Other};
+use crate::privileges::{self, Other, PrivilegeError};
 use crate::published;
 use crate::survey::{self, Port, World};
 use crate::tls::Plan;
@@ -110,7 +110,15 @@ fn plan(command: &Quickstart) -> Result<(Setup, Vec<Finding>), Failure> {
             )));
         }
     }
-    let other = if privileges::is_root() { Some(Other::named(&command.user)?) } else { None };
+    let other = match privileges::is_root().then(|| Other::named(&command.user)).transpose() {
+        // There is no configuration yet that could name another.
+        Err(PrivilegeError::Unknown(name)) => {
+            return Err(Failure::new(format!(
+                "there is no user {name}; `useradd --system --shell /usr/sbin/nologin {name}` makes one, or name another with --user"
+            )));
+        }
+        other => other?,
+    };
     let listen = match &command.listen[..] {
         [] => {
             let all = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
@@ -206,8 +214,9 @@ impl Setup {
     fn config(&self) -> String {
         let title = format!(
             "The configuration of {}, written by `mailhost quickstart`.\n\n\
-             What stands behind a # is what holds without it. `mailhost check` looks at it\n\
-             all; a running host takes changes up by itself, a moment after they are saved.",
+             What stands behind a # is what holds without it, or an example where the\n\
+             remark says what holds. `mailhost check` looks at it all; a running host takes\n\
+             changes up by itself, a moment after they are saved.",
             self.hostname
         );
         let quoted = Config::quoted;
@@ -377,6 +386,12 @@ fn next(setup: &Setup, out: &mut impl Write) -> Result<(), Failure> {
         say(out, &format!("         mailhost serve --config {config}"))?;
     } else {
         step(out, "Start the host:", &format!("mailhost serve --config {config}"))?;
+    }
+    if let Some((_, port)) = setup.ports.iter().find(|(service, _)| *service == Service::Webs) {
+        let port = if *port == 443 { String::new() } else { format!(":{port}") };
+        let text = "Read and write mail in a browser, with the address and the password above; mail programs find their settings \
+                    there, too:";
+        step(out, text, &format!("https://{}{port}/", setup.hostname))?;
     }
     step(
         out,

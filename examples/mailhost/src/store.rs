@@ -157,7 +157,7 @@ pub enum Received {
 #[derive(Debug)]
 enum Request {
     Commit(Commit, oneshot::Sender<Result<Receipt, Failure>>),
-    Load(Actor, MailboxId, oneshot::Sender<Option<View>>),
+    Load(Actor, MailboxId, Option<usize>, oneshot::Sender<Option<View>>),
     Release(Pin),
     Find(Actor, AccountId, String, oneshot::Sender<Option<MailboxId>>),
     Status(Actor, AccountId, String, oneshot::Sender<Option<MailboxStatus>>),
@@ -238,7 +238,14 @@ impl Store {
 
     /// Shows a mailbox as it is now.
     pub async fn load(&self, actor: Actor, mailbox: MailboxId) -> Option<Snapshot> {
-        let view = self.ask(|reply| Request::Load(actor, mailbox, reply)).await??;
+        let view = self.ask(|reply| Request::Load(actor, mailbox, None, reply)).await??;
+        Some(Snapshot { view: Some(view), store: self.clone() })
+    }
+
+    /// Shows so many of the newest messages of a mailbox as it is now, and more if more are in memory: a large one that nobody has
+    /// looked at of late is not read as a whole for them.
+    pub async fn load_newest(&self, actor: Actor, mailbox: MailboxId, count: usize) -> Option<Snapshot> {
+        let view = self.ask(|reply| Request::Load(actor, mailbox, Some(count), reply)).await??;
         Some(Snapshot { view: Some(view), store: self.clone() })
     }
 
@@ -800,8 +807,11 @@ impl Writer {
                 let ticket = self.store.commit(commit);
                 self.waiting.insert(ticket, reply);
             }
-            Request::Load(actor, mailbox, reply) => {
-                let ticket = self.store.load(actor, mailbox);
+            Request::Load(actor, mailbox, newest, reply) => {
+                let ticket = match newest {
+                    Some(count) => self.store.load_newest(actor, mailbox, count),
+                    None => self.store.load(actor, mailbox),
+                };
                 self.loading.insert(ticket, reply);
             }
             Request::Release(pin) => self.store.release(pin),

@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use mailstore::message::Piece;
 use mailstore::operation::{DiskError, Done, Operation};
+use rustix::process::{getpriority_process, setpriority_process};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::oneshot;
@@ -50,10 +51,21 @@ pub trait System: fmt::Debug + Send + Sync {
     fn addresses<'a>(&'a self, name: &'a str) -> Pending<'a, io::Result<Vec<IpAddr>>>;
 
     /// Does work that takes a core for a while. It is done even if nobody waits for it any more.
-    fn work(&self, job: Box<dyn FnOnce() + Send>) -> Pending<'static, ()>;
+    fn work(&self, urgency: Urgency, job: Box<dyn FnOnce() + Send>) -> Pending<'static, ()>;
 
     /// Runs a task apart from all others, until it ends or the machine does.
     fn spawn_apart(&self, name: &str, task: Pending<'static, ()>) -> io::Result<()>;
+}
+
+/// How soon work has to be done.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Urgency {
+    /// Before all other work.
+    Soon,
+    /// In little more than the time that everything else leaves.
+    Later,
+    /// In the time that everything else leaves.
+    Spare,
 }
 
 /// Where a store lies.
@@ -103,10 +115,19 @@ impl dyn System {
         Ok(u64::from_ne_bytes(octets))
     }
 
-    /// Does work that takes a core for a while; `None` if it has panicked.
+    /// Does work that takes a core for a while, and for which somebody waits; `None` if it has panicked.
     pub async fn compute<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        self.compute_within(Urgency::Soon, job).await
+    }
+
+    /// Does work that takes a core for a while; `None` if it has panicked, or could not begin.
+    pub async fn compute_within<T: Send + 'static>(
+        &self,
+        urgency: Urgency,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
         let (sender, receiver) = oneshot::channel();
-        self.work(Box::new(move || drop(sender.send(job())))).await;
+        self.work(urgency, Box::new(move || drop(sender.send(job())))).await;
         receiver.await.ok()
     }
 }
@@ -158,9 +179,28 @@ impl System for Machine {
         })
     }
 
-    fn work(&self, job: Box<dyn FnOnce() + Send>) -> Pending<'static, ()> {
-        let work = task::spawn_blocking(job);
-        Box::pin(async move { drop(work.await) })
+    fn work(&self, urgency: Urgency, job: Box<dyn FnOnce() + Send>) -> Pending<'static, ()> {
+        let nice = match urgency {
+            Urgency::Soon => {
+                let work = task::spawn_blocking(job);
+                return Box::pin(async move { drop(work.await) });
+            }
+            Urgency::Later => 10,
+            Urgency::Spare => 19,
+        };
+        let (ended, end) = oneshot::channel::<()>();
+        // A thread of its own: one that has become less urgent needs a privilege to become more so.
+        let begun = thread::Builder::new().name("not urgent".to_owned()).spawn(move || {
+            let _ended = ended;
+            // On Linux this is for the thread alone. Where it fails, the work is done sooner.
+            let now = getpriority_process(None).unwrap_or_default();
+            let _ = setpriority_process(None, nice.max(now));
+            job();
+        });
+        Box::pin(async move {
+            // Without a thread, the work is gone, and its end has come.
+            let _ = (begun, end.await);
+        })
     }
 
     fn spawn_apart(&self, name: &str, task: Pending<'static, ()>) -> io::Result<()> {
@@ -211,3 +251,29 @@ impl Datagram for UdpSocket {
 }
 
 const LARGEST: usize = 65_535;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_less_urgent_leaves_the_processors_to_others() {
+        let own = getpriority_process(None).unwrap();
+        let machine: &dyn System = &Machine;
+        for (urgency, nice) in
+            [(Urgency::Spare, 19), (Urgency::Later, 10), (Urgency::Soon, own), (Urgency::Later, 10)]
+        {
+            let seen = machine.compute_within(urgency, || getpriority_process(None).unwrap()).await;
+            assert_eq!(seen, Some(nice.max(own)), "{urgency:?}");
+        }
+        assert_eq!(getpriority_process(None), Ok(own));
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_has_ended() {
+        let machine: &dyn System = &Machine;
+        for urgency in [Urgency::Soon, Urgency::Spare] {
+            assert_eq!(machine.compute_within(urgency, || panic!("planned")).await, None::<()>);
+        }
+    }
+}

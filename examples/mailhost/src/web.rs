@@ -7,7 +7,10 @@ mod account;
 mod budget;
 mod compose;
 mod connection;
+mod cookie;
+mod flowed;
 mod mail;
+mod onward;
 mod operator;
 mod origin;
 mod page;
@@ -74,6 +77,7 @@ pub fn router(host: Arc<Host>, service: Service) -> Router {
         _ => Router::new()
             .route("/", get(page::home))
             .route("/style.css", get(page::style))
+            .route("/icon.svg", get(page::icon))
             .route("/script.js", get(page::script))
             .merge(pages())
             .route("/account", get(account::form).post(account::change))

@@ -41,6 +41,8 @@ impl Party {
         let read = text::addresses(typed).ok_or_else(wrong)?;
         read.into_iter()
             .map(|(name, address)| {
+                // What was encoded may have held anything, a line end among them.
+                let name = name.map(|name| name.replace(char::is_control, " "));
                 let name = name.filter(|name| !name.trim().is_empty());
                 Ok(Self { name, address: mailbox(&address)? })
             })
@@ -59,6 +61,12 @@ impl Party {
 
 /// An address.
 pub fn mailbox(address: &str) -> Result<Mailbox<'static>, Unwritable> {
+    if address.len() > LONGEST_ADDRESS {
+        return Err(Unwritable(format!(
+            "an address has at most {LONGEST_ADDRESS} letters, and this one {}",
+            address.len()
+        )));
+    }
     Mailbox::parse(address).map(Mailbox::into_owned).map_err(|_| {
         let shown = Safe(address).to_string();
         Unwritable(if address.is_ascii() {
@@ -149,7 +157,8 @@ impl Header {
 
 /// A name in front of an address: as it is, in quotes, or encoded.
 fn phrase(name: &str) -> Vec<String> {
-    if !name.is_ascii() || name.contains("=?") || name.len() > 60 {
+    let plain = name.bytes().all(|octet| matches!(octet, b' '..=b'~'));
+    if !plain || name.contains("=?") || name.len() > 60 {
         return encoded_words(name);
     }
     if name.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b' ') {
@@ -304,6 +313,8 @@ pub fn message_id(typed: &str) -> Result<String, Unwritable> {
     }
 }
 
+/// Octets of an address: RFC 5321 §4.5.3.1.3 has 256 for a path, which stands in brackets.
+const LONGEST_ADDRESS: usize = 254;
 /// Octets of an encoded word: with the name of any field here it makes a line of less than 76.
 const ENCODED: usize = 39;
 /// Octets of a line of base64: 76 characters.
@@ -398,6 +409,20 @@ mod tests {
             assert!(Party::parse_list(wrong).is_err(), "{wrong}");
         }
         assert!(Party::parse("a@b.test, c@d.test").is_err());
+        // Decoded, and written anew, it was a field of its own.
+        for encoded in ["=?utf-8?Q?a=0D=0ABcc:_b@c.test,?=", "\"=?utf-8?B?YQ0KQmNjOiBiQGMudGVzdCw=?=\""] {
+            let field = shown(&format!("{encoded} <a@b.test>"));
+            assert_eq!(field.matches(['\r', '\n']).count(), 2, "{field}");
+        }
+        let mut header = Header::default();
+        header.parties(
+            "To",
+            &[Party { name: Some("a\r\nBcc: b".to_owned()), address: mailbox("a@b.test").unwrap() }],
+        );
+        assert_eq!(header.0.matches(['\r', '\n']).count(), 2, "{}", header.0);
+        // One that is longer would make a line that is longer than lines may be.
+        let long = |octets: usize| format!("{}@b.test", "a".repeat(octets - 7));
+        assert!(Party::parse(&long(254)).is_ok() && Party::parse(&long(255)).is_err());
     }
 
     #[test]

@@ -3,3 +3,4 @@
 mod imap;
 mod planted;
 mod seeds;
+mod web;

@@ -10,36 +10,12 @@ use std::time::{Duration, Instant};
 use super::guard::{Guard, Server};
 use super::ours::program;
 use super::wire::{Wire, free_port};
-use super::{DOMAIN, machine_of};
+use super::{DOMAIN, Large, machine_of};
 use crate::command::{self, cargo};
 use crate::project::Project;
 
-/// What follows `bench queue`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct QueueOptions {
-    messages: u64,
-    runs: usize,
-}
-
-impl QueueOptions {
-    /// `None` if they are not what there is.
-    pub(crate) fn parse(arguments: &[&str]) -> Option<Self> {
-        let mut options = Self { messages: 1_000_000, runs: 3 };
-        let mut arguments = arguments.iter();
-        while let Some(&argument) = arguments.next() {
-            let number = arguments.next()?.parse().ok().filter(|&number: &u64| number > 0)?;
-            match argument {
-                "--messages" => options.messages = number,
-                "--runs" => options.runs = usize::try_from(number).ok()?,
-                _ => return None,
-            }
-        }
-        Some(options)
-    }
-}
-
 /// Fills a queue, and starts the real host on it, with its files in the page cache and without.
-pub(crate) fn queue(project: &Project, options: QueueOptions) -> Result<bool, String> {
+pub(crate) fn queue(project: &Project, options: Large) -> Result<bool, String> {
     command::run(cargo(project).args(["build", "--release", "--package", "mailhost", "--bins"]))?;
     command::run(cargo(project).args([
         "build",
@@ -206,16 +182,6 @@ const SETTLE: Duration = Duration::from_secs(10);
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn options_are_told_from_what_is_none() {
-        assert_eq!(QueueOptions::parse(&[]), Some(QueueOptions { messages: 1_000_000, runs: 3 }));
-        let options = QueueOptions { messages: 7, runs: 1 };
-        assert_eq!(QueueOptions::parse(&["--runs", "1", "--messages", "7"]), Some(options));
-        for wrong in [&["--runs"][..], &["--runs", "0"], &["--messages", "x"], &["7", "7"]] {
-            assert_eq!(QueueOptions::parse(wrong), None);
-        }
-    }
 
     #[test]
     fn what_the_host_says_is_read() {

@@ -10,33 +10,9 @@ use super::guard::Guard;
 use super::ours::program;
 use super::queue::{forget, until};
 use super::wire::free_port;
-use super::{DOMAIN, machine_of};
+use super::{DOMAIN, Large, machine_of};
 use crate::command::{self, cargo};
 use crate::project::Project;
-
-/// What follows `bench webmail`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct WebmailOptions {
-    messages: u64,
-    runs: usize,
-}
-
-impl WebmailOptions {
-    /// `None` if they are not what there is.
-    pub(crate) fn parse(arguments: &[&str]) -> Option<Self> {
-        let mut options = Self { messages: 1_000_000, runs: 3 };
-        let mut arguments = arguments.iter();
-        while let Some(&argument) = arguments.next() {
-            let number = arguments.next()?.parse().ok().filter(|&number: &u64| number > 0)?;
-            match argument {
-                "--messages" => options.messages = number,
-                "--runs" => options.runs = usize::try_from(number).ok()?,
-                _ => return None,
-            }
-        }
-        Some(options)
-    }
-}
 
 /// An answer, and how long it took.
 struct Answer {
@@ -46,7 +22,7 @@ struct Answer {
 }
 
 /// Fills an inbox, and asks the real host for pages of it, with its files in the page cache and without.
-pub(crate) fn webmail(project: &Project, options: WebmailOptions) -> Result<bool, String> {
+pub(crate) fn webmail(project: &Project, options: Large) -> Result<bool, String> {
     command::run(cargo(project).args(["build", "--release", "--package", "mailhost", "--bins"]))?;
     let example = ["build", "--release", "--package", "mailhost", "--example", "fill_mailbox"];
     command::run(cargo(project).args(example))?;
@@ -158,18 +134,3 @@ const ANNA: &str = "anna@example.test";
 const PASSWORD: &str = "a-few-words-in-a-row";
 /// How often a page is asked for to say how long it takes.
 const LATER: usize = 50;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn options_are_told_from_what_is_none() {
-        assert_eq!(WebmailOptions::parse(&[]), Some(WebmailOptions { messages: 1_000_000, runs: 3 }));
-        let options = WebmailOptions { messages: 7, runs: 1 };
-        assert_eq!(WebmailOptions::parse(&["--runs", "1", "--messages", "7"]), Some(options));
-        for wrong in [&["--runs"][..], &["--runs", "0"], &["--messages", "x"], &["7", "7"]] {
-            assert_eq!(WebmailOptions::parse(wrong), None);
-        }
-    }
-}

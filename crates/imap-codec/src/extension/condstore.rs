@@ -74,3 +74,12 @@ pub(crate) fn modifier(cursor: &mut Cursor<'_>, word: &'static [u8]) -> Parsed<u
 pub(crate) fn select_parameter(cursor: &mut Cursor<'_>) -> Parsed<()> {
     if cursor.eat_word(b"(CONDSTORE)") { Ok(()) } else { cursor.error("a parameter of SELECT") }
 }
+
+/// Writes the highest mod-sequence of what was found, behind the numbers of a SEARCH response: RFC 7162 §3.1.5.
+pub(crate) fn write_found(modseq: Option<u64>, writer: &mut Writer<'_>) {
+    if let Some(modseq) = modseq {
+        writer.raw(b" (MODSEQ ");
+        writer.number(modseq);
+        writer.octet(b')');
+    }
+}

@@ -116,6 +116,17 @@ impl<'a> Esearch<'a> {
     }
 
     pub(crate) fn write(&self, writer: &mut Writer<'_>) {
+        self.write_head(writer);
+        if let Some(all) = &self.all
+            && !all.is_saved()
+        {
+            writer.raw(b" ALL ");
+            all.write(writer);
+        }
+    }
+
+    /// Everything but the numbers.
+    pub(crate) fn write_head(&self, writer: &mut Writer<'_>) {
         if let Some(tag) = &self.tag {
             writer.raw(b" (TAG ");
             writer.string(tag.as_bytes());
@@ -135,12 +146,6 @@ impl<'a> Esearch<'a> {
                 writer.raw(name);
                 writer.number(number);
             }
-        }
-        if let Some(all) = &self.all
-            && !all.is_saved()
-        {
-            writer.raw(b" ALL ");
-            all.write(writer);
         }
     }
 }

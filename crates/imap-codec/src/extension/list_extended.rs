@@ -1,9 +1,8 @@
-//! LIST with options: LIST-EXTENDED ([RFC 5258](https://www.rfc-editor.org/rfc/rfc5258)), CHILDREN
-//! ([RFC 3348](https://www.rfc-editor.org/rfc/rfc3348)), LIST-STATUS ([RFC 5819](https://www.rfc-editor.org/rfc/rfc5819)),
-//! SPECIAL-USE ([RFC 6154](https://www.rfc-editor.org/rfc/rfc6154)).
+//! LIST with options: LIST-EXTENDED ([RFC 5258](https://www.rfc-editor.org/rfc/rfc5258)). Those of SPECIAL-USE
+//! ([RFC 6154](https://www.rfc-editor.org/rfc/rfc6154)) are words among the others.
 
 use super::status::StatusAttributes;
-use super::{Extension, Extensions};
+use super::{Extension, Extensions, list_status};
 use crate::encode::{Names, Writer};
 use crate::parse::{Cursor, Parsed};
 use crate::types::flag::{FlagSet, Flags};
@@ -178,6 +177,12 @@ impl SelectOptions {
     }
 }
 
+/// One of its options, as it is written.
+enum Return {
+    Word(&'static str),
+    Status(StatusAttributes),
+}
+
 impl ListReturn {
     fn parse(cursor: &mut Cursor<'_>, extensions: Extensions) -> Parsed<Self> {
         let mut returns = Self::default();
@@ -188,8 +193,7 @@ impl ListReturn {
                 b"CHILDREN" => returns.children = true,
                 b"SPECIAL-USE" if extensions.has(Extension::SpecialUse) => returns.special_use = true,
                 b"STATUS" if extensions.has(Extension::ListStatus) => {
-                    cursor.space()?;
-                    returns.status = StatusAttributes::parse(cursor, extensions)?;
+                    returns.status = list_status::parse(cursor, extensions)?;
                 }
                 _ => return start.error("a return option"),
             }
@@ -199,18 +203,13 @@ impl ListReturn {
     }
 
     fn write(self, writer: &mut Writer<'_>) {
-        let words = [
-            (self.subscribed, "SUBSCRIBED"),
-            (self.children, "CHILDREN"),
-            (self.special_use, "SPECIAL-USE"),
-            (self.status != StatusAttributes::default(), "STATUS "),
-        ];
-        let words = words.into_iter().filter(|(wanted, _)| *wanted);
-        writer.list(words, |writer, (_, word)| {
-            writer.raw(word);
-            if word == "STATUS " {
-                self.status.write(writer);
-            }
+        let words =
+            [(self.subscribed, "SUBSCRIBED"), (self.children, "CHILDREN"), (self.special_use, "SPECIAL-USE")];
+        let words = words.into_iter().filter(|(wanted, _)| *wanted).map(|(_, word)| Return::Word(word));
+        let status = (self.status != StatusAttributes::default()).then_some(Return::Status(self.status));
+        writer.list(words.chain(status), |writer, one| match one {
+            Return::Word(word) => writer.raw(word),
+            Return::Status(attributes) => list_status::write(attributes, writer),
         });
     }
 }

@@ -1,9 +1,9 @@
-//! What STATUS asks for and answers: RFC 9051, with STATUS=SIZE ([RFC 8438](https://www.rfc-editor.org/rfc/rfc8438)),
-//! CONDSTORE, APPENDLIMIT ([RFC 7889](https://www.rfc-editor.org/rfc/rfc7889)) and QUOTA.
+//! What STATUS asks for and answers: RFC 9051, and what extensions add to it. STATUS=SIZE
+//! ([RFC 8438](https://www.rfc-editor.org/rfc/rfc8438)), CONDSTORE and QUOTA add a line to the table each.
 
 use core::num::NonZeroU32;
 
-use super::{Extension, Extensions};
+use super::{Extension, Extensions, append_limit};
 use crate::encode::Writer;
 use crate::parse::{Cursor, Parsed};
 
@@ -144,6 +144,12 @@ pub struct StatusValues {
     pub append_limit: Option<Option<u32>>,
 }
 
+/// One of them, as it is written.
+enum Value {
+    Number(u64),
+    Limit(Option<u32>),
+}
+
 impl StatusValues {
     pub(crate) fn parse(cursor: &mut Cursor<'_>) -> Parsed<Self> {
         let mut values = Self::default();
@@ -165,8 +171,7 @@ impl StatusValues {
                 Some(StatusAttribute::HighestModSeq) => values.highest_modseq = Some(cursor.number64()?),
                 Some(StatusAttribute::DeletedStorage) => values.deleted_storage = Some(cursor.number64()?),
                 Some(StatusAttribute::AppendLimit) => {
-                    let limit = if cursor.nil() { None } else { Some(cursor.number()?) };
-                    values.append_limit = Some(limit);
+                    values.append_limit = Some(append_limit::parse(cursor)?);
                 }
                 // RFC 9051 §9: extensions add items of a known shape.
                 None => cursor.skip_value()?,
@@ -177,26 +182,26 @@ impl StatusValues {
     }
 
     pub(crate) fn write(&self, writer: &mut Writer<'_>) {
+        let number = |value: Option<u64>| value.map(Value::Number);
         let values = [
-            (StatusAttribute::Messages, self.messages.map(u64::from)),
-            (StatusAttribute::Recent, self.recent.map(u64::from)),
-            (StatusAttribute::UidNext, self.uid_next.map(NonZeroU32::get).map(u64::from)),
-            (StatusAttribute::UidValidity, self.uid_validity.map(NonZeroU32::get).map(u64::from)),
-            (StatusAttribute::Unseen, self.unseen.map(u64::from)),
-            (StatusAttribute::Deleted, self.deleted.map(u64::from)),
-            (StatusAttribute::Size, self.size),
-            (StatusAttribute::HighestModSeq, self.highest_modseq),
-            (StatusAttribute::DeletedStorage, self.deleted_storage),
-            (StatusAttribute::AppendLimit, self.append_limit.map(|limit| limit.map_or(u64::MAX, u64::from))),
+            (StatusAttribute::Messages, number(self.messages.map(u64::from))),
+            (StatusAttribute::Recent, number(self.recent.map(u64::from))),
+            (StatusAttribute::UidNext, number(self.uid_next.map(NonZeroU32::get).map(u64::from))),
+            (StatusAttribute::UidValidity, number(self.uid_validity.map(NonZeroU32::get).map(u64::from))),
+            (StatusAttribute::Unseen, number(self.unseen.map(u64::from))),
+            (StatusAttribute::Deleted, number(self.deleted.map(u64::from))),
+            (StatusAttribute::Size, number(self.size)),
+            (StatusAttribute::HighestModSeq, number(self.highest_modseq)),
+            (StatusAttribute::DeletedStorage, number(self.deleted_storage)),
+            (StatusAttribute::AppendLimit, self.append_limit.map(Value::Limit)),
         ];
         let values = values.into_iter().filter_map(|(attribute, value)| Some((attribute, value?)));
         writer.list(values, |writer, (attribute, value)| {
             writer.raw(attribute.as_str());
             writer.octet(b' ');
-            if attribute == StatusAttribute::AppendLimit && value == u64::MAX {
-                writer.raw(b"NIL");
-            } else {
-                writer.number(value);
+            match value {
+                Value::Number(number) => writer.number(number),
+                Value::Limit(limit) => append_limit::write(limit, writer),
             }
         });
     }

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::num::NonZeroU32;
+use core::ops::RangeInclusive;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +12,8 @@ use super::Core;
 use super::state::{Mode, Pending};
 use crate::command::{Append, Verb};
 use crate::encode::{Names, Wire, Writer};
-use crate::extension::{Extensions, idle};
+use crate::extension::esearch::Esearch;
+use crate::extension::{Extensions, condstore, idle};
 use crate::response::fetch::write_head;
 use crate::response::{Condition, Data, FetchItem, Reply, Source};
 use crate::types::string::Atom;
@@ -113,6 +115,24 @@ impl Answer<'_> {
         Literal::begin(self.core, &head.source, size, writer)
     }
 
+    /// Begins the SEARCH response of IMAP4rev1, whose numbers are then [written](Numbers::write) as they are there. It is one
+    /// line, however many there are ([RFC 3501 §7.2.5](https://www.rfc-editor.org/rfc/rfc3501#section-7.2.5)); `out` may be sent in between.
+    pub fn search(&mut self, out: &mut BytesMut) -> Numbers<'_> {
+        out.extend_from_slice(b"* SEARCH");
+        self.core.literal = Some(0);
+        Numbers { core: self.core, any: false }
+    }
+
+    /// Begins an ESEARCH response, with everything in `found` but its numbers: these are then [written](Ranges::write) as they are
+    /// there. `out` may be sent in between.
+    pub fn esearch(&mut self, found: &Esearch<'_>, out: &mut BytesMut) -> Ranges<'_> {
+        let mut writer = Writer::new(self.core.wire(), out);
+        writer.raw(b"* ESEARCH");
+        found.write_head(&mut writer);
+        self.core.literal = Some(0);
+        Ranges { core: self.core, any: false }
+    }
+
     /// Switches off, from now on, what is not in this set: extensions that whoever logs in is not to have. To be called
     /// before the login is answered, which tells the capabilities.
     pub fn restrict(&mut self, to: Extensions) {
@@ -204,6 +224,62 @@ impl<'a> Literal<'a> {
             item.write(&mut writer);
         }
         writer.raw(b")\r\n");
+    }
+}
+
+/// A SEARCH response whose numbers are written as they are there. One that is not finished ends the session, as a
+/// [`Literal`] does.
+#[derive(Debug)]
+#[must_use = "a response that is not finished ends the session"]
+pub struct Numbers<'a> {
+    core: &'a mut Core,
+    any: bool,
+}
+
+impl Numbers<'_> {
+    /// Writes the next number.
+    pub fn write(&mut self, number: NonZeroU32, out: &mut BytesMut) {
+        self.any = true;
+        let mut writer = Writer::new(self.core.wire(), out);
+        writer.octet(b' ');
+        writer.number(u64::from(number.get()));
+    }
+
+    /// Ends the response, with the highest mod-sequence if that is to be told (CONDSTORE); it is not where nothing was found.
+    pub fn finish(self, modseq: Option<u64>, out: &mut BytesMut) {
+        self.core.literal = None;
+        let mut writer = Writer::new(self.core.wire(), out);
+        condstore::write_found(modseq.filter(|_| self.any), &mut writer);
+        writer.raw(b"\r\n");
+    }
+}
+
+/// An ESEARCH response whose numbers are written as they are there. One that is not finished ends the session, as a [`Literal`] does.
+#[derive(Debug)]
+#[must_use = "a response that is not finished ends the session"]
+pub struct Ranges<'a> {
+    core: &'a mut Core,
+    any: bool,
+}
+
+impl Ranges<'_> {
+    /// Writes the next range of numbers. Without any there is no ALL
+    /// ([RFC 4731 §3.1](https://www.rfc-editor.org/rfc/rfc4731#section-3.1)).
+    pub fn write(&mut self, range: &RangeInclusive<NonZeroU32>, out: &mut BytesMut) {
+        let mut writer = Writer::new(self.core.wire(), out);
+        writer.raw(if self.any { &b","[..] } else { b" ALL " });
+        self.any = true;
+        writer.number(u64::from(range.start().get()));
+        if range.start() != range.end() {
+            writer.octet(b':');
+            writer.number(u64::from(range.end().get()));
+        }
+    }
+
+    /// Ends the response.
+    pub fn finish(self, out: &mut BytesMut) {
+        self.core.literal = None;
+        Writer::new(self.core.wire(), out).raw(b"\r\n");
     }
 }
 

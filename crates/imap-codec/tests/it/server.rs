@@ -1,12 +1,18 @@
 //! Server sessions.
 
+use core::num::NonZeroU32;
+use core::ops::RangeInclusive;
 use core::time::Duration;
 
 use bytes::BytesMut;
 use imap_codec::Limits;
+use imap_codec::command::Verb;
+use imap_codec::encode::Names;
+use imap_codec::extension::esearch::Esearch;
 use imap_codec::extension::{Extension, Extensions};
-use imap_codec::response::Data;
-use imap_codec::server::{Event, Reason, ServerConfig, ServerSession};
+use imap_codec::response::{Data, Response};
+use imap_codec::server::{Answer, Event, Reason, ServerConfig, ServerSession};
+use imap_codec::types::sequence::SequenceSet;
 use imap_codec::types::string::Atom;
 
 use crate::{Host, number, seconds, transcript};
@@ -249,6 +255,93 @@ fn a_literal_that_is_left_short_ends_the_session() {
         host.run(&[b"l LOGIN user secret\r\ns SELECT inbox\r\na FETCH 1 BODY[]\r\nb NOOP\r\n"]);
     assert!(said.ends_with("BODY[] {25}\r\nSub"), "{said}");
     assert_eq!(reason, Some(Reason::ShortLiteral));
+}
+
+/// Answers a SEARCH with what this writes, which is given where to send whenever there is a little, or does not finish it. What is
+/// sent, and why it ends.
+fn searched(write: impl Fn(&mut Answer<'_>, &mut BytesMut, &mut BytesMut)) -> (String, Option<Reason>) {
+    let config = ServerConfig::new(Extensions::all()).plaintext_auth();
+    let (mut out, mut said) = (BytesMut::new(), BytesMut::new());
+    let mut session = ServerSession::new(config, seconds(0), &mut out);
+    out.clear();
+    let mut input = &b"l LOGIN user secret\r\ns SELECT inbox\r\na SEARCH ALL\r\nb NOOP\r\n"[..];
+    while let Some(event) = session.receive(seconds(0), &mut input, &mut out) {
+        let Event::Command(verb, mut answer) = event else { panic!("a command") };
+        if matches!(verb, Verb::Search { .. }) {
+            said.clear();
+            out.clear();
+            write(&mut answer, &mut out, &mut said);
+        }
+        answer.ok("done", &mut out);
+        said.extend_from_slice(&out.split());
+    }
+    (String::from_utf8(said.to_vec()).unwrap(), session.closed())
+}
+
+/// Sends, when there is a little.
+fn send(out: &mut BytesMut, said: &mut BytesMut) {
+    if out.len() > 100 {
+        said.extend_from_slice(&out.split());
+    }
+    assert!(out.capacity() < 10_000);
+}
+
+fn encoded(data: Data<'_>) -> String {
+    let mut whole = BytesMut::new();
+    Response::Untagged(data).encode(Names::Utf7, &mut whole);
+    String::from_utf8(whole.to_vec()).unwrap()
+}
+
+#[test]
+fn a_search_response_is_one_line_that_is_sent_in_pieces() {
+    let searched = |found: u32, modseq: Option<u64>, finish: bool| {
+        searched(|answer, out, said| {
+            let mut numbers = answer.search(out);
+            for found in 1..=found {
+                numbers.write(number(found), out);
+                send(out, said);
+            }
+            if finish {
+                numbers.finish(modseq, out);
+            }
+        })
+    };
+    for (found, modseq) in [(0, None), (0, Some(7)), (1, None), (100_000, Some(7))] {
+        let numbers: Vec<_> = (1..=found).map(number).collect();
+        let whole = encoded(Data::Search { numbers: numbers.into(), modseq });
+        assert_eq!(searched(found, modseq, true), (format!("{whole}a OK done\r\nb OK done\r\n"), None));
+    }
+    assert_eq!(searched(3, None, false), ("* SEARCH 1 2 3".to_owned(), Some(Reason::ShortLiteral)));
+}
+
+#[test]
+fn an_esearch_response_is_sent_in_pieces() {
+    let searched = |head: &Esearch<'_>, found: &[RangeInclusive<NonZeroU32>], finish: bool| {
+        searched(|answer, out, said| {
+            let mut ranges = answer.esearch(head, out);
+            for range in found {
+                ranges.write(range, out);
+                send(out, said);
+            }
+            if finish {
+                ranges.finish(out);
+            }
+        })
+    };
+    let ranges = |count: u32| (1..=count).map(|n| number(3 * n)..=number(3 * n + n % 2));
+    let heads = [
+        Esearch { tag: Some("a".try_into().unwrap()), ..Esearch::default() },
+        Esearch { uid: true, min: Some(number(3)), count: Some(9), modseq: Some(7), ..Esearch::default() },
+    ];
+    for (head, count) in heads.iter().flat_map(|head| [0, 1, 2, 100_000].map(|count| (head, count))) {
+        let whole =
+            encoded(Data::Esearch(Esearch { all: SequenceSet::from_ranges(ranges(count)), ..head.clone() }));
+        let found: Vec<_> = ranges(count).collect();
+        assert_eq!(searched(head, &found, true), (format!("{whole}a OK done\r\nb OK done\r\n"), None));
+    }
+    let found: Vec<_> = ranges(2).collect();
+    let broken = "* ESEARCH (TAG \"a\") ALL 3:4,6".to_owned();
+    assert_eq!(searched(&heads[0], &found, false), (broken, Some(Reason::ShortLiteral)));
 }
 
 #[test]

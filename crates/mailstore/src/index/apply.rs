@@ -304,7 +304,10 @@ impl Index {
 
     pub(super) fn count_message(&mut self, id: MailboxId, facts: &Facts) {
         // Without its body, which only damage can take, there is no message; but its identifier is used up.
-        let Some(octets) = self.octets(facts) else { return };
+        let Some(octets) = self.octets(facts) else {
+            self.mailbox(id).lost = true;
+            return;
+        };
         self.hold(facts.body);
         self.count_records(facts);
         let account = self.owner(id);

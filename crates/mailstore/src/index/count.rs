@@ -39,6 +39,8 @@ impl Index {
                 _ => None,
             };
             let entries: Vec<_> = mailbox.delta.iter().filter_map(known).collect();
+            mailbox.lost = mailbox.delta.values().filter(|delta| matches!(delta.since, Since::Is(_))).count()
+                > entries.len();
             if matches!(mailbox.base, Base::Whole(_)) {
                 let mut messages = Runs::default();
                 for entry in &entries {

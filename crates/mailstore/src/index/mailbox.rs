@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Entry, Facts, Runs, octets};
+use super::{Facts, Runs, octets};
 use crate::journal::entry::mailbox_length;
 use crate::mailbox::{AccountId, ModSeq, SpecialUse, Uid, UidValidity};
 use crate::message::Flags;
+use crate::planted::{Bug, Planted};
 
 /// A mailbox of the index.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct Mailbox {
     pub(super) used: u64,
     /// Every flag that a message was seen to have while all was counted.
     pub(super) counted_flags: Flags,
+    /// Damage has taken the body of a message that its section or what has come since still has.
+    pub(crate) lost: bool,
 }
 
 /// What a mailbox is called and what it is.
@@ -188,6 +191,7 @@ impl Mailbox {
             delta: BTreeMap::new(),
             used: 0,
             counted_flags: Flags::NONE,
+            lost: false,
         }
     }
 
@@ -235,17 +239,53 @@ impl Mailbox {
     }
 
     /// The messages as they are, from those that were there when the snapshot was written.
-    pub(crate) fn merged(&self, base: Vec<Entry>) -> Vec<Entry> {
-        let mut merged = Vec::with_capacity(base.len());
-        let mut base = base.into_iter().peekable();
+    pub(crate) fn merged(&self, mut base: Runs<Uid, Facts>) -> Runs<Uid, Facts> {
         for (uid, delta) in &self.delta {
-            while let Some(entry) = base.next_if(|entry| entry.uid < *uid) {
-                merged.push(entry);
+            match delta.since.over(base.get(uid).copied()) {
+                Some(facts) => drop(base.insert(*uid, facts)),
+                None => drop(base.remove(uid)),
             }
-            let before = base.next_if(|entry| entry.uid == *uid).map(|entry| entry.facts);
-            merged.extend(delta.since.over(before).map(|facts| Entry { uid: *uid, facts }));
         }
-        merged.extend(base);
-        merged
+        base
+    }
+
+    /// The newest messages as they are, so many or all, from the last ones that were there when the snapshot was written.
+    ///
+    /// `None` if older ones are needed than those.
+    pub(super) fn newest(
+        &self,
+        base: &Runs<Uid, Facts>,
+        count: usize,
+        planted: Planted,
+        is_there: impl Fn(&Facts) -> bool,
+    ) -> Option<Runs<Uid, Facts>> {
+        let is_all = self.section().is_none_or(|section| section.count == base.len() as u64);
+        let as_stored = planted.has(Bug::NewestAsStored);
+        let since = self.delta.iter().rev().filter(|_| !as_stored);
+        let (mut base, mut since) = (base.iter().rev().peekable(), since.peekable());
+        let mut found = Vec::new();
+        while found.len() < count {
+            let changed = match (base.peek(), since.peek()) {
+                (None, None) => break,
+                (Some(_), None) => None,
+                (Some((of, _)), Some((uid, _))) if uid < of => None,
+                (None, Some(_)) if !is_all => return None,
+                (_, Some(_)) => since.next(),
+            };
+            let (uid, facts) = match changed {
+                None => base.next().map(|(uid, facts)| (*uid, Some(*facts)))?,
+                Some((uid, delta)) => {
+                    let before = base.next_if(|(of, _)| *of == uid).map(|(_, facts)| *facts);
+                    (*uid, delta.since.over(before))
+                }
+            };
+            found.extend(facts.filter(&is_there).map(|facts| (uid, facts)));
+        }
+        if found.len() < count && !is_all {
+            return None;
+        }
+        let mut newest = Runs::default();
+        newest.append(found.into_iter().rev().map(Some));
+        Some(newest)
     }
 }

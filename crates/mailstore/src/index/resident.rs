@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::mailbox::Base;
-use super::{Entry, Frozen, Ground, Index, Mailbox, Runs, Salts, Section};
-use crate::mailbox::{MailboxId, Messages};
+use super::{Facts, Frozen, Ground, Index, Mailbox, Runs, Salts, Section};
+use crate::mailbox::{MailboxId, Messages, Uid};
+use crate::planted::Planted;
 
 impl Index {
     /// Where the messages of a mailbox are to be read first; `None` if they are in memory, or there is no such mailbox.
@@ -17,19 +18,17 @@ impl Index {
     }
 
     /// The messages of the base of a mailbox have been read. With `lasting`, they are nowhere else.
-    pub(crate) fn loaded(&mut self, id: MailboxId, section: Section, entries: Vec<Entry>, lasting: bool) {
+    pub(crate) fn loaded(&mut self, id: MailboxId, section: Section, base: Runs<Uid, Facts>, lasting: bool) {
         let Self { mailboxes, bodies, .. } = self;
         let Some(mailbox) = mailboxes.get_mut(&id) else { return };
         if !matches!(mailbox.base, Base::Stored(of) if of == section) {
             return;
         }
         let mailbox = Arc::make_mut(mailbox);
-        let mut messages = Runs::default();
+        let mut messages = mailbox.merged(base);
         // Without its body, which only damage can take, there is no message.
-        for entry in mailbox.merged(entries) {
-            if bodies.size(entry.facts.body).is_some() {
-                messages.insert(entry.uid, entry.facts);
-            }
+        if mailbox.lost || lasting {
+            messages.retain(|facts| bodies.size(facts.body).is_some());
         }
         if lasting {
             mailbox.base = Base::Whole(messages);
@@ -109,8 +108,26 @@ impl Index {
     pub(crate) fn messages(&mut self, id: MailboxId, salts: &Salts) -> Option<Messages> {
         let messages = self.mailboxes.get(&id)?.loaded()?.clone();
         self.stay(id);
-        let ground = Ground { bodies: self.bodies.clone(), salts: salts.clone() };
-        Some(Messages::new(messages, Arc::new(ground)))
+        Some(Messages::new(messages, 0, self.ground(salts)))
+    }
+
+    /// The newest messages of a mailbox, so many or all, from the last ones of its section; `None` if those do not suffice.
+    pub(crate) fn newest(
+        &self,
+        id: MailboxId,
+        base: &Runs<Uid, Facts>,
+        count: usize,
+        salts: &Salts,
+        planted: Planted,
+    ) -> Option<Messages> {
+        let mailbox = self.mailboxes.get(&id)?;
+        let newest = mailbox.newest(base, count, planted, |facts| self.bodies.size(facts.body).is_some())?;
+        let missing = usize::try_from(mailbox.tally.messages).ok()?.saturating_sub(newest.len());
+        Some(Messages::new(newest, missing, self.ground(salts)))
+    }
+
+    fn ground(&self, salts: &Salts) -> Arc<Ground> {
+        Arc::new(Ground { bodies: self.bodies.clone(), salts: salts.clone() })
     }
 
     /// A snapshot counts: what it says need not be held any more.
@@ -142,13 +159,7 @@ impl Index {
                     }
                     Base::Whole(messages)
                 }
-                None => {
-                    let mut messages = Runs::default();
-                    for entry in mailbox.merged(Vec::new()) {
-                        messages.insert(entry.uid, entry.facts);
-                    }
-                    Base::Whole(messages)
-                }
+                None => Base::Whole(mailbox.merged(Runs::default())),
             };
         }
     }

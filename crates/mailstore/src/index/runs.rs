@@ -69,6 +69,43 @@ impl<K: Clone + Ord, V: Clone> Runs<K, V> {
         None
     }
 
+    /// Adds entries behind all that there are; false where one is `None` or not higher than the one before.
+    pub(crate) fn append(&mut self, entries: impl ExactSizeIterator<Item = Option<(K, V)>>) -> bool {
+        let runs = Arc::make_mut(&mut self.runs);
+        let begun = runs.pop_if(|last| last.len() < RUN).map(Arc::unwrap_or_clone);
+        let mut left = entries.len();
+        let mut run = begun.unwrap_or_default();
+        let mut in_order = true;
+        for entry in entries {
+            let last = run.last().or_else(|| runs.last().and_then(|full| full.last()));
+            let Some(entry) = entry.filter(|(key, _)| last.is_none_or(|(before, _)| before < key)) else {
+                in_order = false;
+                break;
+            };
+            if run.is_empty() {
+                run.reserve_exact(left.min(RUN));
+            }
+            left -= 1;
+            self.length += 1;
+            run.push(entry);
+            if run.len() == RUN {
+                runs.push(Arc::new(core::mem::take(&mut run)));
+            }
+        }
+        if !run.is_empty() {
+            runs.push(Arc::new(run));
+        }
+        in_order
+    }
+
+    /// Keeps those entries only.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&V) -> bool) {
+        let kept: Vec<_> = self.iter().filter(|(_, value)| keep(value)).collect();
+        let mut all = Self::default();
+        all.append(kept.into_iter().map(|(key, value)| Some((key.clone(), value.clone()))));
+        *self = all;
+    }
+
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
         let (run, at) = self.find(key);
         let at = at.ok()?;
@@ -83,7 +120,7 @@ impl<K: Clone + Ord, V: Clone> Runs<K, V> {
         &self.runs
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (&K, &V)> {
         self.runs.iter().flat_map(|run| run.iter().map(|(key, value)| (key, value)))
     }
 
@@ -168,6 +205,23 @@ mod tests {
             runs.insert(key, ());
         }
         assert_eq!(runs.runs.len(), 10);
+    }
+
+    #[test]
+    fn what_is_appended_is_behind_the_rest_and_in_order() {
+        for begun in [0, 1, 100, RUN - 1, RUN, RUN + 1, 3 * RUN] {
+            let mut runs = Runs::default();
+            for key in 0..begun {
+                runs.insert(key, ());
+            }
+            let all = begun + 2 * RUN + 7;
+            assert!(runs.append((begun..all).map(|key| Some((key, ())))));
+            assert!(runs.iter().map(|(key, ())| *key).eq(0..all));
+            assert_eq!((runs.len(), runs.runs.len()), (all, all.div_ceil(RUN)));
+            for wrong in [vec![None], vec![Some((all - 1, ()))], vec![Some((all, ())), Some((all, ()))]] {
+                assert!(!runs.clone().append(wrong.into_iter()));
+            }
+        }
     }
 
     #[test]

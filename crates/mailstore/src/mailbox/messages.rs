@@ -9,9 +9,13 @@ use crate::index::{Entry, Facts, Ground, Runs};
 use crate::message::Message;
 
 /// Messages by rising [`Uid`]. A clone costs nothing, and two moments of a mailbox share what has not changed between.
+///
+/// Those of [`Store::load_newest`](crate::Store::load_newest) have their places in the mailbox, and the oldest may be
+/// [missing](Self::missing): they are not found, and not gone through.
 #[derive(Clone)]
 pub struct Messages {
     runs: Runs<Uid, Facts>,
+    missing: usize,
     /// Where each run begins, counted in messages.
     starts: Arc<[usize]>,
     ground: Arc<Ground>,
@@ -44,19 +48,24 @@ pub enum Change {
 }
 
 impl Messages {
-    pub(crate) fn new(runs: Runs<Uid, Facts>, ground: Arc<Ground>) -> Self {
-        let mut next = 0;
+    pub(crate) fn new(runs: Runs<Uid, Facts>, missing: usize, ground: Arc<Ground>) -> Self {
+        let mut next = missing;
         let start = |run: &Arc<Vec<_>>| {
             next += run.len();
             next - run.len()
         };
         let starts = runs.runs().iter().map(start).collect();
-        Self { runs, starts, ground }
+        Self { runs, missing, starts, ground }
     }
 
-    /// How many there are.
+    /// How many there are, missing ones included.
     pub const fn len(&self) -> usize {
-        self.runs.len()
+        self.missing + self.runs.len()
+    }
+
+    /// How many of the oldest are not here: none, unless only the newest were asked for.
+    pub const fn missing(&self) -> usize {
+        self.missing
     }
 
     /// Whether there are none.
@@ -82,20 +91,21 @@ impl Messages {
         self.uid(index).filter(|found| *found == uid).map(|_| index)
     }
 
-    /// Where the messages with these identifiers are; empty where there are none.
+    /// Where the messages with these identifiers are; empty where there are none. What is missing is not in it.
     pub fn range(&self, uids: RangeInclusive<Uid>) -> Range<usize> {
         let from = self.from(*uids.start());
         let to = uids.end().next().map_or(self.len(), |next| self.from(next));
         from..to.max(from)
     }
 
-    /// All of them.
+    /// All of them that are here.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = Message> {
         self.runs.runs().iter().flat_map(|run| run.iter()).map(|(uid, facts)| self.message(*uid, facts))
     }
 
-    /// Those at these places; places beyond the end do not count.
+    /// Those at these places; places beyond the end, and of what is missing, do not count.
     pub fn slice(&self, range: Range<usize>) -> impl Iterator<Item = Message> {
+        let range = range.start.max(self.missing)..range.end;
         let run = self.starts.partition_point(|start| *start <= range.start).saturating_sub(1);
         let skip = range.start - self.starts.get(run).copied().unwrap_or(0).min(range.start);
         let rest = self.runs.runs().get(run..).unwrap_or_default();
@@ -103,7 +113,8 @@ impl Messages {
         wanted.map(|(uid, facts)| self.message(*uid, facts))
     }
 
-    /// What has changed since `older`, an earlier moment of the same mailbox, by rising identifier.
+    /// What has changed since `older`, an earlier moment of the same mailbox, by rising identifier. Neither may miss any: what is
+    /// missing in one of them counts as not there.
     ///
     /// What the two share is not looked at: after one change among a million messages this takes some microseconds.
     pub fn changes_since<'a>(&'a self, older: &'a Self) -> impl Iterator<Item = Change> + use<'a> {
@@ -138,7 +149,7 @@ impl Messages {
         let runs = self.runs.runs();
         let run = runs.partition_point(|run| run[0].0 <= uid).saturating_sub(1);
         let within = runs.get(run).map_or(0, |run| run.partition_point(|(of, _)| *of < uid));
-        self.starts.get(run).map_or(0, |start| start + within)
+        self.starts.get(run).map_or(self.missing, |start| start + within)
     }
 
     fn uid(&self, index: usize) -> Option<Uid> {
@@ -153,7 +164,10 @@ impl Messages {
 
 impl fmt::Debug for Messages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Messages").field("len", &self.len()).finish_non_exhaustive()
+        f.debug_struct("Messages")
+            .field("len", &self.len())
+            .field("missing", &self.missing)
+            .finish_non_exhaustive()
     }
 }
 
@@ -167,7 +181,7 @@ struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     fn new(of: &'a Messages) -> Self {
-        Self { runs: of.runs.runs(), run: 0, within: 0, index: 0 }
+        Self { runs: of.runs.runs(), run: 0, within: 0, index: of.missing }
     }
 
     fn peek(&self) -> Option<&'a (Uid, Facts)> {

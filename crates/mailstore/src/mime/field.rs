@@ -306,6 +306,12 @@ impl<'a> Iterator for Parameters<'a> {
                 cursor.skip();
                 if matches!(cursor.peek(), None | Some(b';')) {
                     Cow::Borrowed(token)
+                } else if name.eq_ignore_ascii_case(b"boundary") {
+                    // RFC 2045 §5.1: a token ends at white space. Delimiters begin with it, whatever else was meant; with a
+                    // semicolon that is missing behind it, no line would begin with the whole.
+                    cursor.take(|octet| octet != b';');
+                    let end = start.iter().position(|&octet| octet == b';' || is_space(octet));
+                    Cow::Borrowed(&start[..end.unwrap_or(start.len())])
                 } else {
                     // More than a token: names of files with spaces in them are about. Nothing is read again, or
                     // comments within comments would be, over and over.
@@ -420,6 +426,11 @@ mod tests {
             [pair("name", "a b.txt"), pair("q", "open")]
         );
         assert_eq!(all("a/b;;; c*0*=x"), [pair("c*0*", "x")]);
+        // A boundary is one word, for it stands at the beginning of lines.
+        assert_eq!(
+            all("a/b; Boundary= =_b/c d=e (f;g) ; name=x y"),
+            [pair("Boundary", "=_b/c"), pair("name", "x y")]
+        );
         for none in ["", "text", "text/", "/plain", "text plain/x", "(text/plain"] {
             assert!(media(none.as_bytes()).is_none(), "{none}");
         }

@@ -56,6 +56,8 @@ pub enum Key {
     Body(String),
     /// `TEXT`: headers or body have it, the headers of parts too.
     Text(String),
+    /// Something hangs on to its text: [`Structure::has_attachment`](crate::mime::Structure::has_attachment). IMAP has no such key.
+    Attachment,
 }
 
 /// What a message has to be: keys, and how they belong together.

@@ -10,8 +10,19 @@ use crate::mime;
 /// What makes text of octets in this charset. `None` for one that is not known.
 fn charset(label: &[u8]) -> Option<&'static Encoding> {
     // Mail that says US-ASCII and has more than that is mostly UTF-8, of which US-ASCII is a part.
-    let ascii = [&b"us-ascii"[..], b"ascii"].iter().any(|name| label.eq_ignore_ascii_case(name));
-    if ascii { Some(UTF_8) } else { Encoding::for_label(label) }
+    if is_ascii(label) { Some(UTF_8) } else { Encoding::for_label(label) }
+}
+
+fn is_ascii(label: &[u8]) -> bool {
+    [&b"us-ascii"[..], b"ascii"].iter().any(|name| label.eq_ignore_ascii_case(name))
+}
+
+/// Whether octets are UTF-8, or the beginning of it: the last character may be cut off if there is another one beyond ASCII.
+fn may_be_utf8(octets: &[u8]) -> bool {
+    match str::from_utf8(octets) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none() && !octets[..error.valid_up_to()].is_ascii(),
+    }
 }
 
 /// A text in a charset, as the CHARSET of SEARCH names it; `None` if the charset is not known, or the text is not in it.
@@ -21,12 +32,13 @@ pub fn decode(label: &[u8], octets: &[u8]) -> Option<String> {
 }
 
 /// The text that octets in a charset stand for, whatever they are: what is not in the charset is U+FFFD, one that is not known is
-/// taken for UTF-8. Octets without a charset are UTF-8 if they can be, and Windows-1252 otherwise, as old programs have it.
+/// taken for UTF-8. Octets without a charset, and those that are no US-ASCII although it is said (a part that says nothing says so
+/// by default), are UTF-8 if they can be, also such that is cut off, and Windows-1252 otherwise, as old programs have it.
 ///
 /// Takes up to three times the memory of the octets.
 pub fn decode_lossy(label: &[u8], octets: &[u8]) -> String {
     let known = match label.trim_ascii() {
-        b"" if str::from_utf8(octets).is_err() => WINDOWS_1252,
+        label if (label.is_empty() || is_ascii(label)) && !may_be_utf8(octets) => WINDOWS_1252,
         label => charset(label).unwrap_or(UTF_8),
     };
     known.decode_with_bom_removal(octets).0.into_owned()
@@ -243,6 +255,9 @@ mod tests {
         for (label, octets, text) in [
             (&b"utf-8"[..], &b"na\xc3\xafve"[..], "na\u{ef}ve"),
             (b"US-ASCII", b"na\xc3\xafve", "na\u{ef}ve"),
+            (b"US-ASCII", b"na\xefve", "na\u{ef}ve"),
+            (b"US-ASCII", b"na\xc3\xafve caf\xc3", "na\u{ef}ve caf\u{fffd}"),
+            (b"", b"caf\xe9", "caf\u{e9}"),
             (b" iso-8859-1 ", b"na\xefve", "na\u{ef}ve"),
             (b"", b"na\xc3\xafve", "na\u{ef}ve"),
             (b"", b"na\xefve", "na\u{ef}ve"),

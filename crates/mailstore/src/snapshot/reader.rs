@@ -1,14 +1,18 @@
-//! Reading snapshots: the head at the start, all sections once to count what holds what, one section when it is needed.
+//! Reading snapshots: the head at the start, all sections once to count what holds what, one section or its end when it is needed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
-use super::{Found, HEADER, Header, SLICE, get_block, get_entry, get_place, kind, section_length};
-use crate::index::{About, Allowance, Entry, Frozen, Hold, Index, Inline, Key, Large, Mailbox, Section};
+use super::{
+    BLOCKS, ENTRIES, Found, HEADER, Header, SLICE, get_block, get_entry, get_place, kind, section_length,
+};
+use crate::index::{
+    About, Allowance, Facts, Frozen, Hold, Index, Inline, Key, Large, Mailbox, Runs, Section,
+};
 use crate::journal::entry::{NO_LIMIT, get_names};
-use crate::mailbox::{AccountId, MailboxId, ModSeq, UidValidity};
+use crate::mailbox::{AccountId, MailboxId, ModSeq, Uid, UidValidity};
 use crate::operation::{File, Operation};
 
 /// The head of a snapshot on its way into an index.
@@ -187,12 +191,15 @@ impl Count {
             let Some(skip) = self.at.checked_sub(begin) else { return Progress::Damaged };
             let rest = octets.slice(usize::try_from(skip).unwrap_or(usize::MAX).min(octets.len())..);
             match get_block(self.number, self.at, &rest) {
-                Found::Block(mut content, length) => {
-                    while content.has_remaining() {
-                        let Some(entry) = get_entry(&mut content).filter(|_| self.left > 0) else {
-                            return Progress::Damaged;
-                        };
-                        self.left -= 1;
+                Found::Block(content, length) => {
+                    let (entries, rest) = content.as_chunks();
+                    let Some(left) = self.left.checked_sub(entries.len() as u64).filter(|_| rest.is_empty())
+                    else {
+                        return Progress::Damaged;
+                    };
+                    self.left = left;
+                    for entry in entries {
+                        let Some(entry) = get_entry(entry) else { return Progress::Damaged };
                         index.count_base(mailbox, &entry);
                     }
                     self.at += length;
@@ -205,23 +212,72 @@ impl Count {
     }
 }
 
-/// The messages of a section, from all its octets.
-pub(crate) fn section(section: Section, mut octets: Bytes) -> Option<Vec<Entry>> {
-    if octets.len() as u64 != section_length(section.count) {
-        return None;
+/// A section, or the last blocks of one, on the way into memory: slice by slice, so that nobody who shares the disk or the
+/// store waits for all of a large mailbox.
+#[derive(Debug)]
+pub(crate) struct Part {
+    section: Section,
+    /// The block that is read next.
+    block: u64,
+    messages: Runs<Uid, Facts>,
+}
+
+impl Part {
+    /// All of a section.
+    pub(crate) fn whole(section: Section) -> Self {
+        Self { section, block: 0, messages: Runs::default() }
     }
-    let (mut entries, mut at) = (Vec::with_capacity(section.count as usize), section.at);
-    while octets.has_remaining() {
-        let Found::Block(mut content, length) = get_block(section.snapshot, at, &octets) else {
-            return None;
-        };
-        while content.has_remaining() {
-            entries.push(get_entry(&mut content)?);
+
+    /// What one slice has of its last messages: twice as many as are wanted, for some may be gone by now.
+    pub(crate) fn newest(section: Section, count: usize) -> Self {
+        let wanted = section.count.saturating_sub((count as u64).saturating_mul(2)) / ENTRIES as u64;
+        let slice = section.count.div_ceil(ENTRIES as u64).saturating_sub(BLOCKS);
+        Self { block: wanted.max(slice), ..Self::whole(section) }
+    }
+
+    pub(crate) const fn section(&self) -> Section {
+        self.section
+    }
+
+    /// What is read next: where it begins and how long it is.
+    pub(crate) fn next(&self) -> (u64, u64) {
+        let before = section_length(self.before(self.block));
+        let behind = section_length(self.before(self.block.saturating_add(BLOCKS)));
+        (self.section.at.saturating_add(before), behind - before)
+    }
+
+    pub(crate) fn slice(&mut self, mut octets: Bytes) -> Progress {
+        let (mut at, length) = self.next();
+        if octets.len() as u64 != length {
+            return Progress::Damaged;
         }
-        at += length;
-        octets.advance(length as usize);
+        while octets.has_remaining() {
+            let Found::Block(content, length) = get_block(self.section.snapshot, at, &octets) else {
+                return Progress::Damaged;
+            };
+            let count = self.before(self.block + 1) - self.before(self.block);
+            let (entries, rest) = content.as_chunks();
+            let mut found =
+                entries.iter().map(|entry| get_entry(entry).map(|entry| (entry.uid, entry.facts)));
+            if entries.len() as u64 != count || !rest.is_empty() || !self.messages.append(&mut found) {
+                return Progress::Damaged;
+            }
+            at += length;
+            octets.advance(length as usize);
+            self.block += 1;
+        }
+        if self.before(self.block) == self.section.count { Progress::Done } else { Progress::GoingOn }
     }
-    (entries.len() as u64 == section.count && entries.is_sorted_by_key(|entry| entry.uid)).then_some(entries)
+
+    /// The messages of what has been read.
+    pub(crate) fn finish(self) -> Runs<Uid, Facts> {
+        self.messages
+    }
+
+    /// How many messages stand in front of a block.
+    fn before(&self, block: u64) -> u64 {
+        block.saturating_mul(ENTRIES as u64).min(self.section.count)
+    }
 }
 
 fn get_key(octets: &mut Bytes) -> Option<(u16, Key)> {

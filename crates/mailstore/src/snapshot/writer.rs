@@ -1,16 +1,17 @@
 //! Writing a snapshot, a slice at a time, beside whatever the store does meanwhile.
 
+use core::num::NonZeroU32;
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{
-    ENTRIES, HEAD_BLOCK, HEADER, Header, Position, SLICE, kind, put_block, put_entry, put_place, reader,
-    section_length,
+    ENTRIES, ENTRY, HEAD_BLOCK, HEADER, Header, Position, SLICE, kind, put_block, put_entry, put_place,
+    reader,
 };
-use crate::index::{Entry, Frozen, Key, Section};
+use crate::index::{Entry, Facts, Frozen, Key, Runs, Section};
 use crate::journal::entry::{NO_LIMIT, put_names};
-use crate::mailbox::{AccountId, MailboxId};
+use crate::mailbox::{AccountId, MailboxId, Uid};
 use crate::operation::{Dir, DiskError, Done, File, Operation};
 use crate::planted::{Bug, Planted};
 
@@ -23,6 +24,10 @@ pub(crate) struct Writer {
     /// Where the messages of each mailbox have come to lie.
     pub(crate) sections: BTreeMap<MailboxId, Section>,
     mailboxes: VecDeque<MailboxId>,
+    /// The section of the first of these, from the snapshot before.
+    reading: Option<reader::Part>,
+    /// The messages of the first of these, while they are written.
+    messages: Option<Messages>,
     step: Step,
     busy: bool,
     /// Where the next octet goes.
@@ -31,6 +36,13 @@ pub(crate) struct Writer {
     head: u64,
     cursor: Cursor,
     planted: Planted,
+}
+
+/// Messages of a mailbox that are still to be written: those from here on.
+#[derive(Debug)]
+struct Messages {
+    all: Runs<Uid, Facts>,
+    from: Uid,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -76,6 +88,8 @@ impl Writer {
             mailboxes: frozen.mailboxes.keys().copied().collect(),
             frozen,
             sections: BTreeMap::new(),
+            reading: None,
+            messages: None,
             step: Step::Create,
             busy: false,
             at: HEADER,
@@ -143,18 +157,21 @@ impl Writer {
         while (self.out.len() as u64) < SLICE
             && let Some(id) = self.mailboxes.front().copied()
         {
-            let mailbox = self.frozen.mailboxes[&id].clone();
+            if self.messages.is_some() {
+                self.put_messages();
+                continue;
+            }
+            let mailbox = &self.frozen.mailboxes[&id];
             if let Some(messages) = mailbox.loaded() {
-                let entry = |(uid, facts): (&_, &_)| Entry { uid: *uid, facts: *facts };
-                let entries: Vec<_> = messages.iter().map(entry).collect();
-                self.put_section(&entries);
+                let messages = messages.clone();
+                self.begin_section(id, messages);
                 continue;
             }
             let Some(section) = mailbox.section() else { break };
             if !self.out.is_empty() {
                 break;
             }
-            let (at, length) = (section.at, section_length(section.count));
+            let (at, length) = self.reading.get_or_insert_with(|| reader::Part::whole(section)).next();
             return Some(Operation::Read { file: File::Snapshot(section.snapshot), at, length });
         }
         let write = self.flush();
@@ -168,29 +185,48 @@ impl Writer {
     fn section(&mut self, octets: Bytes) -> Progress {
         let Some(id) = self.mailboxes.front().copied() else { return Progress::GoingOn };
         let mailbox = self.frozen.mailboxes[&id].clone();
-        let base = mailbox.section().and_then(|section| reader::section(section, octets));
-        let Some(base) = base else { return Progress::Damaged(id) };
-        let mut entries = mailbox.merged(base);
-        entries.retain(|entry| self.frozen.bodies.size(entry.facts.body).is_some());
-        self.put_section(&entries);
+        let Some(mut part) = self.reading.take() else { return Progress::GoingOn };
+        match part.slice(octets) {
+            reader::Progress::GoingOn => {
+                self.reading = Some(part);
+                return Progress::GoingOn;
+            }
+            reader::Progress::Damaged => return Progress::Damaged(id),
+            reader::Progress::Done => {}
+        }
+        let mut messages = mailbox.merged(part.finish());
+        if mailbox.lost {
+            messages.retain(|facts| self.frozen.bodies.size(facts.body).is_some());
+        }
+        self.begin_section(id, messages);
         Progress::GoingOn
     }
 
-    fn put_section(&mut self, entries: &[Entry]) {
-        let Some(id) = self.mailboxes.pop_front() else { return };
+    fn begin_section(&mut self, id: MailboxId, all: Runs<Uid, Facts>) {
         let at = self.at + self.out.len() as u64;
-        let section = Section { snapshot: self.number, at, count: entries.len() as u64 };
-        self.sections.insert(id, section);
-        for entries in entries.chunks(ENTRIES) {
-            let mut block = BytesMut::new();
-            for entry in entries {
-                let mut entry = *entry;
-                if self.planted.has(Bug::FlagsUncounted) {
-                    entry.facts.flags_segment = 0;
-                }
-                put_entry(&entry, &mut block);
+        self.sections.insert(id, Section { snapshot: self.number, at, count: all.len() as u64 });
+        self.messages = Some(Messages { all, from: Uid(NonZeroU32::MIN) });
+    }
+
+    /// The next block of the section that has begun; behind its last one, the mailbox is done.
+    fn put_messages(&mut self) {
+        let Some(Messages { all, from }) = self.messages.take() else { return };
+        let mut entries = all.from(&from).map(|(uid, facts)| Entry { uid: *uid, facts: *facts });
+        let mut block = BytesMut::with_capacity(ENTRIES * ENTRY);
+        for mut entry in entries.by_ref().take(ENTRIES) {
+            if self.planted.has(Bug::FlagsUncounted) {
+                entry.facts.flags_segment = 0;
             }
+            put_entry(&entry, &mut block);
+        }
+        let next = entries.next().map(|entry| entry.uid);
+        drop(entries);
+        if !block.is_empty() {
             self.put_block(&block);
+        }
+        match next {
+            Some(from) => self.messages = Some(Messages { all, from }),
+            None => drop(self.mailboxes.pop_front()),
         }
     }
 

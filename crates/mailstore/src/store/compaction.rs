@@ -62,7 +62,7 @@ impl Store {
         }
         compaction.reading = true;
         let (file, length) = (File::Segment(compaction.live.number), compaction.live.limit);
-        self.reads.push((file, 0, Purpose::Compaction));
+        self.reads.push((file, 0, length, Purpose::Compaction));
         Some(Operation::Read { file, at: 0, length })
     }
 

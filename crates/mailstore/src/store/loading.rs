@@ -6,28 +6,38 @@ use bytes::Bytes;
 
 use super::{Event, Phase, Purpose, Snapshot, Store, Ticket, failure};
 use crate::error::Unavailable;
-use crate::index::{Entry, Facts, Place, Section, Since};
+use crate::index::{Facts, Place, Runs, Section, Since};
 use crate::journal::entry::Record;
 use crate::journal::reader::Segment;
 use crate::journal::recovery::number;
 use crate::journal::segment::Live;
 use crate::mailbox::{MailboxId, Pin, Uid, View};
 use crate::operation::{Dir, DiskError, Done, File, Operation};
-use crate::snapshot::{Position, reader, section_length, writer};
+use crate::snapshot::reader::{Part, Progress};
+use crate::snapshot::{Position, writer};
 
 /// Mailboxes that are being read.
 #[derive(Debug, Default)]
 pub(super) struct Loading {
     loads: BTreeMap<MailboxId, Load>,
     waiting: BTreeMap<MailboxId, Vec<Ticket>>,
+    looks: BTreeMap<MailboxId, Look>,
 }
 
 #[derive(Debug)]
 struct Load {
-    section: Section,
+    part: Part,
     busy: bool,
     /// The section cannot be read: the journal has everything, only not in one place.
     rescan: Option<Rescan>,
+}
+
+/// The end of a section, for those who want the newest messages only, and how many of them.
+#[derive(Debug)]
+struct Look {
+    part: Part,
+    busy: bool,
+    waiting: Vec<(Ticket, usize)>,
 }
 
 /// The messages of one mailbox, from the whole journal.
@@ -43,8 +53,16 @@ impl Loading {
         self.waiting.entry(mailbox).or_default().push(ticket);
     }
 
+    /// The newest messages of a section are wanted, so many of them.
+    pub(super) fn look(&mut self, mailbox: MailboxId, section: Section, ticket: Ticket, count: usize) {
+        let look = || Look { part: Part::newest(section, count), busy: false, waiting: Vec::new() };
+        self.looks.entry(mailbox).or_insert_with(look).waiting.push((ticket, count));
+    }
+
     pub(super) fn give_up(&mut self) -> Vec<Ticket> {
-        core::mem::take(&mut self.waiting).into_values().flatten().collect()
+        let looks = core::mem::take(&mut self.looks).into_values().flat_map(|look| look.waiting);
+        let waiting = core::mem::take(&mut self.waiting).into_values().flatten();
+        waiting.chain(looks.map(|(ticket, _)| ticket)).collect()
     }
 }
 
@@ -54,19 +72,22 @@ impl Store {
         if !self.is_ready() {
             return None;
         }
+        if let Some((id, look)) = self.loading.looks.iter_mut().find(|(_, look)| !look.busy) {
+            look.busy = true;
+            let (file, (at, length)) = (File::Snapshot(look.part.section().snapshot), look.part.next());
+            self.reads.push((file, at, length, Purpose::Look(*id)));
+            return Some(Operation::Read { file, at, length });
+        }
         if let Some((id, load)) = self.loading.loads.iter_mut().find(|(_, load)| !load.busy) {
             load.busy = true;
-            let (file, at, length) = match &load.rescan {
-                None => {
-                    let Section { snapshot, at, count } = load.section;
-                    (File::Snapshot(snapshot), at, section_length(count))
-                }
+            let (file, (at, length)) = match &load.rescan {
+                None => (File::Snapshot(load.part.section().snapshot), load.part.next()),
                 Some(rescan) => {
                     let live = rescan.segments.front()?;
-                    (File::Segment(live.number), 0, live.limit)
+                    (File::Segment(live.number), (0, live.limit))
                 }
             };
-            self.reads.push((file, at, Purpose::Load(*id)));
+            self.reads.push((file, at, length, Purpose::Load(*id)));
             return Some(Operation::Read { file, at, length });
         }
         if self.closing {
@@ -76,8 +97,8 @@ impl Store {
             self.begin_snapshot();
         }
         if let Some(operation) = self.writing.as_mut().and_then(|writing| writing.poll()) {
-            if let Operation::Read { file, at, .. } = operation {
-                self.reads.push((file, at, Purpose::Snapshot));
+            if let Operation::Read { file, at, length } = operation {
+                self.reads.push((file, at, length, Purpose::Snapshot));
             }
             return Some(operation);
         }
@@ -90,11 +111,12 @@ impl Store {
             return false;
         }
         match operation {
-            Operation::Read { file, at, .. } => {
-                let is = |(of, begin, _): &(File, u64, Purpose)| of == file && begin == at;
+            Operation::Read { file, at, length } => {
+                let is = |read: &(File, u64, u64, Purpose)| (read.0, read.1, read.2) == (*file, *at, *length);
                 let Some(which) = self.reads.iter().position(is) else { return true };
                 let (.., purpose) = self.reads.remove(which);
                 match purpose {
+                    Purpose::Look(mailbox) => self.read_look(mailbox, result.clone()),
                     Purpose::Load(mailbox) => self.read_load(mailbox, result.clone()),
                     Purpose::Snapshot => self.snapshot_done(operation, result.clone()),
                     Purpose::Compaction => self.read_compaction(result.clone()),
@@ -115,7 +137,7 @@ impl Store {
     /// A mailbox is wanted: it is shown to all who wait, if its messages are in memory, or else read.
     pub(super) fn advance(&mut self, mailbox: MailboxId) {
         if let Some(section) = self.index.unloaded(mailbox) {
-            let load = || Load { section, busy: false, rescan: None };
+            let load = || Load { part: Part::whole(section), busy: false, rescan: None };
             self.loading.loads.entry(mailbox).or_insert_with(load);
             return;
         }
@@ -133,6 +155,34 @@ impl Store {
     fn view(&mut self, mailbox: MailboxId) -> Option<View> {
         let status = self.index.status(mailbox)?;
         let messages = self.index.messages(mailbox, &self.salts)?;
+        Some(View { pin: self.pin(), status, messages })
+    }
+
+    fn read_look(&mut self, mailbox: MailboxId, result: Result<Done, DiskError>) {
+        let Some(Look { mut part, waiting, .. }) = self.loading.looks.remove(&mailbox) else { return };
+        // A later snapshot may have it by now, or memory, or it is gone.
+        let counts = self.index.unloaded(mailbox) == Some(part.section());
+        let read = match result {
+            Ok(Done::Data(octets)) if counts => part.slice(octets) == Progress::Done,
+            _ => false,
+        };
+        let base = read.then(|| part.finish());
+        for (ticket, count) in waiting {
+            let newest = base.as_ref().and_then(|base| self.newest(mailbox, base, count));
+            match newest {
+                Some(view) => self.events.push_back(Event::Loaded(ticket, Ok(view))),
+                // All of it has what could not be found in its end.
+                None => self.loading.wait(mailbox, ticket),
+            }
+        }
+        if self.loading.waiting.contains_key(&mailbox) {
+            self.advance(mailbox);
+        }
+    }
+
+    fn newest(&mut self, mailbox: MailboxId, base: &Runs<Uid, Facts>, count: usize) -> Option<View> {
+        let status = self.index.status(mailbox)?;
+        let messages = self.index.newest(mailbox, base, count, &self.salts, self.planted)?;
         Some(View { pin: self.pin(), status, messages })
     }
 
@@ -155,7 +205,8 @@ impl Store {
             Ok(Done::Data(octets)) => Some(octets),
             _ => None,
         };
-        if self.index.unloaded(mailbox) != Some(load.section) {
+        let section = load.part.section();
+        if self.index.unloaded(mailbox) != Some(section) {
             // A later snapshot has it by now, or the mailbox is gone.
             if let Some(rescan) = load.rescan {
                 self.release(rescan.pin);
@@ -163,11 +214,17 @@ impl Store {
             return self.advance(mailbox);
         }
         let Some(mut rescan) = load.rescan.take() else {
-            let entries = octets.and_then(|octets| reader::section(load.section, octets));
-            if let Some(entries) = entries {
-                self.counters.loads += 1;
-                self.index.loaded(mailbox, load.section, entries, false);
-                return self.advance(mailbox);
+            match octets.map_or(Progress::Damaged, |octets| load.part.slice(octets)) {
+                Progress::Done => {
+                    self.counters.loads += 1;
+                    self.index.loaded(mailbox, section, load.part.finish(), false);
+                    return self.advance(mailbox);
+                }
+                Progress::GoingOn => {
+                    self.loading.loads.insert(mailbox, load);
+                    return;
+                }
+                Progress::Damaged => {}
             }
             let segments = self.live.iter().filter(|live| !live.is_lost()).copied().collect();
             load.rescan = Some(Rescan { pin: self.pin(), segments, found: BTreeMap::new() });
@@ -187,7 +244,7 @@ impl Store {
         let Rescan { pin, found, .. } = rescan;
         self.release(pin);
         self.counters.loads += 1;
-        self.index.loaded(mailbox, load.section, entries(found), true);
+        self.index.loaded(mailbox, section, messages(found), true);
         // A snapshot that can be read is wanted soon.
         self.due = 0;
         self.advance(mailbox);
@@ -274,7 +331,10 @@ impl Rescan {
     }
 }
 
-fn entries(found: BTreeMap<Uid, Since>) -> Vec<Entry> {
-    let entry = |(uid, since): (Uid, Since)| since.over(None).map(|facts| Entry { uid, facts });
-    found.into_iter().filter_map(entry).collect()
+fn messages(found: BTreeMap<Uid, Since>) -> Runs<Uid, Facts> {
+    let there = |(uid, since): (Uid, Since)| since.over(None).map(|facts| (uid, facts));
+    let there: Vec<_> = found.into_iter().filter_map(there).collect();
+    let mut messages = Runs::default();
+    messages.append(there.into_iter().map(Some));
+    messages
 }

@@ -68,6 +68,7 @@ const LINES: &[&str] = &[
     "Content-Type: message/rfc822",
     "aGVsbG8=",
     "=3D soft =",
+    "=4 = 41=e4 \t= ",
     "\u{fc}ml\u{e4}ut",
     "--b\r",
     "\r",
@@ -122,7 +123,13 @@ fn header(random: &mut Random, kind: &str, message: bool, out: &mut Vec<u8>) {
             ("To", &["undisclosed-recipients:;", "A: b@c, d@e;, f@g", "\"x", "<>", "(", "<@r:a@b>"]),
             (
                 "Subject",
-                &["hello", "=?iso-8859-1?q?=A1?= =?utf-8?b?4oKs?=", "a\r\n folded\r\n subject", "caf\u{e9}"],
+                &[
+                    "hello",
+                    "=?iso-8859-1?q?=A1?= =?utf-8?b?4oKs?=",
+                    "=?utf-8?q?a_b=C3?=\r\n =?UTF-8?Q?=A4?= =?utf-8?x?c?=",
+                    "a\r\n folded\r\n subject",
+                    "caf\u{e9}",
+                ],
             ),
             ("Date", &["Mon, 1 Jan 2024 00:00:00 +0000", "yesterday", ""]),
             ("X-Other", &["1", "\r\n 2"]),

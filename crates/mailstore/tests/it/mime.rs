@@ -235,6 +235,11 @@ fn broken_messages_have_the_structure_that_rfc_2046_gives_them() {
         ("two types", "Content-Type: text/html\nContent-Type: image/png\n\nx", "text/html[x]"),
         ("no boundary", "Content-Type: multipart/mixed\n\n--b\n\nx", "TEXT/PLAIN[--b\\r\\n\\r\\nx]"),
         (
+            "a boundary without a semicolon behind it",
+            "Content-Type: multipart/mixed; boundary=b charset=utf-8\n\n--b\n\nx\n--b--",
+            "multipart/mixed(TEXT/PLAIN[x])",
+        ),
+        (
             "an empty boundary",
             "Content-Type: multipart/mixed; boundary=\"\"\n\n--\n\nx",
             "TEXT/PLAIN[--\\r\\n\\r\\nx]",

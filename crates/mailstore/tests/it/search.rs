@@ -247,6 +247,63 @@ fn no_more_is_read_than_decides() {
     assert!(last.octets < 100, "{}", last.octets);
 }
 
+/// What hangs on to a text is known from where its parts lie, and nothing of it is read.
+#[test]
+fn attachments_are_found_without_reading() {
+    let part = |head: &str| format!("--b\r\n{head}\r\n\r\nhay\r\n");
+    let mixed = |kind: &str, heads: &[&str]| {
+        let parts: String = heads.iter().map(|head| part(head)).collect();
+        format!("Content-Type: multipart/{kind}; boundary=b\r\n\r\n{parts}--b--\r\n")
+    };
+    let (plain, page) = ("Content-Type: text/plain", "Content-Type: text/html");
+    let picture = "Content-Type: image/png";
+    for (what, message, is) in [
+        ("a text", "Subject: x\r\n\r\nhay\r\n".to_owned(), false),
+        ("two forms of a text", mixed("alternative", &[plain, page]), false),
+        ("a file alone", "Content-Type: application/pdf\r\n\r\nhay\r\n".to_owned(), true),
+        ("a picture", mixed("mixed", &[plain, picture]), true),
+        ("a picture in a page", mixed("related", &[page, &format!("{picture}\r\nContent-ID: <p@x>")]), false),
+        (
+            "one that is apart all the same",
+            mixed(
+                "mixed",
+                &[page, &format!("{picture}\r\nContent-ID: <p@x>\r\nContent-Disposition: ATTACHMENT")],
+            ),
+            true,
+        ),
+        (
+            "a text that is a file",
+            mixed("mixed", &[plain, &format!("{plain}\r\nContent-Disposition: attachment; filename=a")]),
+            true,
+        ),
+        (
+            "a text that is not",
+            mixed("mixed", &[plain, &format!("{plain}\r\nContent-Disposition: inline")]),
+            false,
+        ),
+        (
+            "a signature",
+            mixed(
+                "signed",
+                &[plain, "Content-Type: application/PGP-signature\r\nContent-Disposition: attachment"],
+            ),
+            false,
+        ),
+        ("a message", mixed("mixed", &[plain, "Content-Type: message/rfc822\r\n\r\nSubject: y"]), true),
+        ("the fiftieth part", mixed("mixed", &[&[plain; 48][..], &[picture]].concat()), true),
+        ("one too far behind", mixed("mixed", &[&[plain; 49][..], &[picture]].concat()), false),
+    ] {
+        assert_eq!(matches(Key::Attachment, message.as_bytes()), is, "{what}");
+        let messages = [(Facts { number: 1, ..Facts::default() }, message.into_bytes())];
+        let both = run(Query::from(Key::Attachment).and(Key::Subject(text("no"))), &messages, 0, usize::MAX);
+        assert_eq!((both.found.len(), both.structures, both.octets), (0, 1, 0), "{what}");
+    }
+    // A fact that decides comes first.
+    let messages = [(Facts::default(), MESSAGE.to_vec())];
+    let none = run(Query::from(Key::Attachment).and(Key::Flags(1)), &messages, 0, usize::MAX);
+    assert_eq!((none.found.len(), none.structures), (0, 0));
+}
+
 #[test]
 fn what_stands_in_front_of_a_body_is_header() {
     let front = b"Delivered-To: ann@example.test\r\n";

@@ -6,6 +6,7 @@ mod actions;
 mod model;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::iter;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,7 +20,7 @@ use mailstore::store::{Counters, Ticket};
 use mailstore::upload::Upload;
 use mailstore::{Actor, Commit, Event, Failure, Intent, Limits, Report, Source, Store, View};
 
-use self::model::Mail;
+use self::model::{Held, Mail};
 pub(crate) use self::model::{Planned, State, flags_text};
 
 #[derive(Debug)]
@@ -49,7 +50,7 @@ pub(crate) struct World {
     /// Commits that were not told of, in order.
     pub(crate) pending: VecDeque<(Ticket, Planned)>,
     /// Commits of which the store has told that it does not know.
-    pub(crate) doubtful: Vec<Planned>,
+    pub(crate) doubtful: Vec<Doubtful>,
     /// What may be there since before an opening that failed.
     carried: Vec<State>,
     begun: Vec<(Option<u64>, Begun)>,
@@ -69,6 +70,15 @@ pub(crate) struct World {
     pub(crate) most_held: usize,
     /// Is told of every operation that has ended.
     pub(crate) mirror: Option<Box<Mirror>>,
+}
+
+/// Commits that went into one segment. The next segment says that they do not count; whether it is there itself is not told before
+/// something in it is durable.
+#[derive(Debug)]
+pub(crate) struct Doubtful {
+    /// How many operations the disk had done when they were told of.
+    told_at: u64,
+    commits: Vec<Planned>,
 }
 
 type Mirror = dyn FnMut(&Operation, &Result<Done, DiskError>);
@@ -233,8 +243,9 @@ impl World {
     pub(crate) fn candidates(&self) -> Vec<State> {
         let mut candidates = vec![self.state.clone()];
         candidates.extend(self.carried.iter().cloned());
-        let pending: Vec<_> = self.pending.iter().map(|(_, planned)| planned).collect();
-        for commits in [pending, self.doubtful.iter().collect()] {
+        let pending: Vec<&Planned> = self.pending.iter().map(|(_, planned)| planned).collect();
+        let doubtful = self.doubtful.iter().map(|doubtful| doubtful.commits.iter().collect());
+        for commits in iter::once(pending).chain(doubtful) {
             let mut state = self.state.clone();
             for planned in commits {
                 if state.apply(planned, None).is_none() {
@@ -410,13 +421,21 @@ impl World {
                     Failure::Disk => self.told.disk += 1,
                     Failure::Unknown => {
                         self.told.unknown += 1;
-                        self.doubtful.push(planned);
+                        self.doubt(planned);
                     }
                 }
             }
             Event::Closed => self.closed = true,
             Event::Dead(dead) => self.dead = Some(dead),
             _ => {}
+        }
+    }
+
+    fn doubt(&mut self, planned: Planned) {
+        let told_at = self.disk.operations();
+        match self.doubtful.last_mut().filter(|last| last.told_at == told_at) {
+            Some(last) => last.commits.push(planned),
+            None => self.doubtful.push(Doubtful { told_at, commits: vec![planned] }),
         }
     }
 
@@ -548,7 +567,18 @@ impl World {
 
     /// Shows a mailbox at once.
     pub(crate) fn load(&mut self, mailbox: MailboxId) -> Option<View> {
-        let (mut mine, mut failed) = (self.store.load(Actor::Host, mailbox), 0);
+        let ticket = self.store.load(Actor::Host, mailbox);
+        self.show(mailbox, ticket)
+    }
+
+    /// Shows the newest messages of a mailbox at once, or more.
+    pub(crate) fn load_newest(&mut self, mailbox: MailboxId, count: usize) -> Option<View> {
+        let ticket = self.store.load_newest(Actor::Host, mailbox, count);
+        self.show(mailbox, ticket)
+    }
+
+    fn show(&mut self, mailbox: MailboxId, mut mine: Ticket) -> Option<View> {
+        let mut failed = 0;
         loop {
             while let Some(event) = self.store.poll(Duration::ZERO) {
                 match event {
@@ -629,17 +659,17 @@ impl World {
             if numbers != expected {
                 return Err(format!("{of} has {numbers:?}, not {expected:?}"));
             }
-            let view = self.load(id).ok_or("no view")?;
-            let uids: Vec<u32> = view.messages.iter().map(|message| message.uid().get()).collect();
-            let expected: Vec<u32> = held.messages.keys().copied().collect();
-            let mails: Vec<_> = held.messages.values().cloned().collect();
-            let result = if uids == expected {
-                self.compare_messages(&view, &mails).map_err(|why| format!("{of}: {why}"))
-            } else {
-                Err(format!("{of} holds {uids:?}, not {expected:?}"))
-            };
-            self.store.release(view);
-            result?;
+            // The newest first: they are read by themselves only as long as the rest has not been.
+            for newest in [Some(NEWEST), None] {
+                let view = match newest {
+                    Some(count) => self.load_newest(id, count),
+                    None => self.load(id),
+                };
+                let view = view.ok_or("no view")?;
+                let result = self.compare_view(&view, held, newest).map_err(|why| format!("{of}: {why}"));
+                self.store.release(view);
+                result?;
+            }
         }
         for account in 1..=3 {
             self.compare_account(state, account)?;
@@ -707,10 +737,35 @@ impl World {
         Ok(())
     }
 
-    fn compare_messages(&self, view: &View, mails: &[Mail]) -> Result<(), String> {
-        if view.messages.len() != mails.len() {
-            return Err("another number of messages".to_owned());
+    fn compare_view(&self, view: &View, held: &Held, newest: Option<usize>) -> Result<(), String> {
+        let (messages, expected) = (&view.messages, held.messages.keys().copied());
+        let missing = messages.missing();
+        let all = held.messages.len();
+        if messages.len() != all || missing != 0 && newest.is_none_or(|count| missing + count != all) {
+            return Err(format!("{} messages of {all}, without {missing}", messages.len()));
         }
+        let uids: Vec<u32> = messages.iter().map(|message| message.uid().get()).collect();
+        let expected: Vec<u32> = expected.skip(missing).collect();
+        if uids != expected {
+            return Err(format!("holds {uids:?}, not {expected:?}"));
+        }
+        for (place, uid) in (0..).zip(held.messages.keys()) {
+            let uid = Uid::new(*uid).ok_or("0")?;
+            let here = (place >= missing).then_some(place);
+            let found = messages.get(place).map(|message| message.uid());
+            if (found, messages.index_of(uid)) != (here.map(|_| uid), here)
+                || messages.find(uid).is_some() != here.is_some()
+                || messages.range(Uid::FIRST..=uid).end != here.map_or(missing, |place| place + 1)
+                || messages.slice(place..place + 1).map(|message| message.uid()).ne(here.map(|_| uid))
+            {
+                return Err(format!("message {uid} is not in its place"));
+            }
+        }
+        let mails: Vec<_> = held.messages.values().skip(missing).cloned().collect();
+        self.compare_messages(view, &mails)
+    }
+
+    fn compare_messages(&self, view: &View, mails: &[Mail]) -> Result<(), String> {
         for (message, mail) in view.messages.iter().zip(mails) {
             if (message.mod_seq().get(), message.date().0) != (mail.mod_seq, mail.date) {
                 return Err(format!("message {} has other numbers", message.uid()));
@@ -880,3 +935,6 @@ pub(crate) fn shown_flags(view: &View, flags: Flags) -> String {
 fn changes(operation: &Operation) -> bool {
     !matches!(operation, Operation::List | Operation::Read { .. })
 }
+
+/// Messages that are looked at without the older ones.
+const NEWEST: usize = 2;

@@ -58,11 +58,16 @@ impl Srs {
     pub fn forward(&self, sender: &Mailbox<'_>, domain: &str, day: u64) -> Option<Address> {
         let (local, host) = (sender.local_part_unquoted(), sender.domain());
         let host = host.as_str();
+        // Only the literal of a network that nobody knows has one, and what follows could not be told from it, or no report sent there.
+        if host.contains('=') || !is_host(host) {
+            return None;
+        }
         let rewritten = match Form::of(&local) {
             // The host that made the SRS0 stays in, and whoever has been between it and us goes.
-            Some(Form::Again { first, rest }) => self.again(first, rest),
+            Some(Form::Again { first, rest }) if is_host(host_of(first)) => self.again(first, rest),
             Some(Form::First { rest }) => self.again(host, rest),
-            None => {
+            // What names no host there is a sender like any other.
+            Some(Form::Again { .. }) | None => {
                 let stamp = stamp(day);
                 format!("SRS0={}={stamp}={host}={local}", self.hash(&[&stamp, host, &local]))
             }
@@ -105,7 +110,7 @@ impl Srs {
 
     /// `first` may still have the hash of the host before.
     fn again(&self, first: &str, rest: &str) -> String {
-        let host = first.split_once('=').map_or(first, |(_, host)| host);
+        let host = host_of(first);
         format!("SRS1={}={host}=={rest}", self.hash(&[host, rest]))
     }
 
@@ -157,6 +162,18 @@ impl<'a> Form<'a> {
             None
         }
     }
+}
+
+/// Of a hash and a host, or the host alone.
+fn host_of(first: &str) -> &str {
+    first.split_once('=').map_or(first, |(_, host)| host)
+}
+
+/// Whether a report can go there.
+fn is_host(text: &str) -> bool {
+    let address = format!("a@{text}");
+    let can_be_sent_to = |address: Address| address.domain().as_ref().eq_ignore_ascii_case(text);
+    Mailbox::parse(&address).is_ok() && Address::new(&address).is_ok_and(can_be_sent_to)
 }
 
 /// The day modulo 1,024.
@@ -276,6 +293,29 @@ mod tests {
         {
             assert_eq!(srs.reverse(forged, 0), Some(Err(NotOurs::Forged)), "{forged}");
         }
+    }
+
+    // It was rewritten, and a report to it went to a host that there cannot be.
+    #[test]
+    fn what_names_no_host_is_a_sender_like_any_other() {
+        let srs = Srs::new([7; 32]);
+        for sender in
+            ["SRS1=ABCD=b.t|est==EFGH=RA=a.test=anna@c.test", "SRS1===x@c.test", "SRS1=-=-==x@c.test"]
+        {
+            let there = forward(&srs, sender, "ours.test", 3);
+            assert!(there.starts_with("SRS0="), "{there}");
+            assert_eq!(reverse(&srs, &there, 3).as_deref(), Ok(sender));
+        }
+    }
+
+    #[test]
+    fn what_could_not_come_back_is_not_made() {
+        let srs = Srs::new([7; 32]);
+        for sender in ["z@[G:a=b]", "SRS0=x@[G:a==b]", "z@[G:a(b]", "z@[G:@]"] {
+            assert_eq!(srs.forward(&Mailbox::parse(sender).unwrap(), "ours.test", 3), None, "{sender}");
+        }
+        let there = forward(&srs, "z@[G:a]", "ours.test", 3);
+        assert_eq!(reverse(&srs, &there, 3).as_deref(), Ok("z@[G:a]"));
     }
 
     #[test]

@@ -98,14 +98,14 @@ const NOTES: &[(&str, &str, &str, &str)] = &[
     (
         "listen",
         "web",
-        "Settings for mail programs, and a page where people change their password.",
+        "Webmail, where people also change their password, and settings for mail\n# programs. Without this: nowhere.",
         "[\"0.0.0.0:80\", \"[::]:80\"]",
     ),
     ("listen", "webs", "The same under TLS.", "[\"0.0.0.0:443\", \"[::]:443\"]"),
     (
         "listen",
         "web_admin",
-        "Counters for programs, and pages for you: `mailhost operator`\n# prints a link to them.",
+        "Counters for programs, and pages for you: `mailhost operator`\n# prints a link to them. Without this: neither.",
         "[\"127.0.0.1:8081\"]",
     ),
     (

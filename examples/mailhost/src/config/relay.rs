@@ -91,6 +91,11 @@ impl Network {
         }
     }
 
+    /// Whether it is larger than any network that belongs to one owner.
+    pub const fn is_vast(&self) -> bool {
+        self.bits < 8
+    }
+
     /// As it is written.
     pub fn text(&self) -> String {
         format!("{}/{}", self.address, self.bits)

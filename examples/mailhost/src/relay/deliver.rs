@@ -173,7 +173,7 @@ async fn connect<M: Means>(
             Err(NoConnection::Network(why)) => {
                 means.count(Tried::NoConnection);
                 info!(id, host = hop.name, %address, why, "no connection");
-                answer = Answer::local(Status::new(4, 4, 1), &format!("{address}: {why}")).by(&hop.name);
+                answer = here(Status::new(4, 4, 1), &format!("{address}: {why}")).by(&hop.name);
             }
             Err(NoConnection::Refused(reply)) => {
                 means.count(Tried::Unwelcome);
@@ -240,7 +240,7 @@ async fn offer<M: Means>(
     let (envelope, mut body) = match message {
         Ok(message) => message,
         Err(why) => {
-            attempt.settle_rest(&Outcome::Deferred(Answer::local(Status::new(4, 3, 0), &why)));
+            attempt.settle_rest(&Outcome::Deferred(here(Status::new(4, 3, 0), &why)));
             open.clear();
             return None;
         }
@@ -325,19 +325,19 @@ fn judge(transaction: &Transaction, recipients: usize, host: &str) -> Verdict {
         End::Taken(reply) | End::Refused(_, reply) => rest(&mut outcomes, Outcome::of(said(reply).by(host))),
         // RFC 1870 §6.1: nobody has said so, but it would have.
         End::Unsendable(why) => {
-            rest(&mut outcomes, Outcome::Refused(Answer::local(Status::new(5, 3, 4), why).by(host)));
+            rest(&mut outcomes, Outcome::Refused(here(Status::new(5, 3, 4), why).by(host)));
         }
         End::Lost(why) => {
-            ending = Some(Ending::Broken(Answer::local(Status::new(4, 4, 2), why).by(host)));
+            ending = Some(Ending::Broken(here(Status::new(4, 4, 2), why).by(host)));
         }
         End::InDoubt(why) => {
             let why = format!("{why}, behind the end of the message: it may arrive twice");
-            let answer = Answer::local(Status::new(4, 4, 2), &why).by(host);
+            let answer = here(Status::new(4, 4, 2), &why).by(host);
             rest(&mut outcomes, Outcome::Unknown(answer.clone()));
             ending = Some(Ending::Broken(answer));
         }
         End::Unreadable(why) => {
-            rest(&mut outcomes, Outcome::Deferred(Answer::local(Status::new(4, 3, 0), why)));
+            rest(&mut outcomes, Outcome::Deferred(here(Status::new(4, 3, 0), why)));
             // Not the fault of the site.
             (ending, ours) = (Some(Ending::Closed), true);
         }
@@ -377,6 +377,27 @@ fn said(reply: &Reply) -> Answer {
     Answer::reply(reply.code(), status, reply.text())
 }
 
+/// What went wrong here, as senders and operators read it. The number that the system has for it stays in the log.
+fn here(status: Status, why: &str) -> Answer {
+    Answer::local(status, &without_numbers(why))
+}
+
+/// Without ` (os error 111)`, wherever that stands.
+fn without_numbers(why: &str) -> String {
+    let (mut out, mut rest) = (String::new(), why);
+    while let Some((before, behind)) = rest.split_once(NUMBER) {
+        out.push_str(before);
+        rest = match behind.split_once(')') {
+            Some((digits, behind)) if digits.bytes().all(|octet| octet.is_ascii_digit()) => behind,
+            _ => {
+                out.push_str(NUMBER);
+                behind
+            }
+        };
+    }
+    out + rest
+}
+
 /// A body in the store, read as it is sent.
 struct Stored<'r> {
     relay: &'r Relay,
@@ -402,6 +423,8 @@ impl Body for Stored<'_> {
 /// RFC 5321 §5.1 wants at least two addresses tried; Postfix stops as well, and also offers a message in no more than two
 /// sessions.
 const ADDRESSES: usize = 20;
+/// How the number of an error of the system begins in its words.
+const NUMBER: &str = " (os error ";
 
 #[cfg(test)]
 mod tests;

@@ -56,9 +56,11 @@ pub struct End {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum How {
-    /// This host has put it into a mailbox, or sends it on as its owner wants.
+    /// This host has put it into a mailbox.
     #[default]
     Here,
+    /// Whose address it is wants it sent on, and keeps nothing of it here. What becomes of it there is theirs to know.
+    SentOn,
     /// The next host has it.
     Delivered,
     /// It was refused, and its sender was told.
@@ -94,6 +96,13 @@ impl Kept {
         let all = store.keys(SENT).await?;
         Ok(Self(all.iter().filter_map(|key| Some(u64::from_be_bytes(*key.first_chunk()?))).collect()))
     }
+
+    /// One more; gives those that go for it, so that there are no more than this.
+    fn add(&mut self, body: BodyHandle, most: usize) -> Vec<BodyHandle> {
+        self.0.insert(body.0);
+        let over = self.0.len().saturating_sub(most);
+        (0..over).filter_map(|_| self.0.pop_first().map(BodyHandle)).collect()
+    }
 }
 
 impl Relay {
@@ -105,10 +114,8 @@ impl Relay {
         let mut kept = self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut intents = Vec::new();
         // Should the commit fail, there is a name without a record, which does no harm.
-        kept.0.insert(body.0);
-        while kept.0.len() > MOST {
-            let oldest = kept.0.pop_first().map(BodyHandle);
-            intents.extend(oldest.map(|body| Intent::Remove { table: SENT, key: key(body) }));
+        for oldest in kept.add(body, MOST) {
+            intents.push(Intent::Remove { table: SENT, key: key(oldest) });
         }
         intents.extend(put(body, &mut sent));
         intents
@@ -226,6 +233,14 @@ const LONGEST: usize = 64 << 10;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_oldest_goes_for_a_new_one() {
+        let mut kept = Kept(BTreeSet::from([5, 3, 9]));
+        assert_eq!(kept.add(BodyHandle(10), 4), []);
+        assert_eq!(kept.add(BodyHandle(11), 4), [BodyHandle(3)]);
+        assert_eq!(kept.add(BodyHandle(11), 2), [BodyHandle(5), BodyHandle(9)]);
+    }
 
     #[test]
     fn a_record_with_long_answers_still_fits() {

@@ -60,7 +60,7 @@ impl Session<'_> {
         })
     }
 
-    /// RFC 6851: in parts if there are many, each of which is moved whole.
+    /// RFC 6851: in parts if there are many, each of which is moved whole. Into the selected mailbox too (§3.3), as with COPY.
     pub(super) async fn move_messages(
         &mut self,
         uid: bool,
@@ -80,9 +80,6 @@ impl Session<'_> {
         // Before anything is told, for that changes the numbers.
         let Some(selected) = &self.selected else { return Ok(End::bad("no mailbox is open")) };
         let (from, into) = (selected.id, to.id);
-        if from == into {
-            return Ok(End::no((Code::Cannot, "they are in this mailbox already")));
-        }
         let uids: Vec<Uid> =
             places.iter().filter_map(|place| Some(selected.told.messages.get(*place)?.uid())).collect();
         for part in uids.chunks(MOVED_AT_ONCE) {

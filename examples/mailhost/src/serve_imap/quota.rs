@@ -1,4 +1,5 @@
-//! GETQUOTA and GETQUOTAROOT. There is one root for each account, with an empty name, and only who runs the host sets it.
+//! GETQUOTA and GETQUOTAROOT. An account with limits has one root, with an empty name, and only who runs the host sets it. One
+//! without limits has none: RFC 9208 §7 has no grammar for a root that limits nothing, and Thunderbird takes one for an error.
 
 use bytes::BytesMut;
 use imap_codec::Mailbox;
@@ -11,11 +12,13 @@ use super::session::{End, Session};
 
 impl Session<'_> {
     pub(super) async fn quota(&self, root: &IString<'_>, answer: &mut Answer<'_>, out: &mut BytesMut) -> End {
-        if !root.as_bytes().is_empty() {
-            return End::no((Code::NonExistent, "no such quota root"));
+        match self.limited().await {
+            Some(quota) if quota.root.as_bytes() == root.as_bytes() => {
+                answer.untagged(&Data::Quota(quota), out);
+                End::ok("that is it")
+            }
+            _ => End::no((Code::NonExistent, "no such quota root")),
         }
-        self.tell_quota(answer, out).await;
-        End::ok("that is it")
     }
 
     pub(super) async fn quota_root(
@@ -25,25 +28,30 @@ impl Session<'_> {
         out: &mut BytesMut,
     ) -> End {
         // RFC 9208 §4.1.2: the mailbox need not be there.
-        let roots = IString::try_from("").into_iter().collect();
-        answer.untagged(&Data::QuotaRoot(QuotaRoot { mailbox: mailbox.clone(), roots }), out);
-        self.tell_quota(answer, out).await;
+        let mailbox = mailbox.clone();
+        let quota = self.limited().await;
+        let roots = quota.iter().map(|quota| quota.root.clone()).collect();
+        answer.untagged(&Data::QuotaRoot(QuotaRoot { mailbox, roots }), out);
+        if let Some(quota) = quota {
+            answer.untagged(&Data::Quota(quota), out);
+        }
         End::ok("that is it")
     }
 
-    async fn tell_quota(&self, answer: &mut Answer<'_>, out: &mut BytesMut) {
-        let Some(user) = self.user else { return };
-        let quota = self.host.store.quota(user.account).await;
+    /// The root of the account.
+    async fn limited(&self) -> Option<Quota<'static>> {
+        let quota = self.host.store.quota(self.user?.account).await;
         // RFC 9208 §5: STORAGE is in units of 1,024 octets. What has no limit is not named.
         let storage =
             ("STORAGE", quota.used_octets.div_ceil(1_024), quota.limit_octets.map(|limit| limit / 1_024));
         let messages = ("MESSAGE", quota.used_messages, quota.limit_messages);
-        let resources = [storage, messages].into_iter().filter_map(|(name, usage, limit)| {
-            Some(Usage { resource: Atom::new(name).ok()?, usage, limit: limit? })
-        });
-        let resources = resources.collect();
-        if let Ok(root) = IString::try_from("") {
-            answer.untagged(&Data::Quota(Quota { root, resources }), out);
-        }
+        let resources: Vec<_> = [storage, messages]
+            .into_iter()
+            .filter_map(|(name, usage, limit)| {
+                Some(Usage { resource: Atom::new(name).ok()?, usage, limit: limit? })
+            })
+            .collect();
+        let root = IString::try_from("").ok()?;
+        (!resources.is_empty()).then_some(Quota { root, resources })
     }
 }

@@ -7,7 +7,7 @@ use std::ops::{ControlFlow, RangeInclusive};
 use bytes::BytesMut;
 use imap_codec::command::{Search as Asked, SearchKey, SearchKeys};
 use imap_codec::extension::esearch::{Esearch, ReturnOptions};
-use imap_codec::response::{Code, Data};
+use imap_codec::response::Code;
 use imap_codec::server::Answer;
 use imap_codec::types::Date;
 use imap_codec::types::sequence::SequenceSet;
@@ -16,15 +16,17 @@ use mailstore::message::Flags;
 use mailstore::search::{self, Day, Facts, Key, Numbers, Query, Search};
 use tracing::warn;
 
-use super::selected::{Selected, count};
+use super::selected::{Selected, count, flush};
 use super::session::{End, Session};
 use crate::searching::{self, Step};
+use crate::wire::Wire;
 
 /// What a search has found.
 #[derive(Default)]
 struct Found {
-    /// Sequence numbers or UIDs, as they were asked for.
+    /// Sequence numbers or UIDs, as they were asked for: twelve octets for each run of them.
     numbers: Vec<RangeInclusive<u32>>,
+    /// If they are to be kept; one range too many says that they cannot be.
     uids: Vec<RangeInclusive<u32>>,
     count: usize,
     /// Facts of the first and the last.
@@ -47,6 +49,7 @@ impl Session<'_> {
         uid: bool,
         asked: &Asked<'_>,
         answer: &mut Answer<'_>,
+        wire: &mut Wire,
         out: &mut BytesMut,
     ) -> io::Result<End> {
         self.refresh().await;
@@ -58,7 +61,7 @@ impl Session<'_> {
         let made = making.decode(b"").and_then(|_| making.query(&asked.keys));
         let tells_mod_seq = making.mod_seq;
         let found = match made.and_then(|query| Search::new(query).map_err(|_| too_much())) {
-            Ok(search) => find(selected, search, uid).await,
+            Ok(search) => find(selected, search, uid, saves).await,
             Err(end) => {
                 if saves {
                     // RFC 9051 §6.4.4.1: what is not done leaves nothing behind.
@@ -79,27 +82,39 @@ impl Session<'_> {
             None if answer.rev2() => Some(ReturnOptions::ALL),
             None => {
                 let mod_seq = tells_mod_seq.then_some(found.mod_seq);
-                let numbers = found.numbers.iter().cloned().flatten().filter_map(NonZeroU32::new).collect();
-                answer.untagged(&Data::Search { numbers, modseq: mod_seq }, out);
+                // It is one line, which may have a million numbers.
+                let mut numbers = answer.search(out);
+                for number in found.numbers.iter().cloned().flatten().filter_map(NonZeroU32::new) {
+                    numbers.write(number, out);
+                    flush(wire, out).await?;
+                }
+                numbers.finish(mod_seq, out);
                 None
             }
         };
         if let Some(returns) = returns {
             let tag = answer.tag().to_owned();
-            let found = found.told(returns, uid, &tag, tells_mod_seq);
-            answer.untagged(&Data::Esearch(found), out);
+            let mut ranges = answer.esearch(&found.told(returns, uid, &tag, tells_mod_seq), out);
+            for range in found.numbers.iter().filter(|_| returns.all) {
+                let [Some(first), Some(last)] = [*range.start(), *range.end()].map(NonZeroU32::new) else {
+                    continue;
+                };
+                ranges.write(&(first..=last), out);
+                flush(wire, out).await?;
+            }
+            ranges.finish(out);
         }
         Ok(End::ok(if unreadable { "searched, but for messages that cannot be read" } else { "searched" }))
     }
 }
 
-async fn find(selected: &Selected, mut search: Search, uid: bool) -> Found {
+async fn find(selected: &Selected, mut search: Search, uid: bool, saves: bool) -> Found {
     let reader = selected.newest().reader();
     let mut found = Found::default();
     let mut messages = (0..).map_while(|place| Some((count(place + 1), selected.message(place)?)));
     let step = |event| {
         match event {
-            Step::Match(facts) => found.add(facts, uid),
+            Step::Match(facts) => found.add(facts, uid, saves),
             Step::Unreadable(uid, error) => {
                 warn!(mailbox = selected.id.get(), uid = uid.get(), %error, "a message cannot be searched");
                 found.unreadable = true;
@@ -113,13 +128,15 @@ async fn find(selected: &Selected, mut search: Search, uid: bool) -> Found {
 }
 
 impl Found {
-    fn add(&mut self, facts: Facts, uid: bool) {
+    fn add(&mut self, facts: Facts, uid: bool, saves: bool) {
         let push = |ranges: &mut Vec<RangeInclusive<u32>>, number: u32| match ranges.last_mut() {
             Some(last) if last.end().checked_add(1) == Some(number) => *last = *last.start()..=number,
             _ => ranges.push(number..=number),
         };
         push(&mut self.numbers, if uid { facts.uid } else { facts.number });
-        push(&mut self.uids, facts.uid);
+        if saves && self.uids.len() <= MOST_SAVED {
+            push(&mut self.uids, facts.uid);
+        }
         self.count += 1;
         self.mod_seq = self.mod_seq.max(facts.mod_seq);
         self.ends = Some((self.ends.map_or(facts, |(first, _)| first), facts));
@@ -143,6 +160,7 @@ impl Found {
         true
     }
 
+    /// What is told but for the numbers.
     fn told<'t>(&self, returns: ReturnOptions, uid: bool, tag: &'t str, tells_mod_seq: bool) -> Esearch<'t> {
         let number = |facts: Facts| NonZeroU32::new(if uid { facts.uid } else { facts.number });
         let (first, last) = (self.ends.map(|(first, _)| first), self.ends.map(|(_, last)| last));
@@ -156,16 +174,12 @@ impl Found {
             (Some(_), _) => Some(self.mod_seq),
             _ => None,
         };
-        let ranges = self
-            .numbers
-            .iter()
-            .filter_map(|range| Some(NonZeroU32::new(*range.start())?..=NonZeroU32::new(*range.end())?));
         Esearch {
             tag: IString::try_from(tag).ok(),
             uid,
             min: first.filter(|_| returns.min).and_then(number),
             max: last.filter(|_| returns.max).and_then(number),
-            all: if returns.all { SequenceSet::from_ranges(ranges) } else { None },
+            all: None,
             count: returns.count.then(|| count(self.count)),
             modseq: mod_seq.filter(|_| tells_mod_seq),
         }

@@ -159,7 +159,7 @@ impl<'h> Session<'h> {
             Verb::GetQuotaRoot(mailbox) => self.quota_root(&mailbox, &mut answer, out).await,
             Verb::Expunge => self.expunge(None).await?,
             Verb::UidExpunge(set) => self.expunge(Some(&set)).await?,
-            Verb::Search { uid, search } => self.search(uid, &search, &mut answer, out).await?,
+            Verb::Search { uid, search } => self.search(uid, &search, &mut answer, wire, out).await?,
             Verb::Fetch { uid, set, items, changed_since } => {
                 self.fetch(uid, &set, &items, changed_since, &mut answer, wire, out).await?
             }

@@ -4,12 +4,13 @@
 //! script gives the page again from there. Sending is one commit: the message in the queue and in mailboxes here, its copy in
 //! Sent, the draft gone, what it answers marked.
 
-mod flowed;
+mod fields;
 mod form;
 mod letter;
 mod original;
 mod people;
 mod prepare;
+mod recipients;
 mod save;
 mod send;
 mod show;
@@ -28,7 +29,9 @@ use mailstore::mailbox::{AccountId, MailboxStatus, SpecialUse};
 use serde::Deserialize;
 use serde_json::json;
 
-use self::form::{Deed, Filled, Upload};
+use self::fields::Deed;
+use self::form::{Filled, Upload};
+use self::letter::Unwritten;
 use self::people::{People, Person};
 use self::show::{Page, Told};
 use super::budget::Budget;
@@ -60,13 +63,6 @@ impl Places {
             all.retain(|_, place| Arc::strong_count(place) > 1);
         }
         Arc::clone(all.entry(account.get()).or_default())
-    }
-}
-
-impl Place {
-    /// Takes so many recipients out of what may be written to in an hour.
-    fn take(&self, recipients: usize, now: i64) -> bool {
-        self.budget.take(recipients, now)
     }
 }
 
@@ -173,7 +169,7 @@ async fn carry_out(
         .await;
     }
     let mut source = save::source(host, signed_in, &folders, &filled).await?;
-    if let Some(sent) = send::already(host, signed_in, &folders, &filled.id).await {
+    if let Some(sent) = send::already(host, signed_in, &folders, &filled.id).await? {
         return Ok(match by_script {
             true => said_json(StatusCode::OK, &json!({ "sent": true })),
             false => Redirect::to(&format!("{sent}/outcome?sent=again")).into_response(),
@@ -182,9 +178,15 @@ async fn carry_out(
     let mut failed = None;
     match upload {
         Upload::None => {}
-        Upload::Written(writer) => {
+        // Another page has added files to the draft, or taken some away, while these came in: they would be gone, or back.
+        Upload::Written { beside, .. }
+            if source.as_ref().map_or(0, |source| source.files().len()) != beside =>
+        {
+            failed = Some(Unwritten::Unreadable);
+        }
+        Upload::Written { writer, .. } => {
             match save::written(host, signed_in, &folders, source.as_ref(), *writer).await {
-                Ok(draft) if !matches!(filled.deed, Deed::Send | Deed::Discard) => {
+                Ok(draft) if matches!(filled.deed, Deed::Save | Deed::Attach) => {
                     return Ok(Redirect::to(&format!("/compose?draft={draft}&saved=files")).into_response());
                 }
                 Ok(draft) => {
@@ -308,9 +310,11 @@ mod tests {
     #[test]
     fn recipients_of_an_hour_are_bounded() {
         let place = Place::default();
-        assert!(place.take(150, 1_000) && !place.take(51, 1_000) && place.take(50, 1_000));
-        assert!(!place.take(1, 1_010) && place.take(1, 1_020));
-        assert!(!place.take(200, 900), "a clock that was set back gives nothing");
-        assert!(place.take(200, 100_000) && !place.take(201, i64::MAX));
+        assert!(
+            place.budget.take(150, 1_000) && !place.budget.take(51, 1_000) && place.budget.take(50, 1_000)
+        );
+        assert!(!place.budget.take(1, 1_010) && place.budget.take(1, 1_020));
+        assert!(!place.budget.take(200, 900), "a clock that was set back gives nothing");
+        assert!(place.budget.take(200, 100_000) && !place.budget.take(201, i64::MAX));
     }
 }

@@ -5,12 +5,15 @@ mod attachment;
 mod events;
 mod frame;
 mod html;
+pub(super) mod letters;
 mod list;
 mod manage;
 mod outcome;
-mod parts;
+pub(super) mod parts;
 mod read;
 mod search;
+#[cfg(test)]
+mod stocked;
 #[cfg(test)]
 #[expect(dead_code, reason = "the browser opens whole messages, see `tests/it`")]
 #[path = "../../tests/it/web/browser/techniques.rs"]
@@ -24,7 +27,9 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Redirect;
 use axum::routing::get;
+use mailstore::Intent;
 use mailstore::mailbox::{INBOX, MailboxId, MailboxStatus, SpecialUse};
+use mailstore::message::UnixTime;
 
 use self::act::Deeds;
 use self::events::AtOnce;
@@ -81,6 +86,32 @@ impl Folders {
         self.for_use(special_use).or_else(|| self.0.iter().find(|folder| folder.name == name))
     }
 
+    /// The same, and what makes it if there is none. Mail programs show what somebody has subscribed to.
+    pub(super) fn for_use_or_made(
+        &self,
+        host: &Host,
+        signed_in: &SignedIn,
+        special_use: SpecialUse,
+        name: &str,
+    ) -> (Vec<Intent>, MailboxId) {
+        if let Some(folder) = self.for_use_or_called(special_use, name) {
+            return (Vec::new(), folder.id);
+        }
+        let (account, name) = (signed_in.account(), name.to_owned());
+        let now = UnixTime(host.store.system().unix_seconds());
+        let subscribe = Intent::Subscribe { account, name: name.clone() };
+        let create = Intent::CreateMailbox { account, name, special_use: Some(special_use), now };
+        (vec![subscribe, create], MailboxId::CREATED)
+    }
+
+    /// Whether what is in a folder was put aside: nobody looks for it there, and what is deleted there is gone.
+    pub(super) fn is_aside(&self, folder: &MailboxStatus) -> bool {
+        let mut aside = [(SpecialUse::Trash, TRASH), (SpecialUse::Junk, JUNK)].into_iter();
+        aside.any(|(special_use, name)| {
+            self.for_use_or_called(special_use, name).is_some_and(|aside| aside.id == folder.id)
+        })
+    }
+
     /// The inbox, which everybody has.
     pub(super) fn inbox(&self) -> Result<&MailboxStatus, Problem> {
         self.0.iter().find(|folder| folder.name == INBOX).ok_or(Problem::NotFound)
@@ -106,6 +137,16 @@ pub(super) async fn open(
     host.store.load(signed_in.actor(), folder.id).await.ok_or(Problem::NotFound)
 }
 
+/// The same for whoever needs so many of its newest messages: older ones may be missing.
+pub(super) async fn open_newest(
+    host: &Host,
+    signed_in: &SignedIn,
+    folder: &MailboxStatus,
+    count: usize,
+) -> Result<Snapshot, Problem> {
+    host.store.load_newest(signed_in.actor(), folder.id, count).await.ok_or(Problem::NotFound)
+}
+
 fn rank(folder: &MailboxStatus) -> u8 {
     match folder.special_use {
         _ if folder.name == INBOX => 0,
@@ -129,6 +170,10 @@ pub(super) fn routes() -> Router<Arc<Host>> {
         .merge(outcome::routes())
         .merge(read::routes())
 }
+
+/// What folders are called that are made where there is none for this.
+const TRASH: &str = "Trash";
+const JUNK: &str = "Junk";
 
 async fn inbox(State(host): State<Arc<Host>>, signed_in: SignedIn) -> Result<Redirect, Problem> {
     let folders = Folders::of(&host, &signed_in).await;

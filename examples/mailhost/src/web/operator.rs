@@ -46,5 +46,6 @@ pub(super) fn routes(host: &Arc<Host>) -> Router<Arc<Host>> {
         .route("/certificates", get(certificates::show))
         .route("/dns", get(dns::show).post(dns::look))
         .route("/style.css", get(super::page::style))
+        .route("/icon.svg", get(super::page::icon))
         .layer(from_fn_with_state(Arc::clone(host), door::only_as_this_host))
 }

@@ -31,14 +31,6 @@ pub(super) fn is_own(headers: &HeaderMap) -> bool {
     }
 }
 
-/// A path of this host to go on to, if it is one: no browser takes it for an address elsewhere.
-pub(super) fn own_path(path: &str) -> Option<&str> {
-    let own = path.starts_with('/')
-        && !path.starts_with("//")
-        && path.bytes().all(|octet| octet.is_ascii_graphic() && octet != b'\\');
-    own.then_some(path)
-}
-
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
@@ -64,25 +56,6 @@ mod tests {
                 headers.insert(*name, HeaderValue::from_static(value));
             }
             assert_eq!(is_own(&headers), own, "{fields:?}");
-        }
-    }
-
-    #[test]
-    fn a_path_leads_nowhere_else() {
-        for good in ["/", "/mail/1?before=2", "/mail/1/2#main"] {
-            assert_eq!(own_path(good), Some(good));
-        }
-        for bad in [
-            "",
-            "mail",
-            "//elsewhere.test",
-            "/\\elsewhere.test",
-            "https://elsewhere.test",
-            "/a\r\nb",
-            "/\t/b",
-            "/ä",
-        ] {
-            assert_eq!(own_path(bad), None, "{bad}");
         }
     }
 }

@@ -222,6 +222,7 @@ pub(super) fn document(
                 meta name="color-scheme" content="light dark";
                 meta name="robots" content="noindex";
                 title { (title) }
+                link rel="icon" href="/icon.svg" type="image/svg+xml";
                 link rel="stylesheet" href="/style.css";
                 @if script { script src="/script.js" defer {} }
             }
@@ -243,6 +244,11 @@ pub(super) async fn style() -> Response {
         include_str!("style/compose.css"),
     );
     kept("text/css; charset=utf-8", STYLE)
+}
+
+/// What stands beside the title of a page where browsers show it.
+pub(super) async fn icon() -> Response {
+    kept("image/svg+xml", include_str!("style/icon.svg"))
 }
 
 /// What makes pages a little more convenient.

@@ -14,7 +14,7 @@ use tracing::info;
 
 use super::Visitor;
 use super::account::in_the_clear;
-use super::origin::own_path;
+use super::onward::own_path;
 use super::page::render;
 use super::problem::Problem;
 use super::visit::{SealedForm, SignedIn, User};

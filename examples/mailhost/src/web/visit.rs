@@ -12,11 +12,11 @@ use mailstore::mailbox::AccountId;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::Visitor;
-use super::origin::own_path;
+use super::onward::own_path;
 use super::problem::Problem;
 use super::session::{Pass, Session};
 use super::when::Clock;
+use super::{Visitor, cookie};
 use crate::accounts::Presence;
 use crate::host::Host;
 
@@ -80,7 +80,7 @@ impl SignedIn {
         let visitor = *parts.extensions.get::<Visitor>()?;
         let system = host.store.system();
         let session = host.web_sessions.find(system, visitor, &parts.headers)?;
-        let clock = Clock::new(system.unix_seconds(), cookie(&parts.headers, "offset"));
+        let clock = Clock::new(system.unix_seconds(), sent(&parts.headers, "offset"));
         Some(Self { session, visitor, clock })
     }
 }
@@ -137,10 +137,7 @@ fn read<T: DeserializeOwned>(form: &[u8]) -> Result<T, Problem> {
         .map_err(|error| Problem::Wrong(format!("The form cannot be read: {error}.")))
 }
 
-/// A cookie of ours that is no secret.
-pub(super) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    cookies
-        .flat_map(|value| value.split(';'))
-        .find_map(|cookie| cookie.trim().strip_prefix(name)?.strip_prefix('='))
+/// The value of a cookie of ours, if a browser has sent it.
+pub(super) fn sent<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    cookie::find(headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()), name)
 }

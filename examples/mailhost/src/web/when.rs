@@ -19,7 +19,7 @@ impl Clock {
     pub(super) fn new(now: i64, minutes: Option<&str>) -> Self {
         let minutes = minutes
             .and_then(|minutes| minutes.parse::<i32>().ok())
-            .filter(|minutes| minutes.abs() <= 14 * 60);
+            .filter(|minutes| (-14 * 60..=14 * 60).contains(minutes));
         let offset = minutes.and_then(|minutes| UtcOffset::from_whole_seconds(minutes * 60).ok());
         Self { now, offset: offset.unwrap_or(UtcOffset::UTC) }
     }
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn clocks_that_make_no_sense_are_utc() {
-        for minutes in ["", "x", "100000", "-100000", "60.5"] {
+        for minutes in ["", "x", "100000", "-100000", "60.5", "-2147483648"] {
             assert_eq!(Clock::new(NOW, Some(minutes)).offset, UtcOffset::UTC, "{minutes}");
         }
         for at in [i64::MIN, i64::MAX] {

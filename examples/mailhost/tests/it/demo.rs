@@ -1,18 +1,17 @@
 //! The guided tour does what it says.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::process::{Child, Stdio};
-use std::sync::{Mutex, PoisonError, mpsc};
-use std::thread;
+use std::sync::{Mutex, PoisonError};
 
 use mailhost::client::Server;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use crate::support::{DEADLINE, Folder, Wire, program, run};
+use crate::support::{Folder, Lines, Wire, executed, program, run};
 
 /// The tour takes the ports that people expect, if they are free: not two tours at the same moment.
 static PORTS: Mutex<()> = Mutex::new(());
@@ -51,10 +50,18 @@ fn all_steps_are_ok(lines: &[String]) {
 fn the_tour_ends_well_and_leaves_nothing_behind() {
     let _ports = PORTS.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = Folder::new();
-    let result = run(program().args(["demo", "--once"]).env("TMPDIR", folder.path(".")), "");
+    let (mut tour, executed) = match executed::tracer() {
+        Some((tour, executed)) => (tour, Some(executed)),
+        None => (program(), None),
+    };
+    let result = run(tour.args(["demo", "--once"]).env("TMPDIR", folder.path(".")), "");
     assert_eq!((result.status, &*result.stderr), (Some(0), ""), "{}", result.stdout);
     all_steps_are_ok(&result.stdout.lines().map(str::to_owned).collect::<Vec<_>>());
     assert_eq!(folder.len(), 0, "its folder is gone");
+    if let Some(executed) = executed {
+        // The tour, and its two hosts twice.
+        assert_eq!(executed::itself(&executed), 5);
+    }
 }
 
 #[test]
@@ -69,18 +76,12 @@ fn the_tour_stays_up_for_mail_programs_until_it_is_interrupted() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts");
-    let stdout = child.stdout.take().expect("a pipe");
+    let said = Lines::of(child.stdout.take().expect("a pipe"));
     let mut tour = Tour(child);
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            let _ = sender.send(line);
-        }
-    });
-    let mut lines: Vec<String> = Vec::new();
-    while lines.last().is_none_or(|line| line != "Ctrl-C ends it.") {
-        lines.push(receiver.recv_timeout(DEADLINE).unwrap_or_else(|error| panic!("{error}: {lines:#?}")));
+    if let Err(error) = said.wait_until(|line| line == "Ctrl-C ends it.") {
+        panic!("{error}: {:#?}", said.so_far());
     }
+    let lines = said.so_far();
     drop(ports);
     all_steps_are_ok(&lines);
 
@@ -119,7 +120,7 @@ fn the_tour_stays_up_for_mail_programs_until_it_is_interrupted() {
     assert!(hosts.iter().all(|host| test_kill_process(*host).is_ok()));
     kill_process(Pid::from_child(&tour.0), Signal::INT).unwrap();
     // Its output closes when it has ended.
-    while receiver.recv_timeout(DEADLINE) != Err(mpsc::RecvTimeoutError::Disconnected) {}
+    said.wait_for_the_end();
     assert!(tour.0.wait().unwrap().success());
     assert!(hosts.iter().all(|host| test_kill_process(*host).is_err()), "its hosts still run");
     let mut stderr = String::new();

@@ -1,13 +1,14 @@
-//! A message passes through the host without ever being in its memory as a whole.
+//! A message passes through the host without ever being in its memory as a whole, and so do answers that nobody reads.
 
 use std::fs;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use mailhost::listener::Service;
 use rustix::process::Pid;
 
 use crate::imap::Imap;
-use crate::support::{Host, Site, Wire, program};
+use crate::support::{Host, PASSWORD, Site, Wire, program};
 
 const MEBIBYTE: u64 = 1 << 20;
 const SIZE: u64 = 100 * MEBIBYTE;
@@ -187,3 +188,86 @@ fn append(imap: &mut Imap, blocks: u64, memory: &mut Memory) {
 }
 
 const TOP: &str = "Subject: large\r\n";
+
+/// What is asked over and over; nothing of what is answered is read.
+const FLOODS: [(Service, bool, &str); 10] = [
+    (Service::Smtp, false, "NOOP\r\n"),
+    (Service::Smtp, false, "RSET\r\n"),
+    (Service::Submission, true, "VRFY ben\r\n"),
+    (Service::Pop3, false, "CAPA\r\n"),
+    (Service::Pop3, true, "UIDL\r\n"),
+    (Service::Imap, false, "a CAPABILITY\r\n"),
+    (Service::Imap, true, "a NOOP\r\n"),
+    (Service::Imap, true, "a FETCH 1:* (FLAGS UID)\r\n"),
+    (Service::Imap, true, "a UID SEARCH ALL\r\n"),
+    (Service::Imap, true, "a LIST \"\" *\r\n"),
+];
+
+/// A client of this kind, before its first flood.
+fn client(host: &Host, (service, login, _): (Service, bool, &str)) -> Wire {
+    let mut wire = Wire::connect(host.address(service));
+    match service {
+        Service::Imap => {
+            wire.expect("* OK");
+            if login {
+                wire.send(format!("a LOGIN anna@example.test \"{PASSWORD}\"\r\na SELECT INBOX\r\n"));
+                while !wire.line().starts_with("a OK [READ-WRITE]") {}
+            }
+        }
+        Service::Pop3 => {
+            wire.expect("+OK");
+            if login {
+                wire.log_in_pop3("anna@example.test");
+            }
+        }
+        _ => {
+            wire.expect("220 ");
+            wire.say("EHLO client.test", "250-");
+            if login {
+                wire.log_in_smtp("anna@example.test");
+            }
+        }
+    }
+    wire.patience(STUCK).unwrap();
+    wire
+}
+
+/// How many of its commands a client gets rid of.
+fn flood(mut wire: Wire, command: &str) -> usize {
+    let block = command.repeat(1_000);
+    (0..1_000).take_while(|_| wire.try_send(&block).is_ok()).count() * 1_000
+}
+
+#[test]
+fn answers_that_nobody_reads_do_not_pile_up_and_keep_nobody_waiting() {
+    let site = Site::with_accounts("[auth]\nallow_plaintext = true\n", &["anna", "ben"]);
+    let mut command = program();
+    command.env("MALLOC_MMAP_THRESHOLD_", "1048576");
+    let host = site.start_under(command);
+    let mut imap = Imap::anna(&host);
+    for number in 0..20 {
+        imap.append("INBOX", format!("Subject: {number}\r\n\r\n"));
+    }
+    // What a login takes is there by now.
+    let mut other = Imap::of(&host, "ben");
+    other.ok("SELECT INBOX");
+    let clients = FLOODS.map(|kind| (kind, client(&host, kind)));
+    let mut memory = Memory::new(host.process());
+    thread::scope(|scope| {
+        let floods = clients.map(|(kind, wire)| (kind, scope.spawn(move || flood(wire, kind.2))));
+        while !floods.iter().all(|(_, flood)| flood.is_finished()) {
+            other.ok("NOOP");
+            memory.look();
+        }
+        for ((service, _, command), flood) in floods {
+            let sent = flood.join().unwrap();
+            println!("{service:?} {}: {sent}", command.trim_end());
+            assert!(sent < 1_000_000, "the host has read it all");
+        }
+    });
+    memory.has_not_grown("ten clients that do not read");
+    other.ok("NOOP");
+}
+
+/// After so long without progress nobody reads any more.
+const STUCK: Duration = Duration::from_secs(3);

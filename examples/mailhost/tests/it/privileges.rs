@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use mailhost::listener::Service;
 use rustix::process::{Signal, kill_process};
 
-use crate::support::{Host, Site, Wire, skip};
+use crate::support::{Folder, Host, Site, Wire, program, run, skip};
 
 const NOBODY: u32 = 65_534;
 
@@ -123,6 +123,33 @@ fn the_owner_of_the_data_directory_is_whom_root_becomes_if_nobody_is_named() {
     // And while it runs.
     site.does("account add ben@example.test --password-stdin");
     host.stop();
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_made_is_told_with_its_line_and_path() {
+    if !is_root("a_data_directory_that_cannot_be_made_is_told_with_its_line_and_path") {
+        return;
+    }
+    let folder = Folder::new();
+    let config = folder.config("no/such/data", "[run]\nuser = \"nobody\"\n");
+    run(program().args(["serve", "--config"]).arg(&config), "").failed(&format!(
+        "{}:2: data_dir {} cannot be made: No such file or directory (os error 2); create the folder that it lies in, or name another one",
+        config.display(),
+        folder.path("no/such/data").display()
+    ));
+}
+
+#[test]
+fn quickstart_says_how_to_name_another_user() {
+    if !is_root("quickstart_says_how_to_name_another_user") {
+        return;
+    }
+    let folder = Folder::new();
+    let mut command = program();
+    command.args(["quickstart", "you@example.test", "--user", "no-such-user", "--offline", "--dir"]);
+    run(command.arg(folder.path("new")), "").failed(
+        "there is no user no-such-user; `useradd --system --shell /usr/sbin/nologin no-such-user` makes one, or name another with --user",
+    );
 }
 
 #[test]

@@ -245,28 +245,39 @@ impl Work<'_> {
         }
     }
 
-    fn send(&self) {
-        let mut wire = Wire::smtp(self.host.smtp);
-        self.repeat(|| wire.deliver(&["anna@example.test"], "Subject: work\r\n\r\n.\r\ntext\r\n"));
-        wire.say("QUIT", "221");
-        wire.ended();
-    }
-
-    fn collect(&self, name: &str) {
-        let mut wire = Wire::pop3(self.host.pop3, &format!("{name}@example.test"));
-        self.repeat(|| drop(wire.listing("UIDL")));
-        wire.say("QUIT", "+OK");
-        wire.ended();
-    }
-
-    fn read(&self) {
-        let mut imap = Imap::greeted(Wire::connect(self.host.imap));
-        imap.ok("LOGIN anna@example.test \"correct horse\"");
-        self.repeat(|| {
-            imap.ok("SELECT INBOX");
-            imap.ok("STATUS Drafts (MESSAGES)");
-        });
-        imap.ok("LOGOUT");
+    /// A session, and what it goes on doing: logged in here, for fifty logins at once are another test.
+    fn session(&self, number: usize) -> Box<dyn FnOnce() + Send + '_> {
+        match number {
+            0..10 => {
+                let mut wire = Wire::pop3(self.host.pop3, &format!("p{number}@example.test"));
+                Box::new(move || {
+                    self.repeat(|| drop(wire.listing("UIDL")));
+                    wire.say("QUIT", "+OK");
+                    wire.ended();
+                })
+            }
+            10..30 => {
+                let mut imap = Imap::greeted(Wire::connect(self.host.imap));
+                imap.ok("LOGIN anna@example.test \"correct horse\"");
+                Box::new(move || {
+                    self.repeat(|| {
+                        imap.ok("SELECT INBOX");
+                        imap.ok("STATUS Drafts (MESSAGES)");
+                    });
+                    imap.ok("LOGOUT");
+                })
+            }
+            _ => {
+                let mut wire = Wire::smtp(self.host.smtp);
+                Box::new(move || {
+                    self.repeat(|| {
+                        wire.deliver(&["anna@example.test"], "Subject: work\r\n\r\n.\r\ntext\r\n")
+                    });
+                    wire.say("QUIT", "221");
+                    wire.ended();
+                })
+            }
+        }
     }
 }
 
@@ -287,15 +298,8 @@ fn twenty_reloads_drop_none_of_fifty_sessions_at_work() {
     let (done, rounds) = (AtomicBool::new(false), AtomicUsize::new(0));
     let work = Work { host: &addresses, done: &done, rounds: &rounds };
     thread::scope(|scope| {
-        let mut sessions = Vec::new();
-        for number in 0..50 {
-            let (work, names) = (&work, &names);
-            sessions.push(scope.spawn(move || match number {
-                0..10 => work.collect(&names[number]),
-                10..30 => work.read(),
-                _ => work.send(),
-            }));
-        }
+        let sessions: Vec<_> = (0..50).map(|number| work.session(number)).collect();
+        let sessions: Vec<_> = sessions.into_iter().map(|session| scope.spawn(session)).collect();
         let start = Instant::now();
         for number in 0..RELOADS {
             let before = rounds.load(Ordering::Relaxed);

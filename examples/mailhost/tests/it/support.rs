@@ -1,6 +1,7 @@
 //! Folders that go away, runs of the program that end, hosts that run, and connections to them.
 
 pub(crate) mod executed;
+mod lines;
 mod site;
 mod wire;
 
@@ -15,6 +16,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 use std::{env, process, thread};
 
+pub(crate) use self::lines::Lines;
 pub(crate) use self::site::{Host, PASSWORD, Site, field};
 pub(crate) use self::wire::{Wire, base64, stuffed};
 

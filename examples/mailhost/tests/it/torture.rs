@@ -1,4 +1,4 @@
 //! The real program under SIGKILL, failing disks and full disks. `cargo xtask torture` runs these for longer.
 
-mod faults;
+pub(crate) mod faults;
 mod kill;

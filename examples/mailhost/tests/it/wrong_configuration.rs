@@ -98,6 +98,23 @@ fn a_certificate_that_is_none_is_told() {
     );
 }
 
+/// `check` must not call good what `serve` refuses.
+#[test]
+fn a_password_of_the_smarthost_that_cannot_be_read_is_told() {
+    let folder = Folder::new();
+    let relay = "[relay]\nsmarthost = \"h.test\"\nuser = \"u\"\npassword_file = \"none\"\n";
+    let config = folder.config("data", relay);
+    let sentence = format!(
+        "{}: password_file {}: No such file or directory (os error 2); correct the file, its path or its permissions",
+        config.display(),
+        folder.path("none").display()
+    );
+    serve_fails(&folder, &config, &sentence);
+    let checked = run(program().args(["check", "--offline", "--config"]).arg(&config), "");
+    assert!(checked.stdout.lines().any(|line| line == format!("error: {sentence}")), "{}", checked.stdout);
+    assert_eq!(checked.status, Some(1));
+}
+
 #[test]
 fn a_data_directory_that_is_a_file_is_told() {
     let folder = Folder::new();
@@ -216,6 +233,19 @@ fn a_check_of_a_good_configuration_changes_nothing() {
     let again = folder.write("printed.toml", &printed.stdout);
     let reprinted = run(program().args(["check", "--print", "--config"]).arg(&again), "");
     assert_eq!(reprinted.stdout, printed.stdout);
+}
+
+#[test]
+fn a_check_warns_of_an_open_relay() {
+    for (network, warned) in
+        [("0.0.0.0/0", true), ("::/0", true), ("64.0.0.0/2", true), ("10.0.0.0/8", false)]
+    {
+        let folder = Folder::new();
+        let config = folder.config("data", &format!("[relay]\nnetworks = [\"192.0.2.7\", {network:?}]\n"));
+        let result = run(program().args(["check", "--config"]).arg(&config), "");
+        let warning = format!("\nwarning: networks in [relay] has {network}, so strangers may ");
+        assert_eq!(result.stdout.contains(&warning), warned, "{}", result.stdout);
+    }
 }
 
 #[test]

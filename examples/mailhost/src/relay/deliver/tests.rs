@@ -1008,3 +1008,20 @@ async fn a_message_that_is_too_big_for_a_host_is_returned_in_our_own_words() {
 }
 
 const START: Duration = Duration::from_secs(1_800_000_000);
+
+#[test]
+fn numbers_of_the_system_are_not_for_people() {
+    let refused = io::Error::from_raw_os_error(111).to_string();
+    assert!(refused.ends_with(" (os error 111)"), "{refused}");
+    let answer = here(Status::new(4, 4, 1), &format!("192.0.2.1:25: {refused}")).by("mx.y.test").to_string();
+    assert!(answer.contains("192.0.2.1:25: Connection refused") && !answer.contains("os error"), "{answer}");
+    for (said, told) in [
+        ("a (os error 5), b (os error 104)", "a, b"),
+        ("a (os error 5) (os error 6)", "a"),
+        ("what (os error x) says", "what (os error x) says"),
+        ("cut (os error 1", "cut (os error 1"),
+        (" (os error ", " (os error "),
+    ] {
+        assert_eq!(without_numbers(said), told);
+    }
+}

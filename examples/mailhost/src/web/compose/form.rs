@@ -1,8 +1,8 @@
 //! The form, as it comes back: its fields first, then files, which go to the store while they come in.
 
 use axum::extract::multipart::{Field, Multipart, MultipartError};
-use mailstore::mailbox::Uid;
 
+use super::fields::{Deed, Origin, is_id};
 use super::letter::{Encoder, Sink, Unwritten, Writer};
 use super::{save, send};
 use crate::host::Host;
@@ -35,69 +35,16 @@ pub(super) struct Filled {
     pub(super) deed: Deed,
 }
 
-/// What is to be done.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) enum Deed {
-    #[default]
-    Save,
-    Send,
-    Attach,
-    Remove(usize),
-    Discard,
-}
-
-/// The message that is answered or sent on, and how: `reply:3.15.1790000000`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Origin {
-    pub(super) forward: bool,
-    pub(super) folder: u64,
-    pub(super) uid: Uid,
-    /// The life of the folder.
-    pub(super) validity: u32,
-}
-
 /// What has become of the files of a form.
 pub(super) enum Upload {
     None,
     /// A draft with all that was typed, the files it had, and the new ones.
-    Written(Box<Writer<'static>>),
+    Written {
+        writer: Box<Writer<'static>>,
+        /// How many files it had.
+        beside: usize,
+    },
     Failed(Unwritten),
-}
-
-impl Origin {
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let (how, place) = text.split_once(':')?;
-        let mut numbers = place.splitn(3, '.');
-        Some(Self {
-            forward: match how {
-                "forward" => true,
-                "reply" => false,
-                _ => return None,
-            },
-            folder: numbers.next()?.parse().ok()?,
-            uid: Uid::new(numbers.next()?.parse().ok()?)?,
-            validity: numbers.next()?.parse().ok()?,
-        })
-    }
-
-    pub(super) fn text(&self) -> String {
-        let how = if self.forward { "forward" } else { "reply" };
-        format!("{how}:{}.{}.{}", self.folder, self.uid, self.validity)
-    }
-}
-
-impl Deed {
-    fn parse(text: &str) -> Self {
-        match text {
-            "send" => Self::Send,
-            "attach" => Self::Attach,
-            "discard" => Self::Discard,
-            _ => text
-                .strip_prefix("remove:")
-                .and_then(|number| number.parse().ok())
-                .map_or(Self::Save, Self::Remove),
-        }
-    }
 }
 
 impl Filled {
@@ -145,11 +92,14 @@ impl Filled {
             }
             let begun = match std::mem::replace(&mut upload, Upload::None) {
                 Upload::None => begin(host, signed_in, &filled).await?,
-                Upload::Written(writer) => Ok(*writer),
+                Upload::Written { writer, beside } => Ok((*writer, beside)),
                 Upload::Failed(why) => Err(why),
             };
             upload = match begun {
-                Ok(writer) => receive(writer, &name, &mut field).await?,
+                Ok((writer, beside)) => match receive(writer, &name, &mut field).await? {
+                    Ok(writer) => Upload::Written { writer: Box::new(writer), beside },
+                    Err(why) => Upload::Failed(why),
+                },
                 Err(why) => Upload::Failed(why),
             };
             // What is not taken is read over, so that the browser gets to hear why.
@@ -197,12 +147,12 @@ async fn text(mut field: Field<'_>, most: usize) -> Result<String, Problem> {
     Ok(String::from_utf8_lossy(&octets).into_owned())
 }
 
-/// Begins a draft with what was typed and the files there are.
+/// Begins a draft with what was typed and the files there are; tells how many those are.
 async fn begin(
     host: &Host,
     signed_in: &SignedIn,
     filled: &Filled,
-) -> Result<Result<Writer<'static>, Unwritten>, Problem> {
+) -> Result<Result<(Writer<'static>, usize), Unwritten>, Problem> {
     let folders = Folders::of(host, signed_in).await;
     let source = save::source(host, signed_in, &folders, filled).await?;
     let Some(incoming) = host.store.receive().await else { return Err(Problem::Unavailable) };
@@ -210,10 +160,16 @@ async fn begin(
         return Ok(Err(Unwritten::NoSpace));
     }
     let sink = Sink::Draft(Box::new(incoming.scanned()));
-    Ok(save::begin(host, signed_in, sink, filled, source.as_ref(), true).await)
+    let beside = source.as_ref().map_or(0, |source| source.files().len());
+    let writer = save::begin(host, signed_in, sink, filled, source.as_ref(), true).await;
+    Ok(writer.map(|writer| (writer, beside)))
 }
 
-async fn receive(mut writer: Writer<'static>, name: &str, field: &mut Field<'_>) -> Result<Upload, Problem> {
+async fn receive(
+    mut writer: Writer<'static>,
+    name: &str,
+    field: &mut Field<'_>,
+) -> Result<Result<Writer<'static>, Unwritten>, Problem> {
     // A browser may give a whole path.
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let name: String = name.chars().filter(|c| !c.is_control()).take(200).collect();
@@ -221,17 +177,14 @@ async fn receive(mut writer: Writer<'static>, name: &str, field: &mut Field<'_>)
     let kind = media_type(std::path::Path::new(&name));
     let mut encoder: Encoder = match writer.file(kind, &name).await {
         Ok(encoder) => encoder,
-        Err(why) => return Ok(Upload::Failed(why)),
+        Err(why) => return Ok(Err(why)),
     };
     while let Some(chunk) = field.chunk().await.map_err(unreadable)? {
         if let Err(why) = encoder.push(&mut writer, &chunk).await {
-            return Ok(Upload::Failed(why));
+            return Ok(Err(why));
         }
     }
-    Ok(match encoder.end(&mut writer).await {
-        Ok(()) => Upload::Written(Box::new(writer)),
-        Err(why) => Upload::Failed(why),
-    })
+    Ok(encoder.end(&mut writer).await.map(|()| writer))
 }
 
 fn unreadable(error: MultipartError) -> Problem {
@@ -248,34 +201,9 @@ fn new_id(host: &Host) -> Result<String, Problem> {
     Ok(octets.iter().map(|octet| format!("{octet:02x}")).collect())
 }
 
-/// Whether this is such a name.
-pub(super) fn is_id(text: &str) -> bool {
-    text.len() == 32 && text.bytes().all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f'))
-}
-
 /// Files that come at once.
 const FILES: usize = 100;
 /// More fields than the form has.
 const FIELDS: usize = 30;
 /// Octets of a line: enough for a hundred addresses with names.
 const LINE: usize = 64 << 10;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn origins_and_deeds_are_read_back() {
-        let origin = Origin { forward: true, folder: 3, uid: Uid::new(15).unwrap(), validity: 1_790_000_000 };
-        assert_eq!(Origin::parse(&origin.text()), Some(origin));
-        for bad in
-            ["", "reply", "reply:", "reply:1", "reply:1.0.1", "steal:1.2.3", "reply:1.2.3.4", "reply:-1.2.3"]
-        {
-            assert_eq!(Origin::parse(bad), None, "{bad}");
-        }
-        assert_eq!(Deed::parse("remove:2"), Deed::Remove(2));
-        for unknown in ["", "remove:", "remove:x", "anything"] {
-            assert_eq!(Deed::parse(unknown), Deed::Save, "what is not understood keeps what was typed");
-        }
-    }
-}

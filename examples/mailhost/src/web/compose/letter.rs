@@ -8,11 +8,11 @@ use mailstore::message::Message;
 use smtp_codec::Reply;
 use time::OffsetDateTime;
 
-use super::flowed::flow;
 use super::original::File;
 use crate::host::Host;
 use crate::intake::{Entrance, Intake};
 use crate::store::{Incoming, Snapshot};
+use crate::web::flowed::flow;
 use crate::writing::{Header, LINE, Party, Unwritable, attachment, date, message_id, write_text};
 
 /// What is written, all of it valid.

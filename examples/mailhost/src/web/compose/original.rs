@@ -4,13 +4,17 @@ use std::io;
 use std::ops::Range;
 
 use bytes::Bytes;
-use mail_parser::{HeaderName, Message as Parsed, MessageParser, MimeHeaders as _};
+use mail_parser::decoders::html::html_to_text;
+use mail_parser::{HeaderName, HeaderValue, Message as Parsed, MessageParser, MimeHeaders as _};
 use mailstore::message::Message;
 use mailstore::mime::{Encoding, Kind, Part};
+use mailstore::search::decode_lossy;
 
-use super::flowed::unflow;
 use crate::client::text::listed;
 use crate::store::Reader;
+use crate::web::flowed::unflow;
+use crate::web::mail::letters::one_line;
+use crate::web::mail::parts::{Contents, flow};
 use crate::writing::parameter;
 
 /// A message, as far as it is taken over.
@@ -20,6 +24,8 @@ pub(super) struct Original {
     header: Bytes,
     /// What people read in it, its lines ending in LF.
     pub(super) text: String,
+    /// There is more of the text.
+    pub(super) cut: bool,
     /// What else is in it.
     pub(super) files: Vec<File>,
 }
@@ -41,8 +47,8 @@ pub(super) struct File {
 pub(super) type Person = (Option<String>, String);
 
 impl Original {
-    /// Reads what is wanted of a message; attachments are not read.
-    pub(super) async fn read(reader: &Reader, message: &Message) -> io::Result<Self> {
+    /// Reads what is wanted of a message, and no more than so many octets of its text; attachments are not read.
+    pub(super) async fn read(reader: &Reader, message: &Message, most: u64) -> io::Result<Self> {
         let structure = reader
             .structures(&[message])
             .await
@@ -51,32 +57,30 @@ impl Original {
         let prefix = message.prefix_size();
         let header = prefix + structure.root().header().end;
         let header = stretch(reader, message, 0..header.min(HEADER)).await?;
-        let mut found = Found::default();
-        found.visit(structure.root(), false);
-        let mut text = String::new();
-        if let Some(part) = found.plain.or(found.html).and_then(|index| structure.parts().nth(index)) {
-            let (head, body) = (part.header(), part.body());
-            let cut = body.end.min(body.start + TEXT);
-            let head =
-                stretch(reader, message, prefix + head.start..prefix + head.end.min(head.start + HEADER))
-                    .await?;
+        let contents = Contents::bounded(structure.root(), FILES, usize::MAX);
+        let others = contents.others();
+        let (mut text, mut shortened) = (String::new(), false);
+        if let Some(part) = contents.text() {
+            let body = part.body();
+            let cut = body.end.min(body.start + most);
             let octets = stretch(reader, message, prefix + body.start..prefix + cut).await?;
-            text = read_text(part, &head, &octets);
-            if cut < body.end {
+            text = read_text(part, &octets);
+            shortened = cut < body.end;
+            if shortened {
                 text.push_str("[...]\n");
             }
         }
-        if found.files.len() > FILES {
+        if contents.more > 0 || others.len() > FILES {
             // To leave some out without a word would be worse.
             return Err(io::Error::other("it has more files than can be carried over"));
         }
         let mut files = Vec::new();
-        for part in found.files.iter().filter_map(|index| structure.parts().nth(*index)) {
+        for part in others {
             let head = part.header();
             let head = prefix + head.start..prefix + head.end.min(head.start + HEADER);
             files.push(file(part, &stretch(reader, message, head).await?, prefix));
         }
-        Ok(Self { header, text, files })
+        Ok(Self { header: in_utf8(header), text, cut: shortened, files })
     }
 
     /// The fields, read.
@@ -89,9 +93,15 @@ impl Original {
 pub(super) struct Fields<'a>(Parsed<'a>);
 
 impl Fields<'_> {
+    /// What a field says. Of those that stand there twice the first counts, as on the page of the message: nobody answers to whom they
+    /// have not seen.
+    fn field(&self, name: HeaderName<'static>) -> Option<&HeaderValue<'_>> {
+        self.0.headers().iter().find(|field| field.name == name).map(|field| &field.value)
+    }
+
     /// Who is named in a field.
     pub(super) fn people(&self, name: HeaderName<'static>) -> Vec<Person> {
-        self.0.header(name).and_then(listed).unwrap_or_default()
+        self.field(name).and_then(listed).unwrap_or_default()
     }
 
     /// Whom an answer goes to.
@@ -102,12 +112,14 @@ impl Fields<'_> {
 
     /// The subject.
     pub(super) fn subject(&self) -> String {
-        one_line(self.0.subject().unwrap_or_default())
+        one_line(self.field(HeaderName::Subject).and_then(HeaderValue::as_text).unwrap_or_default())
     }
 
     /// When it was written, in seconds of Unix.
     pub(super) fn date(&self) -> Option<i64> {
-        self.0.date().map(mail_parser::DateTime::to_timestamp)
+        self.field(HeaderName::Date)
+            .and_then(HeaderValue::as_datetime)
+            .map(mail_parser::DateTime::to_timestamp)
     }
 
     /// Its identifier, without brackets.
@@ -117,7 +129,7 @@ impl Fields<'_> {
 
     /// What it answers, and what that answers, the oldest first.
     pub(super) fn references(&self) -> Vec<String> {
-        let list = |value: &mail_parser::HeaderValue<'_>| match (value.as_text_list(), value.as_text()) {
+        let list = |value: &HeaderValue<'_>| match (value.as_text_list(), value.as_text()) {
             (Some(list), _) => list.iter().map(|id| id.to_string()).collect(),
             (None, Some(one)) => vec![one.to_owned()],
             (None, None) => Vec::new(),
@@ -133,48 +145,26 @@ impl Fields<'_> {
     }
 }
 
-/// What of a message is what.
-#[derive(Default)]
-struct Found {
-    plain: Option<usize>,
-    html: Option<usize>,
-    files: Vec<usize>,
-}
-
-impl Found {
-    fn visit(&mut self, part: Part<'_>, alternative: bool) {
-        if matches!(part.kind(), Kind::Multipart) {
-            let alternative = alternative || part.is("multipart", "alternative");
-            part.parts().for_each(|part| self.visit(part, alternative));
-            return;
-        }
-        let attached = part.disposition().is_some_and(|(word, _)| word.eq_ignore_ascii_case(b"attachment"));
-        let (plain, html) = (part.is("text", "plain"), part.is("text", "html"));
-        let none_yet = self.plain.is_none() && self.html.is_none();
-        if (plain || html) && !attached && (alternative || none_yet) {
-            // Of alternatives, one is taken, and the others say the same.
-            let place = if plain { &mut self.plain } else { &mut self.html };
-            place.get_or_insert(part.index());
-        } else {
-            self.files.push(part.index());
-        }
+/// The text of a part, as it is read on its page.
+fn read_text(part: Part<'_>, octets: &[u8]) -> String {
+    let mut plain = Vec::new();
+    if let Some(mut decoder) = part.encoding().decoder().or_else(|| Encoding::Identity.decoder()) {
+        decoder.push(octets, &mut plain);
+        decoder.finish(&mut plain);
     }
-}
-
-/// The text of a part, whatever it is written in.
-fn read_text(part: Part<'_>, head: &[u8], octets: &[u8]) -> String {
-    let whole = [head, octets].concat();
-    let parsed = MessageParser::default().parse(&whole);
-    let text = parsed.as_ref().and_then(|message| message.body_text(0)).unwrap_or_default();
+    let text = decode_lossy(&part.parameter(b"charset").unwrap_or_default(), &plain);
+    let text = if part.is("text", "html") { html_to_text(&text) } else { text };
     let text = text.replace("\r\n", "\n").replace(['\r', '\0'], "\n");
-    let says = |name: &[u8], value: &[u8]| {
-        part.parameter(name).is_some_and(|found| found.eq_ignore_ascii_case(value))
-    };
-    if part.is("text", "plain") && says(b"format", b"flowed") {
-        unflow(&text, says(b"delsp", b"yes"))
-    } else {
-        text
+    if part.is("text", "plain") { unflow(&text, flow(part)) } else { text }
+}
+
+/// A header in UTF-8: lines that are in nothing that is known are what old programs write.
+fn in_utf8(header: Bytes) -> Bytes {
+    if str::from_utf8(&header).is_ok() {
+        return header;
     }
+    let lines = header.split_inclusive(|&octet| octet == b'\n');
+    lines.map(|line| decode_lossy(b"", line)).collect::<String>().into()
 }
 
 /// What of a part is carried over. Its header is written anew: nothing of it but its type, its name and its encoding belongs here.
@@ -228,12 +218,6 @@ fn token(octets: &[u8]) -> Option<&str> {
     std::str::from_utf8(octets).ok().filter(|_| is_one)
 }
 
-/// Text that makes no second line.
-pub(super) fn one_line(text: &str) -> String {
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    text.trim().to_owned()
-}
-
 async fn stretch(reader: &Reader, message: &Message, range: Range<u64>) -> io::Result<Bytes> {
     let mut read = reader.read_all(std::iter::once((message, range))).await;
     read.pop().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()))
@@ -249,14 +233,13 @@ pub(super) fn structure(octets: &[u8]) -> mailstore::mime::Structure {
 
 /// What is read of a header.
 const HEADER: u64 = 256 << 10;
-/// What is read of a text.
-const TEXT: u64 = 512 << 10;
 /// How many files a message may have.
 const FILES: usize = 1_000;
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::web::mail::parts::Text;
 
     pub(in super::super) fn fields(parsed: Parsed<'_>) -> Fields<'_> {
         Fields(parsed)
@@ -271,23 +254,18 @@ pub(super) mod tests {
             Content-Type: text/plain; name=notes.txt\r\nContent-Disposition: attachment\r\n\r\nnotes\r\n--a\r\n\
             Content-Type: message/rfc822\r\n\r\nSubject: inner\r\n\r\nbody\r\n--a--\r\n";
         let structure = structure(message);
-        let mut found = Found::default();
-        found.visit(structure.root(), false);
-        let kind = |index: usize| {
-            let part = structure.parts().nth(index).unwrap();
-            String::from_utf8(part.media().1.to_ascii_lowercase()).unwrap()
-        };
-        assert_eq!(found.plain.map(kind), Some("plain".to_owned()));
-        assert_eq!(found.html.map(kind), Some("html".to_owned()));
-        let files: Vec<_> = found.files.iter().map(|index| kind(*index)).collect();
-        assert_eq!(files, ["png", "plain", "rfc822"]);
-        let part = structure.parts().nth(found.files[1]).unwrap();
+        let contents = Contents::of(structure.root());
+        let kind = |part: &Part<'_>| String::from_utf8(part.media().1.to_ascii_lowercase()).unwrap();
+        assert_eq!(contents.text().as_ref().map(kind), Some("plain".to_owned()));
+        assert!(matches!(&contents.texts[..], [Text::Html(html, Some(_))] if kind(html) == "html"));
+        let files = contents.others();
+        assert_eq!(files.iter().map(kind).collect::<Vec<_>>(), ["png", "plain", "rfc822"]);
+        let part = files[1];
         let head = part.header();
         let head = &message[usize::try_from(head.start).unwrap()..usize::try_from(head.end).unwrap()];
         let file = file(part, head, 0);
         assert_eq!((&*file.name, file.size), ("notes.txt", 5));
-        let part = structure.parts().nth(found.files[2]).unwrap();
-        assert_eq!(super::file(part, b"\r\n", 0).name, "message.eml");
+        assert_eq!(super::file(files[2], b"\r\n", 0).name, "message.eml");
     }
 
     #[test]
@@ -315,7 +293,7 @@ pub(super) mod tests {
         let body = b"<style>p{}</style><p>Gr\xfc\xdfe<br>an <b>alle</b></p><script>x()</script>";
         let whole = [&head[..], body].concat();
         let structure = structure(&whole);
-        let text = read_text(structure.root(), head, body);
+        let text = read_text(structure.root(), body);
         assert!(text.contains("Grüße") && text.contains("an alle"), "{text:?}");
         assert!(!text.contains("x()") && !text.contains('<'), "{text:?}");
     }

@@ -9,8 +9,9 @@ use mailstore::mime::{Addresses, Structure};
 use mailstore::search::decode_words;
 use serde::Serialize;
 
-use super::original::one_line;
+use super::recipients::typed;
 use crate::store::Snapshot;
+use crate::web::mail::letters::one_line;
 
 /// Whom one account has written to.
 #[derive(Debug, Default)]
@@ -153,15 +154,6 @@ impl Person {
     /// As it is typed.
     pub(super) fn typed(&self) -> String {
         typed(Some(&self.name), &self.address)
-    }
-}
-
-/// Somebody, as people type them.
-pub(super) fn typed(name: Option<&str>, address: &str) -> String {
-    match name.map(str::trim).filter(|name| !name.is_empty()) {
-        None => address.to_owned(),
-        Some(name) if name.chars().all(|c| c.is_alphanumeric() || c == ' ') => format!("{name} <{address}>"),
-        Some(name) => format!("\"{}\" <{address}>", name.replace('\\', "\\\\").replace('"', "\\\"")),
     }
 }
 

@@ -6,13 +6,15 @@ use mailstore::message::Message;
 use smtp_codec::Mailbox;
 
 use super::Asked;
-use super::flowed::quote;
-use super::form::{Filled, Origin, is_id};
-use super::original::{Fields, Original, Person, one_line};
-use super::people::typed;
-use super::save;
+use super::fields::{self, Origin, is_id};
+use super::form::Filled;
+use super::original::{Fields, Original, Person};
+use super::recipients::typed;
+use super::{save, send};
 use crate::host::Host;
 use crate::store::Snapshot;
+use crate::web::flowed::quote;
+use crate::web::mail::letters::one_line;
 use crate::web::mail::{self, Folders};
 use crate::web::problem::Problem;
 use crate::web::visit::SignedIn;
@@ -50,7 +52,7 @@ pub(super) async fn prepare(
         return Ok((filled, Files::new()));
     };
     let (snapshot, message) = open(host, signed_in, folders, place).await?;
-    let original = read(&snapshot, &message).await?;
+    let original = read(&snapshot, &message, QUOTED).await?;
     let fields = original.fields();
     let origin = Origin {
         forward: how == How::Forward,
@@ -87,14 +89,15 @@ async fn open(
     folders: &Folders,
     place: &str,
 ) -> Result<(Snapshot, Message), Problem> {
-    let (folder, uid): (u64, Uid) = save::place(place).ok_or(Problem::NotFound)?;
+    let (folder, uid): (u64, Uid) = fields::place(place).ok_or(Problem::NotFound)?;
     let snapshot = mail::open(host, signed_in, folders.get(folder)?).await?;
     let message = snapshot.messages.find(uid).ok_or(Problem::NotFound)?;
     Ok((snapshot, message))
 }
 
-async fn read(snapshot: &Snapshot, message: &Message) -> Result<Original, Problem> {
-    Original::read(&snapshot.reader(), message).await.map_err(|error| Problem::failed("a message", error))
+async fn read(snapshot: &Snapshot, message: &Message, text: u64) -> Result<Original, Problem> {
+    let original = Original::read(&snapshot.reader(), message, text).await;
+    original.map_err(|error| Problem::failed("a message", error))
 }
 
 async fn open_draft(
@@ -107,12 +110,17 @@ async fn open_draft(
     if super::drafts(folders).is_none_or(|drafts| drafts.id != snapshot.status.id) {
         return Err(Problem::NotFound);
     }
-    let original = read(&snapshot, &message).await?;
+    let original = read(&snapshot, &message, WRITTEN).await?;
+    if original.cut {
+        // What is not shown would be gone with the first change.
+        return Err(Problem::Wrong("The text of this draft is too long to be changed here.".to_owned()));
+    }
     let fields = original.fields();
     let mut filled = Filled::new(host)?;
-    // One that was begun here keeps its name.
+    // One that was begun here keeps its name, but not a copy of what was sent: that is to be another message.
     if let Some(id) = fields.message_id().and_then(|id| Some(id.split_once('@')?.0.to_owned()))
         && is_id(&id)
+        && send::already(host, signed_in, folders, &id).await?.is_none()
     {
         filled.id = id;
     }
@@ -136,9 +144,9 @@ async fn open_draft(
 /// The address that the last message was sent from, with its name, if it is still theirs; or else their first.
 async fn usual(host: &Host, signed_in: &SignedIn, folders: &Folders) -> String {
     let last = async {
-        let snapshot = mail::open(host, signed_in, super::sent(folders)?).await.ok()?;
+        let snapshot = mail::open_newest(host, signed_in, super::sent(folders)?, 1).await.ok()?;
         let message = snapshot.messages.iter().next_back()?;
-        let original = Original::read(&snapshot.reader(), &message).await.ok()?;
+        let original = Original::read(&snapshot.reader(), &message, 0).await.ok()?;
         let (name, address) = original.fields().people(HeaderName::From).into_iter().next()?;
         is_own(host, signed_in, &address).then(|| typed(name.as_deref(), &address))
     };
@@ -240,6 +248,11 @@ fn sent_on(signed_in: &SignedIn, fields: &Fields<'_>, text: &str) -> String {
     out.push('\n');
     out + text.trim_end() + "\n"
 }
+
+/// Octets that are read of a text which is quoted.
+const QUOTED: u64 = 512 << 10;
+/// Octets that are read of a text which is written on: as much as can be typed, each octet of it encoded, with soft line ends.
+const WRITTEN: u64 = 4 * send::TEXT as u64;
 
 #[cfg(test)]
 mod tests {

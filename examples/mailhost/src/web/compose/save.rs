@@ -8,11 +8,13 @@ use mailstore::{Commit, Failure, Intent};
 use time::OffsetDateTime;
 use tracing::info;
 
-use super::form::{Deed, Filled};
+use super::fields::{Deed, place};
+use super::form::Filled;
 use super::letter::{Letter, Sink, Unfinished, Unwritten, Writer};
-use super::original::{File, Original, one_line};
+use super::original::{File, Original};
 use crate::host::Host;
 use crate::store::Snapshot;
+use crate::web::mail::letters::one_line;
 use crate::web::mail::{self, Folders};
 use crate::web::problem::Problem;
 use crate::web::visit::SignedIn;
@@ -69,7 +71,7 @@ pub(super) async fn source(
 ) -> Result<Option<Source>, Problem> {
     let failed = |error| Problem::failed("a draft", error);
     if let Some((snapshot, message)) = find_draft(host, signed_in, folders, filled).await {
-        let files = Original::read(&snapshot.reader(), &message).await.map_err(failed)?.files;
+        let files = Original::read(&snapshot.reader(), &message, 0).await.map_err(failed)?.files;
         return Ok(Some(Source { snapshot, message, files, draft: true }));
     }
     let Some(origin) = filled.origin.filter(|origin| origin.forward) else { return Ok(None) };
@@ -79,7 +81,7 @@ pub(super) async fn source(
         return Ok(None);
     }
     let Some(message) = snapshot.messages.find(origin.uid) else { return Ok(None) };
-    let files = Original::read(&snapshot.reader(), &message).await.map_err(failed)?.files;
+    let files = Original::read(&snapshot.reader(), &message, 0).await.map_err(failed)?.files;
     Ok(Some(Source { snapshot, message, files, draft: false }))
 }
 
@@ -113,12 +115,6 @@ pub(super) async fn named(snapshot: &Snapshot, id: &str) -> Option<Uid> {
     };
     let mut found = last.iter().zip(structures).rev();
     found.find_map(|(message, structure)| structure.is_ok_and(|found| is_it(&found)).then(|| message.uid()))
-}
-
-/// `3.15`: a folder and a message.
-pub(super) fn place(text: &str) -> Option<(u64, Uid)> {
-    let (folder, uid) = text.split_once('.')?;
-    Some((folder.parse().ok()?, Uid::new(uid.parse().ok()?)?))
 }
 
 /// Begins to write a draft with what was typed, right or not, and the files there are.
@@ -184,8 +180,7 @@ pub(super) async fn written(
 ) -> Result<String, Unwritten> {
     let Sink::Draft(incoming) = writer.end().await? else { return Err(Unwritten::Failed) };
     let (body, structure) = incoming.finish(Bytes::new).await?;
-    let (mut intents, mailbox) =
-        folder(host, signed_in, super::drafts(folders), SpecialUse::Drafts, "Drafts");
+    let (mut intents, mailbox) = folders.for_use_or_made(host, signed_in, SpecialUse::Drafts, "Drafts");
     intents.push(Intent::Deliver {
         mailbox,
         prefix: Bytes::new(),
@@ -204,25 +199,6 @@ pub(super) async fn written(
     let (mailbox, uid) = delivered(&receipt, mailbox).ok_or(Unwritten::Failed)?;
     info!(account = signed_in.account().get(), uid = uid.get(), "draft saved");
     Ok(format!("{}.{uid}", mailbox.get()))
-}
-
-/// The folder for something, and what makes it if it is not there.
-pub(super) fn folder(
-    host: &Host,
-    signed_in: &SignedIn,
-    there: Option<&mailstore::mailbox::MailboxStatus>,
-    special_use: SpecialUse,
-    name: &str,
-) -> (Vec<Intent>, MailboxId) {
-    if let Some(folder) = there {
-        return (Vec::new(), folder.id);
-    }
-    let account = signed_in.account();
-    let now = UnixTime(host.store.system().unix_seconds());
-    let name = name.to_owned();
-    let subscribe = Intent::Subscribe { account, name: name.clone() };
-    let create = Intent::CreateMailbox { account, name, special_use: Some(special_use), now };
-    (vec![subscribe, create], MailboxId::CREATED)
 }
 
 /// Where the last message came to lie that a commit has delivered.
@@ -313,7 +289,7 @@ pub(super) const CC: &str = "X-Postrider-Cc";
 pub(super) const BCC: &str = "X-Postrider-Bcc";
 pub(super) const ORIGIN: &str = "X-Postrider-Origin";
 /// Messages that are looked at to find one by its Message-ID.
-const RECENT: usize = 200;
+pub(super) const RECENT: usize = 200;
 /// Identifiers in References.
 const REFERENCES: usize = 20;
 /// What this host puts above a message.
@@ -330,13 +306,5 @@ mod tests {
         assert_eq!(kept.len(), REFERENCES);
         assert_eq!((&*kept[0], &*kept[1], &*kept[REFERENCES - 1]), ("0@a.test", "31@a.test", "49@a.test"));
         assert_eq!(references("no-at <a@b> x@y\u{7f}"), ["a@b"]);
-    }
-
-    #[test]
-    fn places_are_two_numbers() {
-        assert_eq!(place("3.15"), Uid::new(15).map(|uid| (3, uid)));
-        for bad in ["", "3", "3.", "3.0", "x.1", "3.1.2", "-3.1"] {
-            assert_eq!(place(bad), None, "{bad}");
-        }
     }
 }

@@ -79,7 +79,8 @@ impl Page<'_> {
                 @if let Some(origin) = &filled.origin { input type="hidden" name="origin" value=(origin.text()); }
                 input type="hidden" name="references" value=(filled.references);
                 input type="hidden" name="draft" value=(filled.draft);
-                input type="hidden" name="attached" value=(self.files.len());
+                // Where files are not shown, they are not forgotten.
+                input type="hidden" name="attached" value=(if files { self.files.len() } else { filled.attached });
                 // What Enter presses, where there is no script: it must not be the one that sends.
                 button.hidden name="do" value="save" tabindex="-1" aria-hidden="true" { "Save" }
                 (self.line("from", "From", &filled.from, "senders"))

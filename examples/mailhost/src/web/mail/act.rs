@@ -14,7 +14,7 @@ use axum::routing::post;
 use mailstore::commit::{Outcome, Receipt};
 use mailstore::error::Refusal;
 use mailstore::mailbox::{INBOX, MailboxId, MailboxStatus, SpecialUse, Uid};
-use mailstore::message::{FlagChange, Flags, Message, UnixTime};
+use mailstore::message::{FlagChange, Flags, Message};
 use mailstore::{Commit, Failure, Intent};
 use maud::html;
 use serde::Deserialize;
@@ -24,11 +24,11 @@ pub(in crate::web) use self::done::Deeds;
 pub(super) use self::done::Done;
 use self::done::{Undo, read, written};
 use super::list::{counted, number};
-use super::{Folders, open, path, title};
+use super::{Folders, JUNK, TRASH, open, path, title};
 use crate::host::Host;
 use crate::moving::{self, moved};
 use crate::store::Snapshot;
-use crate::web::origin::own_path;
+use crate::web::onward::{own_path, with_done};
 use crate::web::page::{Shell, seal};
 use crate::web::problem::Problem;
 use crate::web::visit::{SealedForm, SignedIn};
@@ -102,7 +102,6 @@ async fn act(
 
 impl Asked {
     fn deed(&self, folders: &Folders, folder: &MailboxStatus) -> Result<Deed, Problem> {
-        let aside = matches!(folder.special_use, Some(SpecialUse::Trash | SpecialUse::Junk));
         let inbox = || Ok(Aim::Folder(folders.inbox()?.id));
         Ok(match &*self.r#do {
             "" if self.star.is_some() => Deed::Flag(Flags::FLAGGED, true),
@@ -112,9 +111,9 @@ impl Asked {
             "flag" => Deed::Flag(Flags::FLAGGED, true),
             "unflag" => Deed::Flag(Flags::FLAGGED, false),
             "archive" => Deed::Move(Aim::Use(SpecialUse::Archive, "Archive")),
-            "junk" => Deed::Move(Aim::Use(SpecialUse::Junk, "Junk")),
-            "delete" if aside => Deed::DeleteForGood,
-            "delete" => Deed::Move(Aim::Use(SpecialUse::Trash, "Trash")),
+            "junk" => Deed::Move(Aim::Use(SpecialUse::Junk, JUNK)),
+            "delete" if folders.is_aside(folder) => Deed::DeleteForGood,
+            "delete" => Deed::Move(Aim::Use(SpecialUse::Trash, TRASH)),
             "restore" => Deed::Move(inbox()?),
             "move" | "undo" if self.to.is_empty() => {
                 return Err(Problem::Wrong(
@@ -205,14 +204,12 @@ async fn carry_out(
             Ok(Done { text: format!("Deleted {} for good.", messages_of(messages.len())), undo: None })
         }
         Deed::Move(aim) => {
-            let mut intents = Vec::new();
-            let (to, name) = match aim.folder(folders) {
-                Some(known) => (known.id, title(known).to_owned()),
-                None => {
-                    intents.push(aim.made(host, signed_in)?);
-                    (MailboxId::CREATED, aim.name().to_owned())
-                }
+            let (mut intents, to) = match aim {
+                Aim::Folder(to) => (Vec::new(), to),
+                Aim::Use(special_use, name) => folders.for_use_or_made(host, signed_in, special_use, name),
             };
+            let there = folders.iter().find(|folder| folder.id == to);
+            let name = there.map_or_else(|| aim.name(), title);
             if to == folder.id {
                 return Ok(Done { text: format!("What you chose is in {name} already."), undo: None });
             }
@@ -237,29 +234,11 @@ async fn carry_out(
 }
 
 impl Aim {
-    fn folder(self, folders: &Folders) -> Option<&MailboxStatus> {
-        match self {
-            Self::Folder(id) => folders.iter().find(|folder| folder.id == id),
-            Self::Use(special_use, name) => folders.for_use_or_called(special_use, name),
-        }
-    }
-
-    const fn name(self) -> &'static str {
+    /// What it is called once it is made.
+    const fn name(&self) -> &'static str {
         match self {
             Self::Folder(_) => INBOX,
             Self::Use(_, name) => name,
-        }
-    }
-
-    fn made(self, host: &Host, signed_in: &SignedIn) -> Result<Intent, Problem> {
-        match self {
-            Self::Folder(_) => Err(Problem::NotFound),
-            Self::Use(special_use, name) => Ok(Intent::CreateMailbox {
-                account: signed_in.account(),
-                name: name.to_owned(),
-                special_use: Some(special_use),
-                now: UnixTime(host.store.system().unix_seconds()),
-            }),
         }
     }
 }
@@ -296,14 +275,7 @@ pub(super) async fn commit(
 /// Goes back to a page, which says what was done.
 pub(super) fn told(host: &Host, signed_in: &SignedIn, then: &str, done: Done) -> Response {
     let number = host.web_memory.done.keep(&signed_in.session.id, done);
-    let (then, fragment) = then.split_once('#').map_or((then, ""), |(then, fragment)| (then, fragment));
-    let (path, query) = then.split_once('?').unwrap_or((then, ""));
-    let mut query: Vec<&str> =
-        query.split('&').filter(|part| !part.is_empty() && !part.starts_with("done=")).collect();
-    let done = format!("done={number}");
-    query.push(&done);
-    let fragment = if fragment.is_empty() { String::new() } else { format!("#{fragment}") };
-    Redirect::to(&format!("{path}?{}{fragment}", query.join("&"))).into_response()
+    Redirect::to(&with_done(then, number)).into_response()
 }
 
 /// Asks whether it is meant.

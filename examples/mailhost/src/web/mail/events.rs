@@ -15,6 +15,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::stream;
+use mailstore::mailbox::MailboxStatus;
 use serde::Deserialize;
 use tokio::time;
 
@@ -29,6 +30,9 @@ use crate::web::visit::SignedIn;
 struct Asked {
     #[serde(rename = "box")]
     folder: u64,
+    /// How far the folder and the inbox had come on the page.
+    #[serde(default)]
+    known: String,
 }
 
 /// How many things of a kind each session does at once.
@@ -45,6 +49,8 @@ pub(super) struct One {
 struct Stream {
     host: Arc<Host>,
     signed_in: SignedIn,
+    /// What has happened since the page was made.
+    missed: Option<&'static str>,
     open: Watch,
     inbox: Watch,
     stopping: Stopping,
@@ -53,6 +59,16 @@ struct Stream {
 
 pub(super) fn routes() -> Router<Arc<Host>> {
     Router::new().route("/mail/events", get(events))
+}
+
+/// Where a page listens that was made of these folders.
+pub(super) fn address(folders: &Folders, open: &MailboxStatus) -> Result<String, Problem> {
+    Ok(format!("/mail/events?box={}&known={}", open.id.get(), known(open, folders.inbox()?)))
+}
+
+/// How far a folder and the inbox have come.
+fn known(open: &MailboxStatus, inbox: &MailboxStatus) -> String {
+    format!("{}.{}", open.highest_mod_seq.get(), inbox.highest_mod_seq.get())
 }
 
 async fn events(
@@ -66,9 +82,15 @@ async fn events(
     let Some(one) = host.web_memory.listeners.begin(&signed_in.session.id, MOST) else {
         return Ok(StatusCode::TOO_MANY_REQUESTS.into_response());
     };
+    let (watch, watch_inbox) = (host.store.watch(open), host.store.watch(inbox));
+    // From here on nothing is missed; what came before is seen by how far the folders have come.
+    let folders = Folders::of(&host, &signed_in).await;
+    let now = known(folders.get(asked.folder)?, folders.inbox()?);
+    let missed = (!asked.known.is_empty() && asked.known != now).then_some("both");
     let stream = Stream {
-        open: host.store.watch(open),
-        inbox: host.store.watch(inbox),
+        missed,
+        open: watch,
+        inbox: watch_inbox,
         host: Arc::clone(&host),
         signed_in,
         stopping,
@@ -84,23 +106,31 @@ async fn events(
 impl Stream {
     /// `None` once there is nothing more to be told: the session is over, or the host stops.
     async fn next(&mut self) -> Option<Event> {
+        let changed = |what| Some(Event::default().event("changed").data(what));
+        if let Some(missed) = self.missed.take() {
+            return changed(missed);
+        }
         let session = &self.signed_in.session;
-        let presence = &session.pass.presence;
         tokio::select! {
             () = self.open.changed() => {}
             () = self.inbox.changed() => {}
-            () = presence.over() => return None,
+            () = session.pass.presence.over() => return None,
+            () = session.ended() => return None,
             () = self.stopping.requested() => return None,
         }
         // What comes in a burst is told once.
         time::sleep(BURST).await;
-        let alive = self.host.web_sessions.of(&session.pass);
-        if presence.is_over() || !alive.iter().any(|other| other.id == session.id) {
+        if !session.is_alive(self.host.store.system().unix_seconds()) {
             return None;
         }
         let (open, inbox) = (self.open.take(), self.inbox.take());
-        let what = if open { "open" } else { "inbox" };
-        Some(Event::default().event("changed").data(if open && inbox { "both" } else { what }))
+        changed(if open && inbox {
+            "both"
+        } else if open {
+            "open"
+        } else {
+            "inbox"
+        })
     }
 }
 

@@ -257,10 +257,10 @@ impl Writer<'_> {
                     }
                 }
                 Says::Link => {}
-                Says::Text if value.len() <= LONGEST_TEXT => {
-                    let _ = write!(self.clean.body, " {name}=\"");
-                    escape(value, false, &mut self.clean.body);
-                    self.clean.body.push('"');
+                Says::Text => {
+                    if let Some(text) = attribute_text(value) {
+                        let _ = write!(self.clean.body, " {name}=\"{text}\"");
+                    }
                 }
                 // It is the body's alone.
                 Says::Colour if name == "text" => {}
@@ -298,11 +298,10 @@ impl Writer<'_> {
 
     fn image(&mut self, element: &Element, attributes: Attributes<'_>) {
         let of = |wanted: &str| {
-            let value = attributes.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted))?.1;
-            Some(value.trim_ascii())
+            Some(attributes.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted))?.1)
         };
-        let source = of("src").map(unescaped).unwrap_or_default();
-        let alt = of("alt").filter(|alt| alt.len() <= LONGEST_TEXT).unwrap_or_default();
+        let source = of("src").map(|source| unescaped(source.trim_ascii())).unwrap_or_default();
+        let alt = of("alt").and_then(attribute_text).unwrap_or_default();
         let known =
             content_id(&source).and_then(|id| (self.images.part)(&id)).or_else(|| data_image(&source));
         let source = known.or_else(|| {
@@ -312,13 +311,11 @@ impl Writer<'_> {
         });
         let Some(source) = source else {
             // What it shows, in words.
-            return self.text(alt, false);
+            return self.clean.body.push_str(&alt);
         };
         self.clean.body.push_str("<img");
         self.attribute("src", &source);
-        self.clean.body.push_str(" alt=\"");
-        escape(alt, false, &mut self.clean.body);
-        self.clean.body.push('"');
+        let _ = write!(self.clean.body, " alt=\"{alt}\"");
         self.attributes("img", element, attributes);
         self.clean.body.push('>');
     }
@@ -390,6 +387,18 @@ fn escape(text: &str, raw: bool, out: &mut String) {
             c => out.push(c),
         }
     }
+}
+
+/// A text between quotes, without what is nothing at its ends; `None` if it is too long to be one.
+fn attribute_text(value: &str) -> Option<String> {
+    let value = value.trim_matches(|c: char| c == ' ' || c.is_control());
+    if value.len() > LONGEST_TEXT {
+        return None;
+    }
+    let mut text = String::new();
+    escape(value, false, &mut text);
+    // What is written is not longer either: who makes it safe once more leaves it as it is.
+    (text.len() <= LONGEST_TEXT).then_some(text)
 }
 
 /// The most of a message that is looked at, in octets.
@@ -509,5 +518,7 @@ const ATTRIBUTES: [(&str, Says); 29] = [
     ("clear", Says::Word(&["left", "right", "all", "none"])),
 ];
 
+#[cfg(test)]
+pub(in crate::web) mod judge;
 #[cfg(test)]
 mod tests;

@@ -17,9 +17,10 @@ use serde::Deserialize;
 pub(super) use self::row::{Row, rows};
 pub(super) use self::text::line;
 use super::act::Done;
-use super::{Folders, open, path, search, title};
+use super::threads::{AT_ONCE, Conversations, Threads};
+use super::{Folders, events, open, open_newest, path, search, title};
 use crate::host::Host;
-use crate::store::Snapshot;
+use crate::store::{Snapshot, Store};
 use crate::web::page::{Shell, seal};
 use crate::web::problem::Problem;
 use crate::web::visit::SignedIn;
@@ -62,8 +63,13 @@ async fn list(
     if !asked.q.trim().is_empty() {
         return search::show(&host, &signed_in, &folders, folder, &asked).await;
     }
-    let snapshot = open(&host, &signed_in, folder).await?;
-    let page = page(&host, &snapshot, &asked).await;
+    let mut snapshot = open_newest(&host, &signed_in, folder, NEWEST).await?;
+    let page = loop {
+        match page(&host.web_memory.threads, &host.store, &snapshot, &asked).await {
+            Some(page) => break page,
+            None => snapshot = open(&host, &signed_in, folder).await?,
+        }
+    };
     let done = host.web_memory.done.get(&signed_in.session.id, &asked.done);
     let text = html! {
         header.head {
@@ -72,7 +78,7 @@ async fn list(
         }
         (notice(&signed_in, done.as_ref()))
         p #news.hidden role="status" aria-live="polite" {}
-        div #live data-events={ "/mail/events?box=" (folder.id.get()) } {
+        div #live data-events=(events::address(&folders, folder)?) {
             @if page.rows.is_empty() {
                 p.nothing { (nothing(folder)) }
             } @else {
@@ -97,41 +103,79 @@ async fn list(
     Ok(shell.render(StatusCode::OK, &text))
 }
 
-/// The conversations of a page.
-async fn page(host: &Host, snapshot: &Snapshot, asked: &Asked) -> Page {
-    let conversations = host.web_memory.threads.of(&host.store, snapshot).await;
+/// The conversations of a page; `None` if the snapshot misses messages that this takes. What is less than a page from the newest on is
+/// the first page, and where nothing older is left, as behind who has put away the last page, the oldest there are.
+async fn page(threads: &Arc<Threads>, store: &Store, snapshot: &Snapshot, asked: &Asked) -> Option<Page> {
+    let conversations = threads.of(store, snapshot).await;
     let messages = &snapshot.messages;
-    let (mut newer, mut older) = (false, false);
-    let mut found = Vec::new();
+    let behind = |uid: Uid| messages.range(Uid::FIRST..=uid).end;
+    let before = uid(&asked.before).filter(|_| asked.after.is_empty());
+    let mut listed = Listed::default();
     if let Some(after) = uid(&asked.after) {
-        let from = messages.range(Uid::FIRST..=after).end;
-        let rising = messages.slice(from..messages.len()).map(|message| message.uid());
-        found = conversations.newest_of(messages, rising, PAGE + 1).await;
-        newer = found.len() > PAGE;
-        older = true;
-        found.truncate(PAGE);
-        found.reverse();
+        listed = Listed::rising(&conversations, snapshot, behind(after)).await?;
+    } else if let Some(before) = before {
+        let end = behind(before) - usize::from(messages.find(before).is_some());
+        listed = Listed::falling(&conversations, snapshot, end).await?;
+        if listed.found.is_empty() {
+            listed = Listed::rising(&conversations, snapshot, 0).await?;
+        }
     }
-    // What is less than a page from the newest on is the first page.
-    if found.len() < PAGE && !newer {
-        let before = uid(&asked.before).filter(|_| asked.after.is_empty());
-        let end = before.map_or(messages.len(), |before| messages.range(Uid::FIRST..=before).end);
-        let end = end - usize::from(before.is_some_and(|before| messages.find(before).is_some()));
-        newer = end < messages.len();
-        found = conversations.newest_of(messages, falling(snapshot, end), PAGE + 1).await;
-        older = found.len() > PAGE;
-        found.truncate(PAGE);
+    if listed.found.is_empty() || !listed.newer && listed.found.len() < PAGE {
+        listed = Listed::falling(&conversations, snapshot, messages.len()).await?;
     }
+    let Listed { found, newer, older } = listed;
     let last = |conversation: &Vec<Uid>| conversation.last().map(|uid| uid.get());
     let ends = (found.first().and_then(last), found.last().and_then(last));
     let rows = rows(snapshot, &found, is_outgoing(&snapshot.status)).await;
-    Page { rows, newer: ends.0.filter(|_| newer), older: ends.1.filter(|_| older) }
+    Some(Page { rows, newer: ends.0.filter(|_| newer), older: ends.1.filter(|_| older) })
 }
 
-/// The messages in front of a place, the newest first. They are looked up step by step: nobody wants all of a million.
+/// At most a page of conversations, the newest first, and whether there are others on either side of them.
+#[derive(Default)]
+struct Listed {
+    found: Vec<Vec<Uid>>,
+    newer: bool,
+    older: bool,
+}
+
+/// `None` if the snapshot misses messages that this takes.
+impl Listed {
+    /// The newest ones in front of a place.
+    async fn falling(conversations: &Conversations, snapshot: &Snapshot, end: usize) -> Option<Self> {
+        let messages = &snapshot.messages;
+        let mut found = conversations.newest_of(messages, falling(snapshot, end), PAGE + 1).await?;
+        let older = found.len() > PAGE;
+        if !older && messages.missing() > 0 {
+            return None;
+        }
+        found.truncate(PAGE);
+        Some(Self { found, newer: end < messages.len(), older })
+    }
+
+    /// The oldest ones from a place on.
+    async fn rising(conversations: &Conversations, snapshot: &Snapshot, from: usize) -> Option<Self> {
+        let messages = &snapshot.messages;
+        if messages.missing() > 0 && from == messages.missing() {
+            return None;
+        }
+        let rising = messages.slice(from..messages.len()).map(|message| message.uid());
+        let mut found = conversations.newest_of(messages, rising, PAGE + 1).await?;
+        let newer = found.len() > PAGE;
+        found.truncate(PAGE);
+        found.reverse();
+        // What lies in front of it may belong to conversations that have gone on behind it.
+        let older = !conversations.newest_of(messages, falling(snapshot, from), 1).await?.is_empty();
+        if !older && messages.missing() > 0 {
+            return None;
+        }
+        Some(Self { found, newer, older })
+    }
+}
+
+/// The messages in front of a place that are here, the newest first. They are looked up step by step: nobody wants all of a million.
 pub(super) fn falling(snapshot: &Snapshot, end: usize) -> impl Iterator<Item = Uid> {
     let messages = snapshot.messages.clone();
-    (0..end).rev().filter_map(move |at| messages.get(at)).map(|message| message.uid())
+    (messages.missing()..end).rev().filter_map(move |at| messages.get(at)).map(|message| message.uid())
 }
 
 /// Whether the people of a folder are those whom its messages go to.
@@ -168,11 +212,10 @@ pub(super) fn form(
 /// What can be done with what is chosen.
 fn tools(folders: &Folders, folder: &MailboxStatus) -> Markup {
     let special_use = folder.special_use;
-    let aside = matches!(special_use, Some(SpecialUse::Trash | SpecialUse::Junk));
     html! {
         div.tools role="group" aria-label="With what is chosen" {
             label.all hidden { input #all type="checkbox"; span { "All" } }
-            @if aside {
+            @if folders.is_aside(folder) {
                 button.quiet name="do" value="restore" { @if special_use == Some(SpecialUse::Junk) { "Not junk" } @else { "Restore" } }
                 button.quiet name="do" value="delete" data-key="#" { "Delete for good" }
             } @else {
@@ -339,6 +382,8 @@ pub(super) fn uid(text: &str) -> Option<Uid> {
 
 /// Conversations on a page.
 pub(super) const PAGE: usize = 50;
+/// Messages that a first page is made of: those that are in conversations at first, and others, which stand alone, for two pages.
+const NEWEST: usize = AT_ONCE + 2 * PAGE;
 /// A paper clip: not every machine has a letter for it.
 const CLIP: PreEscaped<&str> = PreEscaped(
     "<svg viewBox=\"0 0 16 16\" width=\"14\" height=\"14\" aria-hidden=\"true\"><path d=\"M13 7.5 7.8 12.7a3 3 0 0 1-4.3-4.2l5.6-5.6a2 2 0 0 1 \
@@ -361,3 +406,52 @@ const KEYS: [(&str, &str); 13] = [
     ("g i", "inbox"),
     ("?", "these keys"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::super::stocked::ANNA;
+    use super::super::threads::tests::filled;
+    use super::*;
+
+    /// What a page has, and where it leads.
+    type Shown = (Vec<(u32, usize)>, Option<u32>, Option<u32>);
+
+    async fn shown(store: &Store, snapshot: &Snapshot, asked: &Asked) -> Option<Shown> {
+        let page = page(&Arc::default(), store, snapshot, asked).await?;
+        let rows = page.rows.iter().map(|row| (row.uid, row.count)).collect();
+        Some((rows, page.newer, page.older))
+    }
+
+    fn asked(before: &str, after: &str) -> Asked {
+        Asked { before: before.to_owned(), after: after.to_owned(), ..Asked::default() }
+    }
+
+    // On one thread: older messages are looked up behind the back of whoever asks, and a conversation that is known to have
+    // some takes them, also for a first page.
+    #[tokio::test]
+    async fn the_newest_messages_give_the_page_that_all_would_give_or_none() {
+        let stocked = filled().await.opened_again().await;
+        let (store, mailbox) = (&stocked.store, stocked.inbox);
+        let newest = store.load_newest(ANNA, mailbox, NEWEST).await.unwrap();
+        assert_eq!(newest.messages.missing(), 1_300 - NEWEST);
+        assert_eq!(store.counters().await.loads, 0);
+        let all = store.load(ANNA, mailbox).await.unwrap();
+        assert_eq!(all.messages.missing(), 0);
+        let (mut given, mut turns) = (0, vec![asked("", "")]);
+        for uid in (1..=1_301).step_by(13).chain([700, 701, 702, 1_299, 1_300, 5_000]) {
+            turns.extend([asked(&uid.to_string(), ""), asked("", &uid.to_string())]);
+        }
+        for (at, asked) in turns.iter().enumerate() {
+            let whole = shown(store, &all, asked).await.expect("nothing is missing");
+            let fast = shown(store, &newest, asked).await;
+            assert!(at > 0 || fast.is_some(), "a first page needs no more");
+            if let Some(fast) = fast {
+                assert_eq!(fast, whole, "{asked:?}");
+                given += 1;
+            }
+        }
+        assert!(given > turns.len() / 4, "{given} of {}", turns.len());
+        drop((newest, all));
+        stocked.end().await;
+    }
+}

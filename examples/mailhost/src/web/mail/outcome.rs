@@ -108,6 +108,7 @@ fn ended(end: &End, clock: Clock) -> Markup {
     html! {
         @match end.how {
             How::Here => { span.good { "delivered" } " here, " (clock.short(end.at)) },
+            How::SentOn => { "taken here, and sent on to where this address leads, " (clock.short(end.at)) },
             How::Delivered => {
                 span.good { "delivered" } @if let Some(host) = host { " to " (host) } ", " (clock.short(end.at))
                 @if !end.answer.is_empty() { " (" (end.answer) ")" }
@@ -202,6 +203,7 @@ mod tests {
             |how| End { at: 1_795_352_700, how, host: Some("mx.y.test".to_owned()), answer: answer.clone() };
         for (how, words) in [
             (How::Here, "delivered</span> here, "),
+            (How::SentOn, "taken here, and sent on to where this address leads, <time"),
             (How::Delivered, "delivered</span> to mx.y.test, "),
             (How::Refused, "mx.y.test said: 550 &lt;script&gt;"),
             (How::Expired, "after many tries: mx.y.test: 550"),
@@ -222,5 +224,32 @@ mod tests {
         assert!(text.contains("next try <time") && text.contains("it was said: 550 &lt;script"), "{text}");
         assert!(text.contains("It comes back to you if it cannot be delivered by <time"), "{text}");
         assert!(waiting(&waits(Standing::Held), clock).into_string().starts_with("held back by"));
+    }
+
+    #[test]
+    fn a_wait_is_told_by_the_clock_of_who_waits_first_what_is_next_and_then_why() {
+        let minutes = |minutes: i64| Duration::from_secs(1_795_352_700 + minutes.unsigned_abs() * 60);
+        let waits = |standing| Waiting {
+            address: "a@b.test".to_owned(),
+            standing,
+            next: minutes(7),
+            last: Some(("450 later".to_owned(), minutes(2))),
+            expires: Some(minutes(9)),
+        };
+        // 13:05 UTC, and an hour later where they are.
+        let clock = Clock::new(1_795_352_700, Some("60"));
+        let paused = Standing::Paused { until: minutes(5), answer: None, site: "s".to_owned() };
+        for (standing, times) in
+            [(Standing::Waiting, &[">14:12<", ">14:07<", " 14:14<"][..]), (paused, &[">14:10<", " 14:14<"])]
+        {
+            let text = waiting(&waits(standing), clock).into_string();
+            let places: Vec<_> = times.iter().map(|time| text.find(time)).collect();
+            assert!(places.is_sorted() && places.iter().all(Option::is_some), "{times:?} in {text}");
+        }
+        // What is at its end is told as that, whatever the queue still says.
+        let end = End { at: 1_795_352_700, how: How::Refused, ..End::default() };
+        let recipient = Recipient { address: "a@b.test".to_owned(), end: Some(end) };
+        let text = said(&recipient, Some(&waits(Standing::Waiting)), clock).into_string();
+        assert!(text.contains("came back"), "{text}");
     }
 }

@@ -7,8 +7,9 @@ use mailstore::mime::{Encoding, Kind, Part};
 use mailstore::search;
 
 use super::html::LONGEST;
-use super::text::Flow;
+use super::letters::words;
 use crate::store::Reader;
+use crate::web::flowed::Flow;
 
 /// A message, sorted for who reads it.
 #[derive(Debug, Default)]
@@ -22,6 +23,10 @@ pub(in crate::web) struct Contents<'a> {
     pub(in crate::web) protection: Option<Protection>,
     /// Parts that are in none of these lists, since they are full.
     pub(in crate::web) more: usize,
+    /// How long a list may be.
+    most: usize,
+    /// The number of the part that is not looked at any more, nor are those behind it.
+    end: usize,
 }
 
 /// A text of a message.
@@ -42,9 +47,31 @@ pub(in crate::web) enum Protection {
 impl<'a> Contents<'a> {
     /// Those of a message, or of one within it.
     pub(in crate::web) fn of(root: Part<'a>) -> Self {
-        let mut contents = Self::default();
+        Self::bounded(root, MOST, usize::MAX)
+    }
+
+    /// The same with so many parts in a list, of the parts of a message up to this number.
+    pub(in crate::web) fn bounded(root: Part<'a>, most: usize, end: usize) -> Self {
+        let mut contents = Self { most, end, ..Self::default() };
         contents.add(root);
         contents
+    }
+
+    /// The one to read where there is room for one text, and none for its looks: the first, in plain text if it comes so.
+    pub(in crate::web) fn text(&self) -> Option<Part<'a>> {
+        self.texts.first().map(|text| match text {
+            Text::Plain(part) | Text::Html(part, None) | Text::Html(_, Some(part)) => *part,
+        })
+    }
+
+    /// What is left beside that one text, in the order of the message.
+    pub(in crate::web) fn others(&self) -> Vec<Part<'a>> {
+        let texts = self.texts.iter().skip(1).map(|text| match text {
+            Text::Plain(part) | Text::Html(part, _) => part,
+        });
+        let mut all: Vec<Part<'a>> = texts.chain(&self.attached).chain(&self.related).copied().collect();
+        all.sort_by_key(|part| part.index());
+        all
     }
 
     /// As deep as the scanner goes, which is not deep enough to fill a stack.
@@ -55,15 +82,15 @@ impl<'a> Contents<'a> {
             // RFC 1847 §2: what is signed comes first, or all of it is for who has the key.
             Kind::Multipart if part.is("multipart", "signed") => {
                 self.protection = self.protection.or(Some(Protection::Signed));
-                for (number, part) in part.parts().enumerate() {
+                for (number, part) in within(part, self.end).enumerate() {
                     if number == 0 { self.add(part) } else { self.attach(part) }
                 }
             }
             Kind::Multipart if part.is("multipart", "encrypted") => {
                 self.protection = Some(Protection::Encrypted);
-                part.parts().for_each(|part| self.attach(part));
+                within(part, self.end).for_each(|part| self.attach(part));
             }
-            Kind::Multipart => part.parts().for_each(|part| self.add(part)),
+            Kind::Multipart => within(part, self.end).for_each(|part| self.add(part)),
             Kind::Leaf if is_html(part) => self.show(Text::Html(part, None)),
             Kind::Leaf if is_plain(part) => self.show(Text::Plain(part)),
             Kind::Leaf | Kind::Message(_) => {
@@ -79,16 +106,15 @@ impl<'a> Contents<'a> {
 
     /// The same in several forms: HTML if it is among them, since that is what the sender has seen.
     fn add_best(&mut self, part: Part<'a>) {
-        let (html, plain) =
-            (part.parts().filter(|part| has_html(*part)).last(), part.parts().find(|part| is_plain(*part)));
-        let chosen = html.or(plain).or_else(|| part.parts().last());
+        let end = self.end;
+        let html = within(part, end).filter(|part| has(*part, end, is_html)).last();
+        let plain = within(part, end).find(|part| is_plain(*part));
+        let chosen = html.or(plain).or_else(|| within(part, end).last());
         let before = self.texts.len();
-        for form in part.parts() {
+        for form in within(part, end) {
             match chosen {
                 Some(chosen) if chosen.index() == form.index() => self.add(form),
-                // RFC 2046 §5.1.4: an invitation is the same for a calendar.
-                _ if !is_text(form) && matches!(form.kind(), Kind::Leaf) => self.attach(form),
-                _ => {}
+                _ => self.attach_other(form),
             }
         }
         if let Some(Text::Html(_, same)) = self.texts.get_mut(before) {
@@ -96,22 +122,30 @@ impl<'a> Contents<'a> {
         }
     }
 
+    /// What another form of the same has beside texts. RFC 2046 §5.1.4: an invitation is the same for a calendar.
+    fn attach_other(&mut self, form: Part<'a>) {
+        match form.kind() {
+            Kind::Multipart => within(form, self.end).for_each(|part| self.attach_other(part)),
+            Kind::Leaf if is_text(form) => {}
+            Kind::Leaf | Kind::Message(_) => self.attach(form),
+        }
+    }
+
     fn add_related(&mut self, part: Part<'a>) {
+        let end = self.end;
+        let has_text = |part: &Part<'a>| has(*part, end, is_text);
         let start = part.parameter(b"start");
         let names = |part: &Part<'_>| {
             start.as_deref().is_some_and(|start| part.id().is_some_and(|id| bare(id) == bare(start)))
         };
         // RFC 2387 §3.2: the one that is named, or else the first; but not an image of which a text is made.
-        let root = part
-            .parts()
-            .find(names)
-            .filter(|root| has_text(*root))
-            .or_else(|| part.parts().find(|part| has_text(*part)));
-        let Some(root) = root.or_else(|| part.parts().next()) else { return };
+        let root =
+            within(part, end).find(names).filter(has_text).or_else(|| within(part, end).find(has_text));
+        let Some(root) = root.or_else(|| within(part, end).next()) else { return };
         self.add(root);
-        for part in part.parts().filter(|part| part.index() != root.index()) {
+        for part in within(part, end).filter(|part| part.index() != root.index()) {
             match part.id() {
-                Some(_) if self.related.len() < MOST && matches!(part.kind(), Kind::Leaf) => {
+                Some(_) if self.related.len() < self.most && matches!(part.kind(), Kind::Leaf) => {
                     self.related.push(part)
                 }
                 _ => self.attach(part),
@@ -129,8 +163,8 @@ impl<'a> Contents<'a> {
 
     fn attach(&mut self, part: Part<'a>) {
         match part.kind() {
-            Kind::Multipart => part.parts().for_each(|part| self.attach(part)),
-            _ if self.attached.len() < MOST => self.attached.push(part),
+            Kind::Multipart => within(part, self.end).for_each(|part| self.attach(part)),
+            _ if self.attached.len() < self.most => self.attached.push(part),
             _ => self.more += 1,
         }
     }
@@ -171,12 +205,14 @@ fn is_file(part: Part<'_>) -> bool {
     disposed || part.parameter(b"name").is_some()
 }
 
-fn has_html(part: Part<'_>) -> bool {
-    is_html(part) || part.parts().any(has_html)
+/// Whether it is such a part, or has one in it.
+fn has(part: Part<'_>, end: usize, is: fn(Part<'_>) -> bool) -> bool {
+    is(part) || within(part, end).any(|part| has(part, end, is))
 }
 
-fn has_text(part: Part<'_>) -> bool {
-    is_text(part) || part.parts().any(has_text)
+/// The parts of a part, as far as they are looked at.
+fn within(part: Part<'_>, end: usize) -> impl Iterator<Item = Part<'_>> {
+    part.parts().take_while(move |part| part.index() < end)
 }
 
 fn bare(id: &[u8]) -> &[u8] {
@@ -316,25 +352,6 @@ fn safe_name(name: &str) -> String {
     if extension.is_empty() { stem } else { format!("{stem}.{extension}") }
 }
 
-/// What a field or a parameter says, to be shown: encoded words undone, and without characters that change how the rest is read.
-pub(in crate::web) fn words(value: &[u8]) -> String {
-    // A header that is not UTF-8 is what old programs write.
-    let text = match str::from_utf8(value) {
-        Ok(_) => search::decode_words(value),
-        Err(_) => search::decode_lossy(b"", value),
-    };
-    text.chars()
-        .map(|c| if matches!(c, '\t' | '\r' | '\n') { ' ' } else { c })
-        .filter(|c| !is_hidden(*c))
-        .collect()
-}
-
-/// Control characters, and those that turn the direction of what follows.
-pub(in crate::web) fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-}
-
 /// The most of attachments, and of what belongs to a text, that is listed.
 const MOST: usize = 200;
 /// The most texts that are shown one below the other.
@@ -448,8 +465,36 @@ mod tests {
                 expected("", "pgp-encrypted pdf", ""),
             ),
             (multipart("mixed", &[PNG, PDF]), expected("", "png pdf", "")),
+            // A file that is in one form alone is not lost with that form.
+            (
+                multipart("alternative", &[&multipart("mixed", &[PLAIN, PDF, PLAIN]), HTML]),
+                expected("html", "pdf", ""),
+            ),
         ] {
             assert_eq!(sorted(&message), sort, "{message}");
+        }
+    }
+
+    #[test]
+    fn of_all_texts_one_is_read_where_there_is_room_for_one() {
+        for (message, text, others) in [
+            ("Subject: x\n\ny".to_owned(), "0", ""),
+            (HTML.to_owned(), "0", ""),
+            (PDF.to_owned(), "", "0"),
+            ("Content-Type: text/plain; name=a.txt\n\nx".to_owned(), "", "0"),
+            (multipart("alternative", &[HTML, PLAIN]), "2", ""),
+            (multipart("alternative", &[PLAIN, &multipart("related", &[HTML, PNG])]), "1", "4"),
+            (multipart("mixed", &[PDF, PLAIN, HTML, PNG]), "2", "1 3 4"),
+            (multipart("mixed", &[PLAIN, &multipart("alternative", &[PLAIN, HTML])]), "1", "4"),
+            (multipart("signed", &[HTML, "Content-Type: application/pgp-signature\n\nx"]), "1", "2"),
+        ] {
+            let structure = scan(&message);
+            let contents = Contents::of(structure.root());
+            let numbers = |parts: &[Part<'_>]| {
+                parts.iter().map(|part| part.index().to_string()).collect::<Vec<_>>().join(" ")
+            };
+            let found = (numbers(contents.text().as_slice()), numbers(&contents.others()));
+            assert_eq!(found, (text.to_owned(), others.to_owned()), "{message}");
         }
     }
 
@@ -469,6 +514,8 @@ mod tests {
         let structure = scan(&multipart("mixed", &vec![PLAIN; 300]));
         let contents = Contents::of(structure.root());
         assert_eq!((contents.texts.len(), contents.attached.len(), contents.more), (MOST_TEXTS, MOST, 80));
+        let contents = Contents::bounded(structure.root(), 2, 30);
+        assert_eq!((contents.texts.len(), contents.attached.len(), contents.more), (MOST_TEXTS, 2, 7));
         let mut nested = PLAIN.to_owned();
         for _ in 0..150 {
             nested = multipart("alternative", &[&nested]);

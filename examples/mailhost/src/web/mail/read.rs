@@ -16,9 +16,10 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::html::form;
+use super::letters::{is_hidden, words};
 use super::list::{Row, is_outgoing, rows};
 use super::outcome::outcome;
-use super::parts::{self, Contents, Protection, Text, words};
+use super::parts::{self, Contents, Protection, Text};
 use super::{Folders, attachment, frame, open, path, text, title};
 use crate::host::Host;
 use crate::store::Snapshot;
@@ -184,7 +185,9 @@ async fn others(
 ) -> Result<(Vec<Other>, Vec<Other>), Problem> {
     let threads = &host.web_memory.threads;
     let here = threads.of(&host.store, &asked.snapshot).await;
-    let sent = folders.for_use(SpecialUse::Sent).filter(|sent| sent.id.get() != asked.address.folder);
+    let sent = folders
+        .for_use_or_called(SpecialUse::Sent, "Sent")
+        .filter(|sent| sent.id.get() != asked.address.folder);
     let mut members = Vec::<(Arc<Snapshot>, Vec<Uid>, bool)>::new();
     match sent {
         Some(folder) => {
@@ -588,7 +591,7 @@ impl Shown<'_> {
         let octets = read.pop().unwrap_or_else(|| Ok(bytes::Bytes::new()));
         let octets = octets.map_err(|error| Problem::failed("a message", error))?;
         let text = mailstore::search::decode_lossy(b"", &octets);
-        Ok(text.chars().filter(|c| matches!(c, '\n' | '\t') || !parts::is_hidden(*c)).collect())
+        Ok(text.chars().filter(|c| matches!(c, '\n' | '\t') || !is_hidden(*c)).collect())
     }
 }
 
@@ -624,7 +627,7 @@ fn people(addresses: mime::Addresses<'_>) -> Vec<Person> {
 
 /// An address is no text: nothing in it is undone.
 fn words_as_they_are(octets: &[u8]) -> String {
-    String::from_utf8_lossy(octets).chars().filter(|c| !parts::is_hidden(*c)).collect()
+    String::from_utf8_lossy(octets).chars().filter(|c| !is_hidden(*c)).collect()
 }
 
 fn list(people: &[Person]) -> Markup {

@@ -1,23 +1,17 @@
 //! Plain text of messages as markup: quotes, signatures, links, and lines that flow.
 
+use std::borrow::Cow;
+
 use maud::{Markup, PreEscaped, Render, html};
 
 use super::html::{mail, web};
-
-/// How the lines of a text are meant.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(in crate::web) struct Flow {
-    /// Lines that end with a space go on in the next one: [RFC 3676](https://www.rfc-editor.org/rfc/rfc3676).
-    pub(in crate::web) flowed: bool,
-    /// That space is none of the text.
-    pub(in crate::web) deletes_space: bool,
-}
+use crate::web::flowed::{self, Flow, SEPARATOR};
 
 /// Lines of one depth of quoting.
 #[derive(Debug, Eq, PartialEq)]
-struct Paragraph {
+struct Paragraph<'a> {
     depth: usize,
-    lines: Vec<String>,
+    lines: Vec<Cow<'a, str>>,
     signature: bool,
 }
 
@@ -47,11 +41,11 @@ pub(in crate::web) fn render(text: &str, flow: Flow) -> Markup {
 }
 
 /// Quotes within quotes, as deep as it can be seen.
-fn quote(paragraphs: &[Paragraph], depth: usize) -> Markup {
+fn quote(paragraphs: &[Paragraph<'_>], depth: usize) -> Markup {
     let mut rest = paragraphs;
     let mut out = Vec::new();
     while let Some(first) = rest.first() {
-        let deeper = |paragraph: &Paragraph| paragraph.depth.min(DEEPEST) > depth;
+        let deeper = |paragraph: &Paragraph<'_>| paragraph.depth.min(DEEPEST) > depth;
         let count = rest.iter().take_while(|paragraph| deeper(paragraph)).count();
         let (these, behind) = rest.split_at(count.max(1));
         rest = behind;
@@ -64,50 +58,21 @@ fn quote(paragraphs: &[Paragraph], depth: usize) -> Markup {
     html! { blockquote { @for paragraph in &out { (paragraph) } } }
 }
 
-fn paragraphs(text: &str, flow: Flow) -> Vec<Paragraph> {
-    let mut all = Vec::<Paragraph>::new();
-    // Whether the last line goes on, and in the same quote.
-    let mut open = false;
+fn paragraphs(text: &str, flow: Flow) -> Vec<Paragraph<'_>> {
+    let mut all = Vec::<Paragraph<'_>>::new();
     let mut signature = false;
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    for line in text.split('\n') {
-        let line = line.strip_suffix('\r').unwrap_or(line);
-        let (depth, line) = if flow.flowed { flowed_depth(line) } else { fixed_depth(line) };
-        // RFC 3676 §4.3: the line above a signature does not flow.
-        let divides = line == "-- ";
-        let flows = flow.flowed && line.ends_with(' ') && !divides;
-        let line = if flows && flow.deletes_space { &line[..line.len() - 1] } else { line };
-        signature = depth == 0 && (signature || divides);
+    for flowed::Line { depth, text } in flowed::lines(text, flow) {
+        signature = depth == 0 && (signature || text == SEPARATOR);
         match all.last_mut() {
-            Some(last) if last.depth == depth && last.signature == signature => match last.lines.last_mut() {
-                Some(before) if open && !divides => before.push_str(line),
-                _ => last.lines.push(line.to_owned()),
-            },
-            _ => all.push(Paragraph { depth, lines: vec![line.to_owned()], signature }),
+            Some(last) if last.depth == depth && last.signature == signature => last.lines.push(text),
+            _ => all.push(Paragraph { depth, lines: vec![text], signature }),
         }
-        open = flows;
     }
     all
 }
 
-/// RFC 3676 §4.5: marks of quoting stand together, and RFC 3676 §4.4: a space behind them is none of the text.
-fn flowed_depth(line: &str) -> (usize, &str) {
-    let rest = line.trim_start_matches('>');
-    (line.len() - rest.len(), rest.strip_prefix(' ').unwrap_or(rest))
-}
-
-/// By habit, with a space behind each or none.
-fn fixed_depth(line: &str) -> (usize, &str) {
-    let (mut depth, mut rest) = (0, line);
-    while let Some(behind) = rest.strip_prefix('>') {
-        depth += 1;
-        rest = behind.strip_prefix(' ').unwrap_or(behind);
-    }
-    (depth, rest)
-}
-
 /// Lines with what in them is a link.
-fn linked(lines: &[String]) -> Markup {
+fn linked(lines: &[Cow<'_, str>]) -> Markup {
     let mut out = String::new();
     for (number, line) in lines.iter().enumerate() {
         if number > 0 {
@@ -167,19 +132,18 @@ fn link(word: &str) -> Option<(usize, usize, String)> {
     good.then(|| (start, end, format!("/compose?to={}", super::html::form(&word[start..end]))))
 }
 
-/// Without the marks of the sentence that a link stands in.
+/// Without the marks of the sentence that a link stands in. A bracket is one of them if it was opened in front of the link.
 fn trimmed(word: &str, start: usize, mut end: usize) -> usize {
+    let count = |c: char| word[start..end].matches(c).count();
+    let mut unopened = [('(', ')'), ('[', ']'), ('{', '}')]
+        .map(|(open, close)| (close, count(close).saturating_sub(count(open))));
     while let Some(last) = word[start..end].chars().next_back() {
-        let count = |c: char| word[start..end].matches(c).count();
-        let closes = |open: char, close: char| count(close) > count(open);
-        let sentence = match last {
-            '.' | ',' | ';' | ':' | '!' | '?' | '\'' | '”' | '’' | '»' => true,
-            ')' => closes('(', ')'),
-            ']' => closes('[', ']'),
-            '}' => closes('{', '}'),
-            _ => false,
-        };
-        if !sentence {
+        if let Some((_, left)) = unopened.iter_mut().find(|(close, _)| *close == last) {
+            if *left == 0 {
+                break;
+            }
+            *left -= 1;
+        } else if !matches!(last, '.' | ',' | ';' | ':' | '!' | '?' | '\'' | '”' | '’' | '»') {
             break;
         }
         end -= last.len_utf8();
@@ -235,6 +199,7 @@ mod tests {
         for (text, link, shown) in [
             ("see https://a.test/x.", "https://a.test/x", "https://a.test/x"),
             ("(http://a.test/(b))", "http://a.test/(b)", "http://a.test/(b)"),
+            ("[({http://a.test/})].)", "http://a.test/", "http://a.test/"),
             ("<https://a.test/?b=1&c=2>,", "https://a.test/?b=1&amp;c=2", "https://a.test/?b=1&amp;c=2"),
             ("at:HTTPS://a.test!", "https://a.test", "HTTPS://a.test"),
             ("mailto:a@b.test?subject=x", "/compose?to=a@b.test&amp;subject=x", "mailto:a@b.test?subject=x"),
@@ -269,6 +234,7 @@ mod tests {
             html.matches('<').count(),
             html.matches("<div ").count() * 2 + html.matches("<a ").count() * 2 + 2
         );
+        assert_eq!(super::super::html::judge::strangers_in_text(&html), [""; 0], "{html}");
         assert!(!html.contains("<script") && !html.contains("\"onclick") && !html.contains("<img"), "{html}");
     }
 

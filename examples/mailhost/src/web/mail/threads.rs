@@ -117,7 +117,8 @@ impl Threads {
         }
         self.take_up(index, snapshot).await;
         // At the end: whoever asks may go away in between, and leaves the rest to the next one.
-        (index.mod_seq, index.unsure) = (status.highest_mod_seq, false);
+        let unsure = index.seen.is_some_and(|(low, _)| low < oldest(&snapshot.messages));
+        (index.mod_seq, index.unsure) = (status.highest_mod_seq, unsure);
     }
 
     /// Takes up what has come and lets go of what is gone.
@@ -131,10 +132,12 @@ impl Threads {
             // Identifiers rise: none comes between those that were seen.
             Some((low, high)) => {
                 let known = messages.range(low..=high);
-                if known.len() != index.partition.len() {
+                // What the snapshot misses may be there or not.
+                let indexed: Vec<Uid> = index.partition.uids_from(oldest(messages)).collect();
+                if known.len() != indexed.len() {
                     let there: BTreeSet<Uid> =
                         messages.slice(known.clone()).map(|message| message.uid()).collect();
-                    let gone: Vec<Uid> = index.partition.uids().filter(|uid| !there.contains(uid)).collect();
+                    let gone: Vec<Uid> = indexed.into_iter().filter(|uid| !there.contains(uid)).collect();
                     index.partition.remove(&gone);
                 }
                 known.end
@@ -242,24 +245,34 @@ impl Conversations {
     }
 
     /// Goes through some of the messages and gives conversations, each at its newest message, until there are so many. Each
-    /// conversation begins with its oldest message.
+    /// conversation begins with its oldest message. `None` if one of them may have messages that are missing.
     pub(crate) async fn newest_of(
         &self,
         messages: &Messages,
         some: impl Iterator<Item = Uid>,
         count: usize,
-    ) -> Vec<Vec<Uid>> {
+    ) -> Option<Vec<Vec<Uid>>> {
         let turn = self.index.lock().await;
         // What others have seen come or go meanwhile is not so here.
         let there = |uid: &&Uid| messages.find(**uid).is_some();
-        let of = |uid: Uid| match turn.partition.of(uid) {
-            None => Some(vec![uid]),
-            Some(members) if members.iter().rev().find(there) == Some(&uid) => {
-                Some(members.iter().filter(there).copied().collect())
+        let oldest = oldest(messages);
+        let mut found = Vec::new();
+        for uid in some {
+            match turn.partition.of(uid) {
+                None => found.push(vec![uid]),
+                Some(members) if members.iter().rev().find(there) == Some(&uid) => {
+                    if members.iter().any(|member| *member < oldest) {
+                        return None;
+                    }
+                    found.push(members.iter().filter(there).copied().collect());
+                }
+                Some(_) => {}
             }
-            Some(_) => None,
-        };
-        some.filter_map(of).take(count).collect()
+            if found.len() == count {
+                break;
+            }
+        }
+        Some(found)
     }
 
     /// Messages of another mailbox that belong to the conversation of a message of this one, and more of this one that they
@@ -343,14 +356,20 @@ impl Index {
     }
 }
 
+/// From which identifier on a snapshot tells what is there.
+fn oldest(messages: &Messages) -> Uid {
+    let missing = Some(messages.missing()).filter(|missing| *missing > 0);
+    missing.and_then(|missing| messages.get(missing)).map_or(Uid::FIRST, |message| message.uid())
+}
+
 /// Octets of a message in which these fields are looked for.
 const HEAD: u64 = 32 << 10;
 /// Messages that are looked up before anything is shown.
-const AT_ONCE: usize = 500;
+pub(super) const AT_ONCE: usize = 500;
 /// Messages that are looked up together, later on.
 const STEP: usize = 500;
-/// Messages of one mailbox that are in conversations.
-const MOST: usize = 20_000;
+/// Messages of one mailbox that are in conversations; tests do with fewer.
+const MOST: usize = if cfg!(test) { 2_000 } else { 20_000 };
 /// Messages that are read in one go: some of their bodies may have to be read whole.
 const READ_AT_ONCE: usize = 50;
 /// Messages and identifiers of all mailboxes: some 30 MiB.
@@ -359,62 +378,32 @@ const ROOM: usize = 500_000;
 const INDEXES: usize = 2_000;
 
 #[cfg(test)]
-mod tests {
-    use std::env;
-    use std::fs;
-    use std::process;
-
-    use mailstore::mailbox::{AccountId, MailboxId};
-    use mailstore::message::{NamedFlags, UnixTime};
-    use mailstore::{Commit, Intent, Limits, Source};
+pub(super) mod tests {
+    use std::task::Poll;
 
     use super::*;
-    use crate::store::Opening;
-    use crate::system::Machine;
+    use crate::web::mail::stocked::{ANNA, Stocked};
 
-    const ANNA: Actor = Actor::Account(AccountId(1));
-
-    async fn deliver(store: &Store, mailbox: MailboxId, header: String) -> Uid {
-        let deliver = Intent::Deliver {
-            mailbox,
-            prefix: bytes::Bytes::new(),
-            date: UnixTime(0),
-            flags: NamedFlags::NONE,
-        };
-        let body = Source::Inline(format!("{header}\r\n\r\n").into());
-        let receipt = store.commit(Commit::delivery(body, vec![deliver])).await.unwrap();
-        match receipt.outcomes[0] {
-            mailstore::commit::Outcome::Delivered { uid, .. } => uid,
-            other => panic!("{other:?}"),
-        }
+    fn uid(number: u32) -> Uid {
+        Uid::new(number).unwrap()
     }
 
-    async fn expunge(store: &Store, mailbox: MailboxId, uids: impl Iterator<Item = u32>) {
-        let intent = |uid| Intent::Expunge { mailbox, uid: Uid::new(uid).unwrap(), only_deleted: false };
-        store.commit(Commit::of(uids.map(intent).collect())).await.unwrap();
+    async fn put(stocked: &Stocked, mailbox: mailstore::mailbox::MailboxId, header: String) -> Uid {
+        stocked.deliver(mailbox, format!("{header}\r\n\r\n")).await
     }
 
-    /// A store with 1,300 messages, of which each tenth one is in one conversation.
-    async fn filled() -> (std::path::PathBuf, Store, MailboxId) {
-        let dir = env::temp_dir().join(format!(
-            "mailhost-threads-{}-{:?}",
-            process::id(),
-            std::thread::current().id()
-        ));
-        fs::create_dir_all(&dir).unwrap();
-        let (store, _) =
-            Store::open(Arc::new(Machine), &dir, Limits::default(), Opening::Usual).await.unwrap();
-        let (account, name) = (AccountId(1), "INBOX".to_owned());
-        let made = Intent::CreateMailbox { account, name, special_use: None, now: UnixTime(0) };
-        let receipt = store.commit(Commit::of(vec![made])).await.unwrap();
-        let mailstore::commit::Outcome::MailboxCreated { mailbox, .. } = receipt.outcomes[0] else {
-            panic!("{receipt:?}")
-        };
-        for number in 1..=1_300_u32 {
+    /// 1,300 messages, of which each tenth one is in one conversation.
+    pub(in crate::web::mail) async fn filled() -> Stocked {
+        let stocked = Stocked::new().await;
+        fill(&stocked, 1..=1_300).await;
+        stocked
+    }
+
+    async fn fill(stocked: &Stocked, numbers: std::ops::RangeInclusive<u32>) {
+        for number in numbers {
             let answers = if number % 10 == 0 { "\r\nReferences: <root@x>" } else { "" };
-            deliver(&store, mailbox, format!("Message-ID: <{number}@x>{answers}")).await;
+            put(stocked, stocked.inbox, format!("Message-ID: <{number}@x>{answers}")).await;
         }
-        (dir, store, mailbox)
     }
 
     async fn grown(conversations: &Conversations) {
@@ -425,67 +414,222 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn the_newest_are_known_at_once_and_the_others_by_and_by() {
-        let (dir, store, mailbox) = filled().await;
+        let stocked = filled().await;
+        let (store, inbox) = (&stocked.store, stocked.inbox);
         let threads = Arc::<Threads>::default();
-        let snapshot = store.load(ANNA, mailbox).await.unwrap();
-        let conversations = threads.of(&store, &snapshot).await;
-        let last = Uid::new(1_300).unwrap();
+        let snapshot = stocked.load(inbox).await;
+        let conversations = threads.of(store, &snapshot).await;
+        let last = uid(1_300);
         assert!(conversations.with(last).await.len() >= AT_ONCE / 10);
         grown(&conversations).await;
         assert_eq!(conversations.with(last).await.len(), 130);
-        assert_eq!(conversations.with(Uid::new(11).unwrap()).await.len(), 1);
+        assert_eq!(conversations.with(uid(11)).await.len(), 1);
 
         // What goes and what comes is followed, by those who look at an older moment as well.
-        expunge(&store, mailbox, (1..=1_300).filter(|uid| uid % 20 == 0)).await;
-        let uid = deliver(&store, mailbox, "Message-ID: <new@x>\r\nIn-Reply-To: <root@x>".to_owned()).await;
-        let newer = store.load(ANNA, mailbox).await.unwrap();
-        let conversations = threads.of(&store, &newer).await;
-        assert_eq!(conversations.with(uid).await.len(), 66);
-        let conversations = threads.of(&store, &snapshot).await;
-        assert_eq!(conversations.with(uid).await.len(), 66, "nothing is forgotten");
-        let rows = conversations
-            .newest_of(&snapshot.messages, [last, Uid::new(1_290).unwrap()].into_iter(), 9)
-            .await;
+        stocked.expunge_all(inbox, (1..=1_300).filter(|uid| uid % 20 == 0)).await;
+        let new = put(&stocked, inbox, "Message-ID: <new@x>\r\nIn-Reply-To: <root@x>".to_owned()).await;
+        let newer = stocked.load(inbox).await;
+        let conversations = threads.of(store, &newer).await;
+        assert_eq!(conversations.with(new).await.len(), 66);
+        let conversations = threads.of(store, &snapshot).await;
+        assert_eq!(conversations.with(new).await.len(), 66, "nothing is forgotten");
+        let rows =
+            conversations.newest_of(&snapshot.messages, [last, uid(1_290)].into_iter(), 9).await.unwrap();
         assert_eq!(rows.iter().map(Vec::len).collect::<Vec<_>>(), [1, 65], "the newest that was there");
 
-        expunge(&store, mailbox, 1..=1_301).await;
-        let empty = store.load(ANNA, mailbox).await.unwrap();
-        threads.of(&store, &empty).await;
+        stocked.expunge_all(inbox, 1..=1_301).await;
+        let empty = stocked.load(inbox).await;
+        threads.of(store, &empty).await;
         assert_eq!(threads.kept().size(), 0);
-        store.close().await;
-        fs::remove_dir_all(dir).unwrap();
+        drop((snapshot, newer, empty));
+        stocked.end().await;
+    }
+
+    /// What is read for an index, counted: so many heads before anything is shown, each other one once, and none of a mailbox that
+    /// has not changed.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_index_reads_each_message_once_and_few_of_them_at_once() {
+        let stocked = filled().await;
+        let (store, inbox) = (&stocked.store, stocked.inbox);
+        let threads = Arc::<Threads>::default();
+        let snapshot = stocked.load(inbox).await;
+        stocked.reads.take();
+        let mut index = Index::default();
+        threads.follow(&mut index, &snapshot).await;
+        assert_eq!(stocked.reads.take().1, AT_ONCE, "the newest alone");
+        assert_eq!(index.seen, Some((uid(801), uid(1_300))));
+        // One that nobody keeps any more does not grow, whoever has asked for that.
+        let gone = Arc::new(Turn::new(index));
+        threads.grow(&gone, &snapshot).await;
+        assert_eq!(stocked.reads.take().1, 0);
+
+        let conversations = threads.of(store, &snapshot).await;
+        let again = threads.of(store, &snapshot).await;
+        grown(&conversations).await;
+        assert_eq!(stocked.reads.take().1, 1_300, "each one once");
+        assert_eq!(again.index.lock().await.partition.len(), 1_300);
+        let size = again.index.lock().await.partition.size();
+        assert_eq!(threads.kept().size(), size, "and that is known");
+        threads.of(store, &snapshot).await;
+        grown(&conversations).await;
+        assert_eq!(stocked.reads.take().1, 0, "nothing has changed");
+        fill(&stocked, 1_301..=1_303).await;
+        let newer = stocked.load(inbox).await;
+        stocked.reads.take();
+        threads.of(store, &newer).await;
+        assert_eq!(stocked.reads.take().1, 3, "what has come");
+
+        // After an import it begins anew, so that the newest are without a gap.
+        fill(&stocked, 1_304..=1_304 + AT_ONCE as u32).await;
+        let newest = stocked.load(inbox).await;
+        stocked.reads.take();
+        let mut turn = conversations.index.lock().await;
+        threads.follow(&mut turn, &newest).await;
+        assert_eq!(stocked.reads.take().1, AT_ONCE);
+        assert_eq!(turn.seen, Some((uid(1_305), uid(1_804))));
+        assert_eq!(turn.partition.len(), AT_ONCE);
+        drop(turn);
+        drop((snapshot, newer, newest));
+        stocked.end().await;
+    }
+
+    /// Whoever asks may go away at any time, and leaves to the next one what they have begun.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_gives_up_early_leaves_the_index_to_the_next_one() {
+        let stocked = filled().await;
+        let (store, inbox) = (&stocked.store, stocked.inbox);
+        let threads = Arc::<Threads>::default();
+        let snapshot = stocked.load(inbox).await;
+        for polls in 1..=6 {
+            let mut asked = Box::pin(threads.of(store, &snapshot));
+            for _ in 0..polls {
+                let done = std::future::poll_fn(|cx| Poll::Ready(asked.as_mut().poll(cx).is_ready())).await;
+                if done {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        let conversations = threads.of(store, &snapshot).await;
+        grown(&conversations).await;
+        assert_eq!(conversations.with(uid(1_300)).await.len(), 130);
+        let index = conversations.index.lock().await;
+        assert_eq!(index.seen, Some((uid(1), uid(1_300))));
+        assert_eq!(index.partition.len(), 1_300);
+        drop(index);
+        drop(snapshot);
+        stocked.end().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn identifiers_are_found_in_long_headers_but_not_in_endless_ones() {
+        let stocked = Stocked::new().await;
+        let inbox = stocked.inbox;
+        put(&stocked, inbox, "Message-ID: <root@x>".to_owned()).await;
+        let head = usize::try_from(HEAD).unwrap();
+        for length in [head - 100, head + 100] {
+            let header = format!("X-Long: {}\r\nReferences: <root@x>", "x".repeat(length));
+            put(&stocked, inbox, header).await;
+        }
+        let threads = Arc::<Threads>::default();
+        let snapshot = stocked.load(inbox).await;
+        stocked.reads.take();
+        let conversations = threads.of(&stocked.store, &snapshot).await;
+        let (calls, messages, octets) = stocked.reads.take();
+        assert_eq!((calls, messages), (1, 3));
+        assert!(octets <= 3 * HEAD, "{octets}");
+        assert_eq!(conversations.with(uid(1)).await, [uid(1), uid(2)]);
+        assert_eq!(conversations.with(uid(3)).await, [uid(3)]);
+        drop(snapshot);
+        stocked.end().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_more_than_are_kept_the_newest_stay() {
+        let stocked = filled().await;
+        let (store, inbox) = (&stocked.store, stocked.inbox);
+        let threads = Arc::<Threads>::default();
+        let most = u32::try_from(MOST).unwrap();
+        let mut last = 1_300;
+        let snapshot = stocked.load(inbox).await;
+        let conversations = threads.of(store, &snapshot).await;
+        grown(&conversations).await;
+        while last < most + 200 {
+            fill(&stocked, last + 1..=last + 400).await;
+            last += 400;
+            let newer = stocked.load(inbox).await;
+            threads.of(store, &newer).await;
+        }
+        let newest = stocked.load(inbox).await;
+        stocked.reads.take();
+        threads.of(store, &newest).await;
+        grown(&conversations).await;
+        assert_eq!(stocked.reads.take().1, 0, "there is no room for older ones");
+        let index = conversations.index.lock().await;
+        assert_eq!(index.seen, Some((uid(last - most + 1), uid(last))));
+        assert_eq!(index.partition.len(), MOST);
+        drop(index);
+        assert_eq!(conversations.with(uid(last)).await.len(), MOST / 10);
+        assert_eq!(conversations.with(uid(10)).await, [uid(10)], "an older one stands alone");
+        drop((snapshot, newest));
+        stocked.end().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_a_snapshot_of_the_newest_misses_is_not_taken_for_gone() {
+        let stocked = filled().await;
+        let threads = Arc::<Threads>::default();
+        let all = stocked.load(stocked.inbox).await;
+        grown(&threads.of(&stocked.store, &all).await).await;
+        drop(all);
+        stocked.expunge_all(stocked.inbox, [20, 1_290]).await;
+        let stocked = stocked.opened_again().await;
+        let (store, mailbox) = (&stocked.store, stocked.inbox);
+        let newest = store.load_newest(ANNA, mailbox, 600).await.unwrap();
+        assert_eq!(newest.messages.missing(), 698);
+        let conversations = threads.of(store, &newest).await;
+        let last = uid(1_300);
+        assert!(matches!(conversations.with(last).await.len(), 128 | 129), "what can be seen to be gone is");
+        assert_eq!(conversations.newest_of(&newest.messages, [last].into_iter(), 1).await, None);
+        let alone = uid(1_299);
+        assert_eq!(
+            conversations.newest_of(&newest.messages, [alone].into_iter(), 1).await,
+            Some(vec![vec![alone]])
+        );
+        let all = stocked.load(mailbox).await;
+        let conversations = threads.of(store, &all).await;
+        assert_eq!(conversations.with(last).await.len(), 128);
+        let rows = conversations.newest_of(&all.messages, [last].into_iter(), 1).await.unwrap();
+        assert_eq!(rows[0].len(), 128);
+        grown(&conversations).await;
+        drop((newest, all));
+        stocked.end().await;
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn sent_mail_belongs_to_a_conversation_too() {
-        let (dir, store, inbox) = filled().await;
-        let made = Intent::CreateMailbox {
-            account: AccountId(1),
-            name: "Sent".to_owned(),
-            special_use: None,
-            now: UnixTime(0),
-        };
-        store.commit(Commit::of(vec![made])).await.unwrap();
-        let sent = store.find(ANNA, AccountId(1), "Sent").await.unwrap();
-        let root = deliver(&store, sent, "Message-ID: <root@x>".to_owned()).await;
-        deliver(&store, sent, "Message-ID: <other@x>".to_owned()).await;
+        let stocked = filled().await;
+        let (store, inbox) = (&stocked.store, stocked.inbox);
+        let sent = stocked.folder("Sent").await;
+        let root = put(&stocked, sent, "Message-ID: <root@x>".to_owned()).await;
+        put(&stocked, sent, "Message-ID: <other@x>".to_owned()).await;
         // It answers one message of the inbox, and a later one there answers it.
-        let bridge = deliver(&store, sent, "Message-ID: <b@x>\r\nIn-Reply-To: <1295@x>".to_owned()).await;
-        let late = deliver(&store, inbox, "Message-ID: <late@x>\r\nIn-Reply-To: <b@x>".to_owned()).await;
+        let bridge = put(&stocked, sent, "Message-ID: <b@x>\r\nIn-Reply-To: <1295@x>".to_owned()).await;
+        let late = put(&stocked, inbox, "Message-ID: <late@x>\r\nIn-Reply-To: <b@x>".to_owned()).await;
         let threads = Arc::<Threads>::default();
         let snapshots = (store.load(ANNA, inbox).await.unwrap(), store.load(ANNA, sent).await.unwrap());
-        let here = threads.of(&store, &snapshots.0).await;
-        let there = threads.of(&store, &snapshots.1).await;
+        let here = threads.of(store, &snapshots.0).await;
+        let there = threads.of(store, &snapshots.1).await;
         grown(&here).await;
-        let (own, answers) = here.across(Uid::new(1_300).unwrap(), &there, 1_000).await;
+        let (own, answers) = here.across(uid(1_300), &there, 1_000).await;
         assert_eq!((own.len(), answers), (130, vec![root]));
         let (own, answers) = here.across(late, &there, 1_000).await;
-        assert_eq!((own, answers), (vec![Uid::new(1_295).unwrap(), late], vec![bridge]));
-        let (own, answers) = here.across(Uid::new(1_300).unwrap(), &there, 10).await;
-        assert_eq!((own.len(), answers.len()), (10, 1), "it is bounded");
+        assert_eq!((own, answers), (vec![uid(1_295), late], vec![bridge]));
+        let (own, answers) = here.across(uid(1_300), &there, 10).await;
+        assert_eq!(own, (1..=10).map(|ten| uid(1_200 + ten * 10)).collect::<Vec<_>>(), "the newest of many");
+        assert_eq!(answers.len(), 1);
         drop(snapshots);
-        store.close().await;
-        fs::remove_dir_all(dir).unwrap();
+        stocked.end().await;
     }
 
     #[test]

@@ -249,9 +249,9 @@ fn digest(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
 }
 
-/// There is no script here, and no picture that is not part of a page.
-const POLICY: &str =
-    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// There is no script here, and no picture but the icon that is not part of a page.
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
+     frame-ancestors 'none'";
 /// How long a key is good.
 const KEY: Duration = Duration::from_secs(600);
 /// How long whoever has used one stays in, in seconds.

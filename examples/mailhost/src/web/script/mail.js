@@ -45,6 +45,7 @@
       const at = $(".messages .at")?.dataset.uid;
       const target = $("#to")?.value;
       live.replaceChildren(...fresh.childNodes);
+      live.dataset.events = fresh.dataset.events;
       boxes().forEach((box) => (box.checked = chosen.has(box.value)));
       showAll();
       if (at) $(`[data-uid="${at}"]`)?.classList.add("at");
@@ -71,11 +72,9 @@
     source?.close();
     source = null;
     if (!live?.dataset.events || document.hidden) return;
-    let lost = false;
+    // The address says what the page knows, so whatever is missed before it listens, or while the host is away, is told.
     source = new EventSource(live.dataset.events);
     source.addEventListener("changed", refresh);
-    source.addEventListener("error", () => (lost = true));
-    source.addEventListener("open", () => lost && refresh());
   };
   document.addEventListener("visibilitychange", () => {
     listen();

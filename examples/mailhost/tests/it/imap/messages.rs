@@ -122,7 +122,6 @@ fn copies_are_whole_and_so_are_moves() {
     assert_eq!(said.code("COPYUID")[1..], ["2:3", "2:3"]);
     imap.refused("COPY 1 nowhere", "TRYCREATE");
     imap.refused("MOVE 1 nowhere", "TRYCREATE");
-    imap.refused("MOVE 1 INBOX", "CANNOT");
     let said = imap.ok("UID MOVE 1,4,77 Archive");
     let lines = said.lines();
     assert!(lines[0].starts_with("OK [COPYUID ") && lines[0].contains(" 1,4 4:5] "), "{lines:?}");
@@ -151,4 +150,27 @@ fn copies_are_whole_and_so_are_moves() {
     assert_eq!(imap.ok("FETCH 1 (RFC822.SIZE BODY.PEEK[])").data.concat()[1..], posted[1..]);
     assert!(imap.ok("STATUS INBOX (MESSAGES)").has("STATUS INBOX (MESSAGES 3)"));
     assert!(imap.ok("STATUS Archive (MESSAGES)").has("STATUS Archive (MESSAGES 5)"));
+}
+
+/// RFC 6851 §3.3: a message can be moved to where it is if it can be copied there.
+#[test]
+fn a_message_moved_to_where_it_is_becomes_the_newest() {
+    let site = site();
+    let host = site.start();
+    let (mut imap, mut other) = (Imap::anna(&host), Imap::anna(&host));
+    filled(&mut imap, 3);
+    imap.ok("SELECT INBOX");
+    imap.ok("STORE 1 +FLAGS.SILENT (\\Flagged todo)");
+    other.ok("SELECT INBOX");
+    for (command, from, into) in [("MOVE 1:2", "1:2", "4:5"), ("UID MOVE 3:4", "3:4", "6:7")] {
+        let lines = imap.ok(format!("{command} INBOX")).lines();
+        assert!(lines[0].contains(&format!(" {from} {into}] ")), "{lines:?}");
+        assert_eq!(lines[1..], ["1 EXPUNGE", "1 EXPUNGE", "3 EXISTS"]);
+    }
+    let now =
+        ["1 FETCH (UID 5 FLAGS ())", "2 FETCH (UID 6 FLAGS ())", "3 FETCH (UID 7 FLAGS (\\Flagged todo))"];
+    assert_eq!(imap.ok("FETCH 1:* (UID FLAGS)").lines(), now);
+    other.ok("NOOP");
+    assert_eq!(other.ok("FETCH 1:* (UID FLAGS)").lines(), now);
+    assert_eq!(imap.ok("FETCH 3 BODY.PEEK[]").lines(), ["3 FETCH (BODY[] {14}\r\nSubject: 1\r\n\r\n)"]);
 }

@@ -1,13 +1,10 @@
 //! Knot DNS as the DNS server of a test, authoritative for test.
 
-use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
 
 use super::loopback;
-use crate::support::{DEADLINE, Folder, is_installed, skip};
+use crate::support::{Folder, Lines, is_installed, skip};
 
 /// A server that is killed when this is dropped.
 pub(crate) struct Knot {
@@ -48,20 +45,10 @@ impl Knot {
             .stderr(Stdio::piped())
             .spawn()
             .expect("knotd starts");
-        let stderr = child.stderr.take().expect("a pipe");
-        let (sender, lines) = mpsc::channel();
-        thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                let _ = sender.send(line);
-            }
-        });
+        let said = Lines::of(child.stderr.take().expect("a pipe"));
         let knot = Self { child, address, _folder: folder };
-        let mut said = Vec::new();
-        while said.last().is_none_or(|line: &String| !line.contains("server started")) {
-            match lines.recv_timeout(DEADLINE) {
-                Ok(line) => said.push(line),
-                Err(error) => panic!("{error} while knotd starts: {said:#?}"),
-            }
+        if let Err(error) = said.wait_until(|line| line.contains("server started")) {
+            panic!("{error} while knotd starts: {:#?}", said.so_far());
         }
         Some(knot)
     }

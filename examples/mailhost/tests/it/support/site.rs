@@ -1,13 +1,10 @@
 //! A host of one's own: a folder with a configuration and accounts, and the process that serves them.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::{fs, thread};
 
 use mailhost::client::Server;
@@ -17,7 +14,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use super::{DEADLINE, Folder, Run, executed, program, run};
+use super::{Folder, Lines, Run, executed, program, run};
 
 /// What a host consists of while it does not run.
 pub(crate) struct Site {
@@ -31,8 +28,7 @@ pub(crate) struct Host {
     /// The host itself, which is not `child` if that watches it.
     process: Pid,
     addresses: BTreeMap<String, SocketAddr>,
-    lines: Receiver<String>,
-    log: RefCell<Vec<String>>,
+    log: Lines,
     ended: Option<ExitStatus>,
     /// Where it is written down which programs it has started.
     executed: Option<PathBuf>,
@@ -139,25 +135,19 @@ impl Site {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        let stderr = child.stderr.take().expect("a pipe");
-        let (sender, lines) = mpsc::channel();
-        thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                let _ = sender.send(line);
-            }
-        });
+        let log = Lines::of(child.stderr.take().expect("a pipe"));
         let process = Pid::from_child(&child);
-        let (addresses, log) = (BTreeMap::new(), RefCell::default());
-        let mut host = Host { child, process, addresses, lines, log, ended: None, executed };
+        let mut host = Host { child, process, addresses: BTreeMap::new(), log, ended: None, executed };
         let is_ready = |line: &str| line.ends_with(" ready") || line.contains("\"event\":\"ready\"");
-        host.wait_until(is_ready)
+        host.log
+            .wait_until(is_ready)
             .unwrap_or_else(|error| panic!("{error} while waiting for the host to be ready"));
         if watched {
             let number: i32 = fs::read_to_string(self.data("lock")).unwrap().trim().parse().unwrap();
             host.process = Pid::from_raw(number).expect("a process");
         }
-        for line in host.log.borrow().iter() {
-            if let (Some(service), Some(address)) = (field(line, "service"), field(line, "address")) {
+        for line in host.log() {
+            if let (Some(service), Some(address)) = (field(&line, "service"), field(&line, "address")) {
                 host.addresses.insert(service.to_owned(), address.parse().unwrap());
             }
         }
@@ -178,25 +168,14 @@ impl Host {
     /// Waits for a line of its log that contains this.
     #[track_caller]
     pub(crate) fn wait_for(&self, what: &str) -> String {
-        self.wait_until(|line| line.contains(what))
+        self.log
+            .wait_until(|line| line.contains(what))
             .unwrap_or_else(|error| panic!("{error} while waiting for {what:?}"))
     }
 
-    fn wait_until(&self, right: impl Fn(&str) -> bool) -> Result<String, RecvTimeoutError> {
-        loop {
-            let line = self.lines.recv_timeout(DEADLINE)?;
-            self.log.borrow_mut().push(line.clone());
-            if right(&line) {
-                return Ok(line);
-            }
-        }
-    }
-
-    /// All that it has logged so far.
+    /// All that it has logged so far: what it logged before an answer is there once the answer is.
     pub(crate) fn log(&self) -> Vec<String> {
-        let mut log = self.log.borrow_mut();
-        log.extend(self.lines.try_iter());
-        log.clone()
+        self.log.so_far()
     }
 
     /// SIGKILL: it gets no chance to do anything any more.
@@ -230,13 +209,7 @@ impl Host {
     #[track_caller]
     fn wait(&mut self) -> ExitStatus {
         // Standard error closes with the process, and no earlier.
-        loop {
-            match self.lines.recv_timeout(DEADLINE) {
-                Ok(line) => self.log.borrow_mut().push(line),
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => panic!("the host has not ended in time"),
-            }
-        }
+        self.log.wait_for_the_end();
         let status = self.child.wait().unwrap();
         self.ended = Some(status);
         self.has_started_nothing();
@@ -258,9 +231,7 @@ impl Drop for Host {
             let _ = self.child.kill();
             let _ = self.child.wait();
             // Whoever watches the host holds its standard error as well.
-            while let Ok(line) = self.lines.recv_timeout(DEADLINE) {
-                self.log.borrow_mut().push(line);
-            }
+            let _ = self.log.wait_until(|_| false);
             if !thread::panicking() {
                 self.has_started_nothing();
             }

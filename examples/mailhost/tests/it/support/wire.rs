@@ -58,12 +58,13 @@ impl Wire {
         wire
     }
 
-    /// Waits no longer than this for an answer.
+    /// Waits no longer than this for an answer, and for what is sent to be taken.
     pub(crate) fn patience(&self, wait: Duration) -> io::Result<()> {
         let stream = match &self.stream {
             Stream::Plain(stream) => stream,
             Stream::Tls(stream) => &stream.sock,
         };
+        stream.set_write_timeout(Some(wait))?;
         stream.set_read_timeout(Some(wait))
     }
 

@@ -6,27 +6,24 @@
 
 use std::env;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
-use std::thread;
 
 use mailhost::listener::Service;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::kill::{Fate, Id, Ledger, send};
-use crate::support::{DEADLINE, Host, Site, Wire, skip};
+use crate::support::{Host, Lines, Site, Wire, skip};
 
 /// Makes calls of a host fail, as long as it lives.
-struct Injection {
+pub(crate) struct Injection {
     strace: Child,
-    lines: Receiver<String>,
+    said: Lines,
 }
 
 impl Injection {
     /// Attaches to a host; `None`, and why, if that cannot be done here.
-    fn attach(host: &Host, what: &str, log: &Path) -> Result<Self, String> {
+    pub(crate) fn attach(host: &Host, what: &str, log: &Path) -> Result<Self, String> {
         let calls = what.split(':').next().unwrap_or_default();
         let mut strace = Command::new("strace")
             .args(["-f", "-e", &format!("trace={calls}"), "-e", &format!("inject={what}"), "-o"])
@@ -37,30 +34,24 @@ impl Injection {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|_| "strace is not installed".to_owned())?;
-        let stderr = strace.stderr.take().expect("a pipe");
-        let (sender, lines) = mpsc::channel();
-        thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                let _ = sender.send(line);
-            }
-        });
-        match lines.recv_timeout(DEADLINE) {
-            Ok(line) if line.contains(" attached") => Ok(Self { strace, lines }),
-            Ok(line) => {
+        let said = Lines::of(strace.stderr.take().expect("a pipe"));
+        match said.wait_until(|_| true) {
+            Ok(line) if line.contains(" attached") => Ok(Self { strace, said }),
+            first => {
+                let _ = strace.kill();
                 let _ = strace.wait();
-                Err(format!("strace cannot attach: {line}"))
-            }
-            Err(_) => {
-                let _ = strace.wait();
-                Err("strace says nothing".to_owned())
+                Err(match first {
+                    Ok(line) => format!("strace cannot attach: {line}"),
+                    Err(_) => "strace says nothing".to_owned(),
+                })
             }
         }
     }
 
     /// Lets go of the host, which then runs as before.
-    fn detach(mut self) {
+    pub(crate) fn detach(mut self) {
         kill_process(Pid::from_child(&self.strace), Signal::INT).unwrap();
-        while self.lines.recv_timeout(DEADLINE).is_ok() {}
+        self.said.wait_for_the_end();
         self.strace.wait().unwrap();
     }
 }

@@ -3,10 +3,12 @@
 
 mod accessible;
 mod chromium;
+mod files;
 mod front;
 mod hostile;
 mod keys;
 mod noticed;
+mod operator;
 mod people;
 mod pictures;
 mod record;
@@ -303,17 +305,22 @@ impl Browser {
         self.press_one(&PRESSED, name);
     }
 
+    /// Waits until a control can be seen; its middle.
     #[track_caller]
-    fn press_one(&mut self, roles: &[&str], name: &str) {
-        let place = self.wait(&format!("a place to press {name:?}"), |this| {
+    fn place(&mut self, roles: &[&str], name: &str) -> (f64, f64) {
+        self.wait(&format!("a place to press {name:?}"), |this| {
             let node = json!({ "backendNodeId": this.control(roles, name) });
             this.try_call(0, "DOM.scrollIntoViewIfNeeded", &node).ok()?;
             let quads = this.try_call(0, "DOM.getContentQuads", &node).ok()?;
             let corners: Vec<f64> = quads["quads"][0].as_array()?.iter().filter_map(Value::as_f64).collect();
             (corners.len() == 8).then(|| ((corners[0] + corners[4]) / 2.0, (corners[1] + corners[5]) / 2.0))
-        });
+        })
+    }
+
+    #[track_caller]
+    fn press_one(&mut self, roles: &[&str], name: &str) {
+        let (x, y) = self.place(roles, name);
         for kind in ["mouseMoved", "mousePressed", "mouseReleased"] {
-            let (x, y) = place;
             let pressed = json!({ "type": kind, "x": x, "y": y, "button": "left", "clickCount": 1 });
             self.call("Input.dispatchMouseEvent", &pressed);
         }
@@ -395,6 +402,18 @@ impl Browser {
         let query = json!({ "nodeId": document["root"]["nodeId"], "selector": "input[type=file]" });
         let node = self.call("DOM.querySelector", &query);
         self.call("DOM.setFileInputFiles", &json!({ "nodeId": node["nodeId"], "files": files }));
+    }
+
+    /// Drags files from elsewhere over the field of this name; lets go of them there, or goes on to the edge of the window.
+    #[track_caller]
+    pub(crate) fn drags(&mut self, files: &[PathBuf], name: &str, drops: bool) {
+        let (x, y) = self.place(&["textbox"], name);
+        let end = if drops { ("drop", x, y) } else { ("dragOver", 2.0, 2.0) };
+        for (kind, x, y) in [("dragEnter", x, y), ("dragOver", x, y), end] {
+            let data = json!({ "items": [], "files": files, "dragOperationsMask": 1 });
+            let dragged = json!({ "type": kind, "x": x, "y": y, "data": data });
+            self.call("Input.dispatchDragEvent", &dragged);
+        }
     }
 
     /// Calls a function on a control.

@@ -1,5 +1,12 @@
 //! Writing mail in a browser that has no script, seen over IMAP as well.
 
+mod bounds;
+mod files;
+mod kill;
+mod others;
+mod raw;
+mod twice;
+
 use std::fs;
 use std::time::Instant;
 
@@ -81,20 +88,7 @@ impl<'a> Writer<'a> {
 #[track_caller]
 fn form(page: &str, fields: &[(&str, &str)], files: &[&str], button: &str) -> Vec<String> {
     let mut options = Vec::new();
-    for name in [
-        "seal",
-        "id",
-        "origin",
-        "references",
-        "draft",
-        "attached",
-        "from",
-        "to",
-        "cc",
-        "bcc",
-        "subject",
-        "text",
-    ] {
+    for name in FIELDS {
         let given = fields.iter().find(|(field, _)| *field == name).map(|(_, value)| (*value).to_owned());
         let value = given.or_else(|| value(page, name));
         options.extend(
@@ -105,6 +99,10 @@ fn form(page: &str, fields: &[(&str, &str)], files: &[&str], button: &str) -> Ve
     options.extend(["--form-string".to_owned(), format!("do={button}")]);
     options
 }
+
+/// What the form has beside files and buttons.
+const FIELDS: [&str; 12] =
+    ["seal", "id", "origin", "references", "draft", "attached", "from", "to", "cc", "bcc", "subject", "text"];
 
 /// What a field of a page has.
 fn value(page: &str, name: &str) -> Option<String> {
@@ -427,6 +425,42 @@ fn answers_belong_to_what_they_answer_and_what_is_sent_on_has_its_files() {
     );
     assert_eq!(anna.get("/compose?reply=1.999").status, 404);
     assert_eq!(anna.get("/compose?draft=1.1").status, 404, "not a draft");
+}
+
+/// Old programs say nothing of the charset they write in. Whoever reads such a message reads the same in the list, on its page and in the
+/// answer; the answer goes to whom the page has shown, also where there are two of a field that may be there once.
+#[test]
+fn an_answer_has_the_words_and_the_people_that_were_read() {
+    if curl_is_missing("an_answer_has_the_words_and_the_people_that_were_read") {
+        return;
+    }
+    let site = Site::with_accounts("[auth]\nallow_plaintext = true\n", &["anna"]);
+    let host = site.start();
+    let original = b"From: J\xf6rg <joerg@one.test>\r\nFrom: other@two.test\r\nTo: anna@example.test\r\nSubject: Gr\xfc\xdfe\r\n\
+        Subject: another\r\nDate: Mon, 2 Mar 2026 10:11:12 +0100\r\n\r\nBis sp\xe4ter\r\n";
+    let mut imap = Imap::anna(&host);
+    imap.send([format!("a APPEND INBOX {{{}+}}\r\n", original.len()).as_bytes(), original, b"\r\n"].concat());
+    assert!(imap.until("a ").starts_with("OK"));
+    let anna = Writer::new(&site, &host, "anna@example.test");
+    let list = page_of(&anna, &anna.get("/mail"));
+    let inbox = folder(&list, "Inbox");
+    let number = inbox.rsplit('/').next().unwrap();
+    let read = anna.get(&format!("{inbox}/1")).body;
+    for page in [&list, &read] {
+        for words in ["Jörg", "Grüße", "Bis später"] {
+            assert!(page.contains(words), "{words}: {page}");
+        }
+        assert!(!page.contains("other@two.test") && !page.contains("another"), "{page}");
+    }
+    let answer = anna.get(&format!("/compose?reply={number}.1")).body;
+    assert_eq!(hidden(&answer, "to"), "Jörg <joerg@one.test>");
+    assert_eq!(hidden(&answer, "subject"), "Re: Grüße");
+    let text = value(&answer, "text").unwrap();
+    assert!(text.contains("Jörg wrote:\n> Bis später\n"), "{text}");
+    let onward = anna.get(&format!("/compose?forward={number}.1")).body;
+    assert_eq!(hidden(&onward, "subject"), "Fwd: Grüße");
+    let text = value(&onward, "text").unwrap();
+    assert!(text.contains("From: Jörg <joerg@one.test>\n") && text.contains("\n\nBis später\n"), "{text}");
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn a_link_of_the_command_line_lets_one_browser_in() {
         let page = desk.get(path);
         assert!(page.status == 200 && page.body.contains("aria-current=\"page\""), "{path}: {}", page.body);
         assert!(
-            page.head.contains("default-src 'none'; style-src 'self'; form-action"),
+            page.head.contains("default-src 'none'; style-src 'self'; img-src 'self'; form-action"),
             "{path}: {}",
             page.head
         );

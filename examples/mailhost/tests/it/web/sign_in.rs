@@ -1,9 +1,11 @@
 //! Signing in and out with a browser that has no script.
 
+use std::fs;
+
 use mailhost::listener::Service;
 
 use super::{Answer, ask};
-use crate::support::{Host, PASSWORD, Site, is_installed, skip};
+use crate::support::{Host, PASSWORD, Site, Wire, is_installed, skip};
 
 /// A browser that keeps its cookies in a file, as one may have them for many a host.
 pub(super) struct Browser<'a> {
@@ -172,4 +174,121 @@ fn a_password_of_one_program_does_not_sign_in() {
         .expect("a password");
     let refused = browser.sign_in("anna@example.test", app, "");
     assert_eq!(refused.status, 403, "it would shut its owner out");
+}
+
+#[test]
+fn what_is_sent_without_a_session_is_not_done_later() {
+    let name = "what_is_sent_without_a_session_is_not_done_later";
+    if !is_installed("curl", "--version") {
+        return skip(name, "curl is not installed");
+    }
+    let site = Site::with_accounts("", &["anna"]);
+    let host = site.start();
+    let browser = Browser::new(&site, &host, Service::Webs);
+    for path in ["/mail/1/act", "/settings/sessions/end", "/sign-out", "/folders/new"] {
+        let refused = browser.post(path, &[("do", "delete"), ("seal", "x")], &[]);
+        assert!(refused.status == 401 && !refused.head.contains("location:"), "{path}: {}", refused.head);
+        assert!(refused.body.contains("Your session has ended, so nothing was done."), "{}", refused.body);
+    }
+    goes_to(&browser.get("/mail/1?before=2"), "/sign-in?then=%2Fmail%2F1%3Fbefore%3D2");
+}
+
+#[test]
+fn forms_of_one_session_are_no_good_in_another() {
+    let name = "forms_of_one_session_are_no_good_in_another";
+    if !is_installed("curl", "--version") {
+        return skip(name, "curl is not installed");
+    }
+    let site = Site::with_accounts("", &["anna", "ben"]);
+    let host = site.start();
+    let jar = |name: &str| Browser::another(&site, &host, Service::Webs, name);
+    let (one, two, ben) = (jar("one"), jar("two"), jar("three"));
+    let early = seal(&one.get("/sign-in").body);
+    goes_to(&one.sign_in("anna@example.test", PASSWORD, ""), "/mail");
+    goes_to(&two.sign_in("anna@example.test", PASSWORD, ""), "/mail");
+    goes_to(&ben.sign_in("ben@example.test", PASSWORD, ""), "/mail");
+    let own = seal(&one.get("/settings").body);
+    for other in [seal(&two.get("/settings").body), seal(&ben.get("/settings").body), early] {
+        assert_ne!(other, own);
+        for path in ["/sign-out", "/settings/sessions/end", "/folders/new"] {
+            assert_eq!(one.post(path, &[("seal", &other), ("name", "x")], &[]).status, 403, "{path}");
+        }
+    }
+    // Who leaves is out, even with the cookie of before, and nobody else is.
+    let before = fs::read(&one.jar).unwrap();
+    let left = one.post("/sign-out", &[("seal", &own)], &[]);
+    goes_to(&left, "/");
+    assert!(left.head.contains("Max-Age=0; HttpOnly"), "{}", left.head);
+    goes_to(&one.get("/settings"), "/sign-in?then=%2Fsettings");
+    fs::write(&one.jar, before).unwrap();
+    goes_to(&one.get("/settings"), "/sign-in?then=%2Fsettings");
+    for other in [&two, &ben] {
+        assert_eq!(other.get("/settings").status, 200);
+    }
+}
+
+#[test]
+fn a_session_asks_for_no_more_than_its_share() {
+    let name = "a_session_asks_for_no_more_than_its_share";
+    if !is_installed("curl", "--version") {
+        return skip(name, "curl is not installed");
+    }
+    let site = Site::with_accounts("[auth]\nallow_plaintext = true\n", &["anna"]);
+    let host = site.start();
+    let browser = Browser::new(&site, &host, Service::Web);
+    goes_to(&browser.sign_in("anna@example.test", PASSWORD, ""), "/mail");
+    let jar = fs::read_to_string(&browser.jar).unwrap();
+    let cookie = jar.lines().find(|line| line.contains("postrider")).expect("a cookie");
+    let mut fields = cookie.rsplit('\t');
+    let (value, name) = (fields.next().unwrap(), fields.next().unwrap());
+    let address = host.address(Service::Web);
+    let request = format!(
+        "GET /mail HTTP/1.1\r\nHost: mail.example.test:{}\r\nCookie: {name}={value}\r\n\r\n",
+        address.port()
+    );
+    let mut wire = Wire::connect(address);
+    // 300 at once, and ten more with each second that this takes.
+    for asked in 1.. {
+        wire.send(&request);
+        let status = wire.line();
+        let mut length = 0;
+        loop {
+            let line = wire.line();
+            if line.is_empty() {
+                break;
+            }
+            if let Some(octets) = line.strip_prefix("content-length: ") {
+                length = octets.trim_end().parse().expect("a number");
+            }
+        }
+        wire.exactly(length);
+        if status.starts_with("HTTP/1.1 429 ") {
+            assert!(asked > 300, "{asked}");
+            break;
+        }
+        assert!(status.starts_with("HTTP/1.1 303 "), "{status}");
+        assert!(asked < 5_000, "there is no end to it");
+    }
+}
+
+#[test]
+fn what_a_browser_calls_itself_is_text_and_short() {
+    let name = "what_a_browser_calls_itself_is_text_and_short";
+    if !is_installed("curl", "--version") {
+        return skip(name, "curl is not installed");
+    }
+    let site = Site::with_accounts("", &["anna"]);
+    let host = site.start();
+    let browser = Browser::new(&site, &host, Service::Webs);
+    let seal = seal(&browser.with("/sign-in", &["--user-agent", "x"]).body);
+    let fields = [("username", "anna@example.test"), ("password", PASSWORD), ("seal", &*seal)];
+    goes_to(&browser.post("/sign-in", &fields, &["--user-agent", "<img src=x>"]), "/mail");
+    let page = browser.get("/settings").body;
+    assert!(page.contains("<strong>A browser (this one)</strong>") && !page.contains("<img"), "{page}");
+    // What is typed as a name comes back as text, too.
+    let fields =
+        [("username", "\"><img src=x>"), ("password", "y"), ("seal", &*seal), ("then", "\"><img src=x>")];
+    let again = browser.post("/sign-in", &fields, &[]);
+    assert!(again.status == 403 && again.body.contains("&quot;&gt;&lt;img src=x&gt;"), "{}", again.body);
+    assert!(!again.body.contains("<img") && !again.body.contains("name=\"then\""), "{}", again.body);
 }

@@ -64,6 +64,7 @@ fn thunderbird_finds_its_settings_logs_in_reads_and_sends() {
             format!("[\"{kind}\", \"mail.example.test\", {port}, {security}, 3, \"%EMAILADDRESS%\"]");
         assert!(seen.contains(&server), "{server} in {seen}");
     }
+    assert!(seen.contains("\"complaints\": []") && !seen.contains("\"answers\": 0"), "{seen}");
     assert!(seen.contains("Hello, Anna.\\r\\n"), "{seen}");
     let octets = fs::read(&picture).unwrap();
     assert!(octets.starts_with(b"\x89PNG") && octets.len() > 20_000, "a picture of the window");

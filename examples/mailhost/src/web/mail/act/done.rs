@@ -67,7 +67,7 @@ impl fmt::Debug for Deeds {
 }
 
 /// Identifiers of messages as a text: `4,7-9`.
-pub(super) fn written(uids: impl IntoIterator<Item = Uid>) -> String {
+pub(in crate::web) fn written(uids: impl IntoIterator<Item = Uid>) -> String {
     let mut uids: Vec<u32> = uids.into_iter().map(Uid::get).collect();
     uids.sort_unstable();
     let mut ranges = Vec::<RangeInclusive<u32>>::new();
@@ -84,18 +84,22 @@ pub(super) fn written(uids: impl IntoIterator<Item = Uid>) -> String {
     ranges.iter().map(text).collect::<Vec<_>>().join(",")
 }
 
-/// What [`written`] has written. `None` for anything else.
-pub(super) fn read(text: &str) -> Option<Vec<RangeInclusive<Uid>>> {
-    let range = |part: &str| {
+/// What [`written`] has written. `None` for anything else: what names a message twice would have it looked for twice.
+pub(in crate::web) fn read(text: &str) -> Option<Vec<RangeInclusive<Uid>>> {
+    if text.is_empty() {
+        return Some(Vec::new());
+    }
+    let mut ranges = Vec::<RangeInclusive<Uid>>::new();
+    for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let uid = |number: &str| Uid::new(number.parse().ok()?);
         let (first, last) = (uid(first)?, uid(last)?);
-        (first <= last).then_some(first..=last)
-    };
-    match text {
-        "" => Some(Vec::new()),
-        text => text.split(',').map(range).collect(),
+        if first > last || ranges.last().is_some_and(|before| *before.end() >= first) {
+            return None;
+        }
+        ranges.push(first..=last);
     }
+    Some(ranges)
 }
 
 /// Sessions whose last deed is kept.
@@ -132,11 +136,12 @@ mod tests {
         let uids =
             |numbers: &[u32]| numbers.iter().map(|number| Uid::new(*number).unwrap()).collect::<Vec<_>>();
         assert_eq!(written(uids(&[])), "");
+        assert_eq!(written(uids(&[1, 3])), "1,3", "what is between two is not meant");
         assert_eq!(written(uids(&[9, 4, 7, 8, u32::MAX, 4])), format!("4,7-9,{}", u32::MAX));
         let range = |first, last| Uid::new(first).unwrap()..=Uid::new(last).unwrap();
         assert_eq!(read("4,7-9"), Some(vec![range(4, 4), range(7, 9)]));
         assert_eq!(read(""), Some(vec![]));
-        for bad in ["0", "x", "9-7", "1,", "1-2-3", "-1", "4294967296"] {
+        for bad in ["0", "x", "9-7", "1,", "1-2-3", "-1", "4294967296", "7-9,4", "1-9,9", "4,4"] {
             assert_eq!(read(bad), None, "{bad}");
         }
     }

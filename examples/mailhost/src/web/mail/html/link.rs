@@ -7,8 +7,13 @@ pub(in crate::web) fn web(url: &str) -> Option<String> {
     let url = tidy(url);
     let (scheme, rest) = scheme(&url)?;
     let known = ["http", "https"].into_iter().find(|known| scheme.eq_ignore_ascii_case(known))?;
-    let rest = rest.strip_prefix("//").filter(|rest| !rest.starts_with(['/', '\\', '?', '#']))?;
-    (!rest.is_empty() && url.len() <= LONGEST).then(|| format!("{known}://{}", escaped(rest)))
+    if url.len() > LONGEST {
+        return None;
+    }
+    // As it will stand there: what goes on the way may have stood in front of a slash.
+    let rest = escaped(rest.strip_prefix("//")?);
+    let host = !rest.is_empty() && !rest.starts_with(['/', '?', '#']) && !rest.starts_with("%5C");
+    host.then(|| format!("{known}://{rest}"))
 }
 
 /// The page where one writes to whom a `mailto` link names; `None` if it is none ([RFC 6068](https://www.rfc-editor.org/rfc/rfc6068)).
@@ -225,6 +230,10 @@ mod tests {
             "http:a.test",
             "http:\\\\a.test",
             "http:///a.test",
+            "http://\u{1}/a.test",
+            "http://\u{1}#a.test",
+            "http://\\a.test",
+            "http://\u{1}",
             "blob:http://a.test",
             "view-source:http://a.test",
             "h\u{131}ttp://a.test",

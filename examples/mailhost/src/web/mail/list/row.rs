@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use mailstore::mailbox::{MailboxId, Uid};
 use mailstore::message::{Flags, Message};
-use mailstore::mime::{Kind, Part, Structure};
-use mailstore::search::decode_words;
+use mailstore::mime::Structure;
 
 use super::text;
 use crate::store::{Reader, Snapshot};
+use crate::web::mail::letters::words;
+use crate::web::mail::parts::Contents;
 
 /// What is shown of a conversation.
 #[derive(Debug, Default)]
@@ -110,10 +111,10 @@ impl Row {
     }
 
     fn look_at(&mut self, message: &Message, structure: &Structure) {
-        self.attachment |= has_attachment(structure);
+        self.attachment |= structure.has_attachment();
         let Some(envelope) = structure.root().envelope() else { return };
         if message.uid().get() == self.uid {
-            self.subject = text::line(&decode_words(envelope.subject().unwrap_or_default()), SUBJECT);
+            self.subject = text::line(&words(envelope.subject().unwrap_or_default()), SUBJECT);
         }
         let unread = !message.flags().contains(Flags::SEEN);
         let people: Vec<_> = if self.outgoing {
@@ -132,34 +133,11 @@ impl Row {
     }
 }
 
-/// The first part that is a text, by its number and where it lies.
+/// The text of a message, by the number of its part and where it lies.
 fn beginning_of(structure: &Structure, prefix: u64) -> Option<(usize, Range<u64>)> {
-    let mut texts = structure.parts().take(PARTS).filter(|part| {
-        matches!(part.kind(), Kind::Leaf)
-            && (part.is("text", "plain") || part.is("text", "html"))
-            && !is_attached(*part)
-    });
-    let part = texts.next()?;
+    let part = Contents::bounded(structure.root(), PARTS, PARTS).text()?;
     let range = part.body();
     Some((part.index(), range.start + prefix..range.end + prefix))
-}
-
-/// Whether something hangs on to the text. Pictures within a text and signatures are part of it.
-fn has_attachment(structure: &Structure) -> bool {
-    structure.parts().take(PARTS).any(|part| match part.kind() {
-        Kind::Leaf => {
-            let (media, subtype) = part.media();
-            let text = media.eq_ignore_ascii_case(b"text");
-            let signs = SIGNATURES.iter().any(|known| subtype.eq_ignore_ascii_case(known));
-            is_attached(part) && !signs || !text && !signs && part.id().is_none()
-        }
-        Kind::Message(_) => true,
-        Kind::Multipart => false,
-    })
-}
-
-fn is_attached(part: Part<'_>) -> bool {
-    part.disposition().is_some_and(|(disposition, _)| disposition.eq_ignore_ascii_case(b"attachment"))
 }
 
 /// Messages of a conversation that are looked at: the first one, which says what it is about, and the newest ones.
@@ -170,9 +148,66 @@ const GLANCE: u64 = 64 << 10;
 const BEGINNING: u64 = 4 << 10;
 /// Parts that are looked at.
 const PARTS: usize = 50;
-/// What signs the rest.
-const SIGNATURES: [&[u8]; 3] = [b"pgp-signature", b"pkcs7-signature", b"x-pkcs7-signature"];
 /// People who are named, and how long a name and a subject may be in a page.
 const PEOPLE: usize = 3;
 const NAME: usize = 80;
 const SUBJECT: usize = 400;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::mail::stocked::{Stocked, message};
+
+    /// What a page reads, counted: of each conversation the first message and the newest three, and of the newest its beginning.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_page_reads_little_of_few_messages() {
+        let stocked = Stocked::new().await;
+        let mut conversations = Vec::new();
+        for number in 0..10 {
+            let mut uids = Vec::new();
+            for person in 0..=number {
+                let from = format!("p{person}@far.test");
+                uids.push(stocked.deliver(stocked.inbox, message(&from, "x", "hello")).await);
+            }
+            conversations.push(uids);
+        }
+        let snapshot = stocked.load(stocked.inbox).await;
+        stocked.reads.take();
+        let shown = rows(&snapshot, &conversations, false).await;
+        // No structure is kept of what was delivered here, so each is made anew, one read for each; and all beginnings are one.
+        let looked_at: usize = (1..=10).map(|count| count.min(LOOKED_AT)).sum();
+        assert_eq!(stocked.reads.take().1, looked_at + conversations.len());
+        let names = |at: usize| shown[at].people.iter().map(|(name, _)| &**name).collect::<Vec<_>>();
+        assert_eq!(names(2), ["p0@far.test", "p1@far.test", "p2@far.test"]);
+        assert_eq!(names(9), ["p0@far.test", "p7@far.test", "p8@far.test"], "the first one and the newest");
+        assert!(shown.iter().zip(1..).all(|(row, count)| row.count == count && row.unread == count));
+        assert!(shown.iter().all(|row| row.beginning == "hello"));
+
+        // Neither the length of a message nor that of its text says what a page costs.
+        let long =
+            stocked.deliver(stocked.inbox, message("p@far.test", "long", &"hello ".repeat(11_800))).await;
+        let snapshot = stocked.load(stocked.inbox).await;
+        let size = snapshot.messages.find(long).unwrap().size();
+        assert!(size > GLANCE, "{size}");
+        stocked.reads.take();
+        let shown = rows(&snapshot, &[vec![long]], false).await;
+        assert!(shown[0].beginning.starts_with("hello hello") && shown[0].subject == "long");
+        let (_, _, octets) = stocked.reads.take();
+        assert_eq!(octets, GLANCE + BEGINNING);
+        drop(snapshot);
+        stocked.end().await;
+    }
+
+    /// What cannot be read has its place in the list, and says so.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_message_that_cannot_be_read_is_listed() {
+        let stocked = Stocked::new().await;
+        let uid = stocked.deliver(stocked.inbox, message("p@far.test", "x", "hello")).await;
+        let snapshot = stocked.load(stocked.inbox).await;
+        stocked.reads.fail(true);
+        let shown = rows(&snapshot, &[vec![uid]], false).await;
+        assert_eq!((shown.len(), &*shown[0].subject), (1, "This message cannot be read"));
+        drop(snapshot);
+        stocked.end().await;
+    }
+}

@@ -1,18 +1,20 @@
 //! Texts of strangers, made short and harmless enough to stand in a list. What escapes markup is up to the page.
 
 use mailstore::mime::{Address, Part};
-use mailstore::search::{decode, decode_words};
+use mailstore::search::{decode, decode_lossy};
+
+use crate::web::mail::letters::{is_hidden, words};
 
 /// A text on one line, which takes so many octets of a page at most. What has no business in a line is taken out: control
-/// characters, and those that turn the direction of what stands behind them.
-pub(in crate::web::mail) fn line(text: &str, octets: usize) -> String {
+/// characters, those that turn the direction of what stands behind them, and those that nobody sees.
+pub(in crate::web) fn line(text: &str, octets: usize) -> String {
     let (mut out, mut room, mut space) = (String::new(), octets, false);
     for character in text.chars() {
         if character.is_whitespace() || character.is_control() {
             space = true;
             continue;
         }
-        if turns(character) {
+        if is_hidden(character) {
             continue;
         }
         let gap = std::mem::take(&mut space) && !out.is_empty();
@@ -31,17 +33,17 @@ pub(in crate::web::mail) fn line(text: &str, octets: usize) -> String {
 }
 
 /// Who an address belongs to, as a person would say it.
-pub(in crate::web::mail) fn name(address: &Address<'_>) -> Option<String> {
+pub(in crate::web) fn name(address: &Address<'_>) -> Option<String> {
     let host = address.host.as_deref()?;
-    let named = address.name.as_deref().map(decode_words).filter(|name| !name.trim().is_empty());
+    let named = address.name.as_deref().map(words).filter(|name| !name.trim().is_empty());
     Some(named.unwrap_or_else(|| {
-        let mailbox = decode_words(address.mailbox.as_deref().unwrap_or_default());
+        let mailbox = words(address.mailbox.as_deref().unwrap_or_default());
         if host.is_empty() { mailbox } else { format!("{mailbox}@{}", String::from_utf8_lossy(host)) }
     }))
 }
 
 /// The words that a text begins with, from its first octets: without what it quotes, and of HTML without what is markup.
-pub(super) fn beginning(part: Part<'_>, octets: &[u8], whole: bool) -> String {
+pub(in crate::web) fn beginning(part: Part<'_>, octets: &[u8], whole: bool) -> String {
     let mut plain = Vec::new();
     if let Some(mut decoder) = part.encoding().decoder() {
         decoder.push(octets, &mut plain);
@@ -63,7 +65,7 @@ pub(super) fn beginning(part: Part<'_>, octets: &[u8], whole: bool) -> String {
 fn decoded(charset: &[u8], octets: &[u8]) -> String {
     let ends = (0..=3.min(octets.len())).map(|less| &octets[..octets.len() - less]);
     let mut texts = ends.filter_map(|octets| decode(charset, octets));
-    texts.next().unwrap_or_else(|| String::from_utf8_lossy(octets).into_owned())
+    texts.next().unwrap_or_else(|| decode_lossy(charset, octets))
 }
 
 /// The words of a document, roughly: they are shown as text, so nothing of it can do anything.
@@ -101,7 +103,8 @@ fn entities(text: &str) -> String {
     while let Some(start) = rest.find('&') {
         out.push_str(&rest[..start]);
         let behind = &rest[start + 1..];
-        let named = behind.find(';').filter(|end| *end <= 8).and_then(|end| {
+        // No further: there may be very many that are none.
+        let named = behind.bytes().take(9).position(|octet| octet == b';').and_then(|end| {
             let name = &behind[..end];
             let character = match name.strip_prefix('#') {
                 Some(number) => {
@@ -142,14 +145,9 @@ const fn written(character: char) -> usize {
     }
 }
 
-/// Whether a character turns the direction of others.
-const fn turns(character: char) -> bool {
-    matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 const ELLIPSIS: char = '…';
 /// Octets of the words that a text begins with.
-pub(super) const BEGINNING: usize = 300;
+pub(in crate::web) const BEGINNING: usize = 300;
 /// What is not shown, up to its end.
 const SILENT: [(&str, &str); 5] = [
     ("<!--", "-->"),
@@ -188,7 +186,7 @@ mod tests {
     #[test]
     fn a_line_takes_no_more_than_its_room() {
         assert_eq!(line("  a \r\n\t b\0c  ", 100), "a b c");
-        assert_eq!(line("abc\u{202e}def\u{2066}", 100), "abcdef");
+        assert_eq!(line("abc\u{202e}d\u{200f}ef\u{2066}\u{feff}", 100), "abcdef");
         for text in ["x", "\"", "&", "é", "漢", "😀", "a b"] {
             for room in 3..60 {
                 let line = line(&text.repeat(100), room);

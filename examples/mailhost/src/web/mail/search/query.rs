@@ -5,18 +5,22 @@ use mailstore::search::{Day, Key, Query};
 
 /// What is searched for.
 #[derive(Debug)]
-pub(super) struct Words {
-    pub(super) query: Query,
+pub(in crate::web) struct Words {
+    pub(in crate::web) query: Query,
     /// In all folders, not in one.
-    pub(super) everywhere: bool,
+    pub(in crate::web) everywhere: bool,
     /// What was not understood, in words for whoever has typed it.
-    pub(super) doubts: Vec<String>,
+    pub(in crate::web) doubts: Vec<String>,
 }
 
 impl Words {
     /// All of the words have to be there, each somewhere.
-    pub(super) fn read(text: &str) -> Self {
+    pub(in crate::web) fn read(text: &str) -> Self {
         let mut words = Self { query: Query::all(), everywhere: false, doubts: Vec::new() };
+        let (text, everywhere) = match text.strip_prefix(EVERYWHERE) {
+            Some(text) => (text, true),
+            None => (text, false),
+        };
         for (number, (word, quoted)) in split(text).into_iter().enumerate() {
             if number >= MOST {
                 words.doubts.push(format!("Of so many words, the first {MOST} count."));
@@ -24,6 +28,7 @@ impl Words {
             }
             words.add(word, quoted);
         }
+        words.everywhere |= everywhere;
         words
     }
 
@@ -100,13 +105,22 @@ impl Words {
                     .push("A search is in the folder that is open, or everywhere with “in:all”.".to_owned());
                 return Known::Nothing;
             }
+            "has" if ["attachment", "attachments"].iter().any(|known| value.eq_ignore_ascii_case(known)) => {
+                Key::Attachment.into()
+            }
             "has" => {
-                self.doubts.push(format!("“has:{value}” is not known here."));
+                self.doubts.push(format!("Known here is “has:attachment”, not “has:{value}”."));
                 return Known::Nothing;
             }
             _ => return Known::No,
         })
     }
+}
+
+/// The same words, to be looked for in all folders. That stands in front of them: behind them it would be within the quotes that
+/// somebody has opened and not closed, or one word too many.
+pub(in crate::web) fn everywhere(text: &str) -> String {
+    format!("{EVERYWHERE}{}", text.strip_prefix(EVERYWHERE).unwrap_or(text))
 }
 
 /// What a word with a colon is.
@@ -131,13 +145,13 @@ fn anywhere(word: &str) -> Query {
     Key::Text(word.to_owned()).into()
 }
 
-/// Words, and what stands in quotes as one: `a "b c" from:"d e"`.
+/// Words, and what stands in quotes as one: `a "b c" from:"d e"`. As many as count, and one more: each may take a look at all that follows.
 fn split(text: &str) -> Vec<(&str, Quoted)> {
     let (mut words, mut rest) = (Vec::new(), text.trim_start());
-    while !rest.is_empty() {
+    while !rest.is_empty() && words.len() <= MOST {
         if let Some(inner) = rest.strip_prefix('"') {
             let end = inner.find('"').unwrap_or(inner.len());
-            words.push((&inner[..end], Quoted::Whole));
+            words.extend(Some((&inner[..end], Quoted::Whole)).filter(|(word, _)| !word.is_empty()));
             rest = inner.get(end + 1..).unwrap_or_default().trim_start();
             continue;
         }
@@ -151,7 +165,6 @@ fn split(text: &str) -> Vec<(&str, Quoted)> {
         words.push((&rest[..end], quoted));
         rest = rest[end..].trim_start();
     }
-    words.retain(|(word, _)| !word.is_empty());
     words
 }
 
@@ -183,11 +196,17 @@ fn octets(text: &str) -> Option<u64> {
     whole.checked_mul(unit)?.checked_add(unit / 10 * tenths)
 }
 
+/// Characters of what is asked for: what the field on the page takes, and where to look.
+pub(in crate::web) const LONGEST: usize = 500 + EVERYWHERE.len();
+/// What is in front of words that are looked for in all folders.
+const EVERYWHERE: &str = "in:all ";
 /// Words that count.
 const MOST: usize = 20;
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     fn text(words: &str) -> Query {
@@ -228,13 +247,43 @@ mod tests {
         assert_eq!(read("to:b"), Query::all().and(to));
         assert_eq!(read("is:unread"), Query::all().and(Query::from(Key::Flags(1)).not()));
         assert_eq!(read("is:Starred"), one(Key::Flags(Flags::FLAGGED.bits())));
+        assert_eq!(read("bcc:b"), one(Key::Bcc("b".to_owned())));
+        for (word, flag) in [
+            ("read", Flags::SEEN),
+            ("flagged", Flags::FLAGGED),
+            ("answered", Flags::ANSWERED),
+            ("draft", Flags::DRAFT),
+        ] {
+            assert_eq!(read(&format!("is:{word}")), one(Key::Flags(flag.bits())));
+        }
         assert_eq!(read("larger:1M"), one(Key::Larger(1 << 20)));
+        assert_eq!(read("larger:2G"), one(Key::Larger(2 << 30)));
         assert_eq!(read("smaller:1.5kb"), one(Key::Smaller(1_534)));
         let day = Day::new(2026, 11, 1).unwrap();
         assert_eq!(read("before:2026-11-01"), one(Key::Before(day)));
         assert_eq!(read("on:2026-11"), one(Key::On(day)));
         assert_eq!(read("after:2026-11-01"), one(Key::Since(Day(day.0 + 1))));
+        assert_eq!(read("has:Attachment"), one(Key::Attachment));
         assert!(Words::read("x in:ALL").everywhere && !Words::read("x").everywhere);
+    }
+
+    // A quotation mark that nobody closed took in what said so, and so did the bound on words.
+    #[test]
+    fn whatever_is_searched_for_can_be_searched_for_everywhere() {
+        for words in [
+            "x",
+            "\"not closed",
+            "from:\"not closed",
+            &"x ".repeat(30),
+            "",
+            "in:all x",
+            &format!("in:all {}", "x ".repeat(20)),
+        ] {
+            let (here, there) = (Words::read(words), Words::read(&everywhere(words)));
+            assert!(there.everywhere, "{words}");
+            assert_eq!((here.query, here.doubts), (there.query, there.doubts), "{words}");
+        }
+        assert_eq!(everywhere(&"x".repeat(500)).len(), LONGEST);
     }
 
     #[test]
@@ -258,5 +307,9 @@ mod tests {
         let many = Words::read(&"x ".repeat(10_000));
         assert_eq!(many.doubts.len(), 1);
         assert!(mailstore::search::Search::new(many.query).is_ok());
+        // Each of them looked for a space in all that followed, and there was none: that took minutes.
+        let start = Instant::now();
+        assert_eq!(Words::read(&"c:\"d\"".repeat(100_000)).doubts.len(), 1);
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
     }
 }

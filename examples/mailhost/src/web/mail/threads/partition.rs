@@ -37,6 +37,11 @@ impl Partition {
         self.messages.keys().copied()
     }
 
+    /// The messages from this one on.
+    pub(super) fn uids_from(&self, uid: Uid) -> impl Iterator<Item = Uid> {
+        self.messages.range(uid..).map(|(uid, _)| *uid)
+    }
+
     /// The identifiers of a message.
     pub(super) fn ids(&self, uid: Uid) -> &[u64] {
         self.messages.get(&uid).map_or(&[], |entry| &entry.ids)

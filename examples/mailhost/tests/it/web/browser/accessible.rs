@@ -60,6 +60,11 @@ fn look(browser: &mut Browser, axe: &str, page: &str, barriers: &mut Vec<String>
         }
         browser.prefers_dark(dark);
         barriers.extend(browser.barriers(axe).into_iter().map(|found| format!("{page}{looks}: {found}")));
+        let wide =
+            browser.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
+        if wide != 0 {
+            barriers.push(format!("{page}{looks}: it is {wide} pixels wider than the window"));
+        }
     }
     browser.window(1280, 800, false);
 }
@@ -99,6 +104,9 @@ fn no_page_keeps_anybody_out() {
     browser.signs_in(super::people::ANNA);
     let inbox = browser.path();
     look(&mut browser, "the inbox");
+    browser.open("/folders");
+    browser.fill("New folder", &"long".repeat(40));
+    browser.follow("Make it");
     for path in [
         &*format!("{inbox}?q=boat"),
         &format!("{inbox}?q=nothing+like+this"),

@@ -1,7 +1,13 @@
 //! What is done with messages, and who sees it.
 
+use std::time::Instant;
+
 use super::{Anna, location, message, put, row, rows, site};
 use crate::imap::Imap;
+use crate::relay::submit;
+use crate::support::DEADLINE;
+
+const ANNA: &str = "anna@example.test";
 
 #[test]
 fn what_is_done_here_imap_is_told_and_it_can_be_undone() {
@@ -100,6 +106,7 @@ fn a_folder_that_is_missing_is_made() {
     let mut imap = Imap::anna(&host);
     put(&mut imap, "INBOX", &message("a", "", "carla@far.test", "x", "y"));
     imap.ok("DELETE Archive");
+    imap.ok("UNSUBSCRIBE Archive");
     let anna = Anna::sign_in(&site, &host);
     anna.act(&anna.inbox, &[("uid", "1"), ("do", "archive")]);
     assert_eq!(rows(&anna.page(&anna.folder("Archive"))), [1]);
@@ -108,6 +115,10 @@ fn a_folder_that_is_missing_is_made() {
             .lines()
             .iter()
             .any(|line| line.contains("\\Archive") && line.contains("Archive"))
+    );
+    assert!(
+        imap.ok("LSUB \"\" Archive").lines().iter().any(|line| line.ends_with(" Archive")),
+        "programs show it"
     );
 }
 
@@ -167,4 +178,172 @@ fn at_most_5_000_messages_go_at_once_and_all_of_them() {
     assert!(page.contains("Moved 5,000 messages to Archive."), "{page}");
     assert!(imap.ok("STATUS Archive (MESSAGES)").has("STATUS Archive (MESSAGES 5000)"));
     assert!(imap.ok("STATUS INBOX (MESSAGES)").has("STATUS INBOX (MESSAGES 3192)"));
+    // One more than may be, whichever way it is named.
+    let refused = anna.send(
+        &format!("{}/act", anna.folder("Archive")),
+        &[("uids", "1-4999"), ("uid", "5000"), ("uid", "5001"), ("do", "archive")],
+    );
+    assert!(refused.status == 400 && refused.body.contains("more than 5,000"), "{}", refused.body);
+
+    // A search takes a while here, and one session does three of them at once: no more.
+    let path = format!("{}?q=nowhere+in:all", anna.inbox);
+    // Who asks may be kept waiting, so that the first has its answer before the last asks; but not always.
+    let begun = Instant::now();
+    loop {
+        let mut searches: Vec<_> = (0..5).map(|_| super::events::ask(&host, &anna, &path)).collect();
+        let answers: Vec<String> = searches.iter_mut().map(|wire| wire.line()).collect();
+        let refused = answers.iter().filter(|line| line.starts_with("HTTP/1.1 429 ")).count();
+        let answered = answers.iter().filter(|line| line.starts_with("HTTP/1.1 200 ")).count();
+        assert!(refused + answered == 5 && answered >= 3 && begun.elapsed() < DEADLINE, "{answers:?}");
+        if refused == 2 {
+            break;
+        }
+    }
+    assert_eq!(anna.browser.get(&path).status, 200, "and then again");
+}
+
+#[test]
+fn each_button_does_what_it_says() {
+    let Some(site) = site("each_button_does_what_it_says") else { return };
+    let host = site.start();
+    let mut imap = Imap::anna(&host);
+    for (id, answers) in [("a", ""), ("b", "<a@far.test>"), ("c", "<a@far.test>"), ("d", "")] {
+        put(&mut imap, "INBOX", &message(id, answers, "carla@far.test", "x", "y"));
+    }
+    let anna = Anna::sign_in(&site, &host);
+    imap.ok("SELECT INBOX");
+    let mut flagged = |flag: &str| {
+        let found = imap.ok(format!("UID SEARCH {flag}")).lines();
+        found[0].strip_prefix("SEARCH").expect("an answer").trim().to_owned()
+    };
+    for (fields, flag, expected) in [
+        // A star is of its own row, whatever else is chosen; and it is taken from all of a conversation.
+        (&[("star", "3"), ("uid", "4")][..], "FLAGGED", "3"),
+        (&[("do", "flag"), ("uid", "1"), ("uid", "4")], "FLAGGED", "1 3 4"),
+        (&[("unstar", "3"), ("uid", "4")], "FLAGGED", "4"),
+        (&[("do", "unflag"), ("uid", "4")], "FLAGGED", ""),
+        (&[("do", "read"), ("conversation", "3"), ("star", "4")], "SEEN", "1 2 3"),
+        (&[("do", "read"), ("uids", "1-4")], "SEEN", "1 2 3 4"),
+        (&[("do", "unread"), ("conversation", "2")], "UNSEEN", "1 2"),
+        (&[("do", "unread"), ("uid", "77")], "UNSEEN", "1 2"),
+    ] {
+        anna.act(&anna.inbox, fields);
+        assert_eq!(flagged(flag), expected, "{fields:?}");
+    }
+    let number = anna.inbox.rsplit('/').next().unwrap();
+    let page = anna.act(&anna.inbox, &[("do", "move"), ("uid", "4"), ("to", number)]);
+    assert!(page.contains("What you chose is in Inbox already.") && rows(&page) == [4, 3], "{page}");
+    // The page that an action came from is the page that it leads back to.
+    let then = format!("{}?q=a+b&done=1&at=1.2#main", anna.inbox);
+    let answer = anna.send(&format!("{}/act", anna.inbox), &[("do", "read"), ("uid", "1"), ("then", &then)]);
+    let to = location(&answer);
+    let done = to.split("done=").nth(1).and_then(|rest| rest.split('#').next()).expect("a number");
+    assert_eq!(to, format!("{}?q=a+b&at=1.2&done={done}#main", anna.inbox));
+    assert!(done != "1" && done.parse::<u64>().is_ok(), "{to}");
+}
+
+#[test]
+fn what_is_undone_is_what_was_done() {
+    let Some(site) = site("what_is_undone_is_what_was_done") else { return };
+    let host = site.start();
+    let mut imap = Imap::anna(&host);
+    for id in ["a", "b", "c"] {
+        put(
+            &mut imap,
+            "INBOX (\\Flagged $Label) \"11-Mar-2021 10:00:00 +0000\"",
+            &message(id, "", "carla@far.test", id, "y"),
+        );
+    }
+    // The numbers of messages differ from folder to folder, and so do those of folders that are there and that are made.
+    put(&mut imap, "Archive", &message("x", "", "carla@far.test", "x", "y"));
+    imap.ok("DELETE Junk");
+    imap.ok("UNSUBSCRIBE Junk");
+    let anna = Anna::sign_in(&site, &host);
+    for (button, folder) in [("archive", "Archive"), ("junk", "Junk"), ("delete", "Trash")] {
+        let before = rows(&anna.page(&anna.inbox));
+        let newest = before[0].to_string();
+        let subject = row(&anna.page(&anna.inbox), before[0]).contains(">a<");
+        let page = anna.act(&anna.inbox, &[("uid", &newest), ("do", button)]);
+        assert_eq!(rows(&page), before[1..], "{button}");
+        let (_, form) = page.split_once("class=\"notice\"").expect("a notice");
+        let value = |name: &str| {
+            let (_, rest) = form.split_once(&format!("name=\"{name}\" value=\"")).expect("a field");
+            rest.split('"').next().expect("its end").to_owned()
+        };
+        let action = form.split("action=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a form");
+        assert_eq!(action, format!("{}/act", anna.folder(folder)), "it goes back from there");
+        let fields = [
+            ("uids", value("uids")),
+            ("to", value("to")),
+            ("then", value("then")),
+            ("do", "undo".to_owned()),
+        ];
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, &**value)).collect();
+        let page = anna.act(action.strip_suffix("/act").unwrap(), &fields);
+        assert!(page.contains("Moved 1 message to Inbox.") && page.contains("<h1>Inbox</h1>"), "{page}");
+        let back = rows(&page)[0];
+        assert_eq!((rows(&page).len(), &rows(&page)[1..]), (before.len(), &before[1..]), "{button}");
+        assert_eq!(row(&page, back).contains(">a<"), subject);
+    }
+    imap.ok("SELECT INBOX");
+    let all = imap.ok("FETCH 1:* (FLAGS INTERNALDATE)").lines();
+    assert_eq!(all.len(), 3, "{all:?}");
+    for line in &all {
+        assert!(line.contains("\\Flagged") && line.contains("$Label"), "{line}");
+        assert!(line.contains("INTERNALDATE \"11-Mar-2021 10:00:00 +0000\""), "{line}");
+    }
+    assert!(imap.ok("STATUS Archive (MESSAGES)").has("STATUS Archive (MESSAGES 1)"));
+    assert!(imap.ok("LSUB \"\" Junk").lines().iter().any(|line| line.ends_with(" Junk")), "programs show it");
+}
+
+/// What stands in front of a message for its receiver alone goes with it.
+#[test]
+fn what_is_moved_is_octet_for_octet_what_it_was() {
+    let Some(site) = site("what_is_moved_is_octet_for_octet_what_it_was") else { return };
+    let host = site.start();
+    let mut imap = Imap::anna(&host);
+    submit(&host, ANNA, ANNA, &[ANNA], "Subject: delivered\r\n\r\nthe words\r\n");
+    let mut whole = |folder: &str| {
+        imap.ok(format!("EXAMINE {folder}"));
+        imap.ok("FETCH 1 BODY.PEEK[]").data
+    };
+    let before = whole("INBOX");
+    let text = String::from_utf8_lossy(&before[0]).into_owned();
+    assert!(text.contains("Return-Path:") && text.contains("Received:"), "{text}");
+    let anna = Anna::sign_in(&site, &host);
+    anna.act(&anna.inbox, &[("uid", "1"), ("do", "archive")]);
+    assert_eq!(whole("Archive"), before);
+}
+
+/// Whoever deletes what was put aside is asked, for nobody brings it back.
+#[test]
+fn what_was_put_aside_is_deleted_for_good_whatever_its_folder_is_for() {
+    let Some(site) = site("what_was_put_aside_is_deleted_for_good_whatever_its_folder_is_for") else {
+        return;
+    };
+    let host = site.start();
+    let mut imap = Imap::anna(&host);
+    // A folder of the name counts where there is none that is said to be for this.
+    imap.ok("DELETE Trash");
+    imap.ok("CREATE Trash");
+    let anna = Anna::sign_in(&site, &host);
+    for folder in ["Junk", "Trash"] {
+        put(&mut imap, folder, &message(folder, "", "carla@far.test", "x", "y"));
+        let path = anna.folder(folder);
+        assert!(anna.page(&path).contains("Delete for good"), "{folder}");
+        let then = format!("{path}?before=9");
+        let asked = anna.send(&format!("{path}/act"), &[("uid", "1"), ("do", "delete"), ("then", &then)]);
+        assert!(asked.status == 200 && asked.body.contains("Delete 1 message for good?"), "{}", asked.body);
+        let back = format!("name=\"then\" value=\"{then}\"");
+        assert!(
+            asked.body.contains(&back) && asked.body.contains(&format!("href=\"{then}\"")),
+            "{}",
+            asked.body
+        );
+        assert_eq!(rows(&anna.page(&path)), [1], "it was only asked");
+        let page = anna.act(&path, &[("uids", "1"), ("do", "delete"), ("sure", "yes")]);
+        assert!(page.contains("Deleted 1 message for good."), "{page}");
+        assert!(imap.ok("STATUS Trash (MESSAGES)").has("STATUS Trash (MESSAGES 0)"), "{folder}");
+        assert!(imap.ok("STATUS Junk (MESSAGES)").has("STATUS Junk (MESSAGES 0)"), "{folder}");
+    }
 }

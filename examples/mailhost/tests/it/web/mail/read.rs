@@ -6,7 +6,7 @@ use mailhost::listener::Service;
 
 use super::{Anna, Answer, location, message, site};
 use crate::imap::Imap;
-use crate::support::{Host, PASSWORD, base64};
+use crate::support::{Host, PASSWORD, Site, base64};
 use crate::web::sign_in::{Browser, goes_to};
 
 /// Puts a message into the inbox of Anna; gives its number.
@@ -14,6 +14,15 @@ use crate::web::sign_in::{Browser, goes_to};
 fn put(imap: &mut Imap, message: &str) -> String {
     let said = imap.append("INBOX", message.replace("\r\n", "\n").replace('\n', "\r\n"));
     said.code("APPENDUID")[1].to_string()
+}
+
+/// Anna, with [`LETTER`] in her inbox, and where that is.
+#[track_caller]
+fn with_letter<'a>(site: &'a Site, host: &'a Host) -> (Anna<'a>, String) {
+    let anna = Anna::sign_in(site, host);
+    let uid = put(&mut Imap::anna(host), LETTER);
+    let path = format!("{}/{uid}", anna.inbox);
+    (anna, path)
 }
 
 /// What a header of an answer says.
@@ -37,10 +46,7 @@ const LETTER: &str = "From: \"Ben\" <ben@far.test>\nTo: anna@example.test, =?utf
 fn a_message_is_shown_with_all_that_belongs_to_it() {
     let Some(site) = site("a_message_is_shown_with_all_that_belongs_to_it") else { return };
     let host = site.start();
-    let anna = Anna::sign_in(&site, &host);
-    let mut imap = Imap::anna(&host);
-    let uid = put(&mut imap, LETTER);
-    let path = format!("{}/{uid}", anna.inbox);
+    let (anna, path) = with_letter(&site, &host);
     let page = anna.page(&path);
     for text in [
         "<h1 id=\"subject\">Grüße</h1>",
@@ -104,11 +110,8 @@ fn a_message_is_shown_with_all_that_belongs_to_it() {
 fn what_is_attached_is_a_file_and_never_a_page() {
     let Some(site) = site("what_is_attached_is_a_file_and_never_a_page") else { return };
     let host = site.start();
-    let anna = Anna::sign_in(&site, &host);
-    let mut imap = Imap::anna(&host);
-    let uid = put(&mut imap, LETTER);
-    let path = format!("{}/{uid}", anna.inbox);
-    let page = anna.page(&path);
+    let (anna, letter) = with_letter(&site, &host);
+    let page = anna.page(&letter);
     let (_, address) = page.split_once("<span class=\"name\">naïve page.html</span>").expect("the file");
     let (_, address) = address.split_once("href=\"").expect("its address");
     let address = address.split('"').next().expect("its end").to_owned();
@@ -123,14 +126,14 @@ fn what_is_attached_is_a_file_and_never_a_page() {
         assert_eq!(header(&file, "content-security-policy"), "sandbox; default-src 'none'");
         assert_eq!(header(&file, "x-content-type-options"), "nosniff");
     }
-    let source = anna.browser.get(&format!("{path}/source"));
+    let source = anna.browser.get(&format!("{letter}/source"));
     assert_eq!(header(&source, "content-type"), "text/plain; charset=utf-8");
     assert!(source.body.ends_with("\r\n\r\ninner words\r\n--m--\r\n"), "{}", source.body);
     assert_eq!(header(&source, "content-length"), source.body.len().to_string());
-    let kept = anna.browser.get(&format!("{path}/source?download=1"));
+    let kept = anna.browser.get(&format!("{letter}/source?download=1"));
     assert!(header(&kept, "content-disposition").starts_with("attachment; filename=\"message-"));
     for path in ["/part/99", "/part/x", "/html?part=0", "/html?inner=1", "x", "/part/0/"] {
-        let status = anna.browser.get(&format!("{}/{uid}{path}", anna.inbox)).status;
+        let status = anna.browser.get(&format!("{letter}{path}")).status;
         assert!(matches!(status, 400 | 404), "{path}: {status}");
     }
 }

@@ -1,5 +1,7 @@
 //! Search.
 
+use std::fs;
+
 use super::{Anna, message, put, rows, site};
 use crate::imap::Imap;
 
@@ -44,6 +46,7 @@ fn words_are_found_wherever_they_stand() {
     let everywhere = found("subject:invoice in:all");
     assert_eq!(rows(&everywhere).len(), 2, "{everywhere}");
     assert!(everywhere.contains(">Archive</span>") && everywhere.contains(">Inbox</span>"), "{everywhere}");
+    assert!(!everywhere.contains("name=\"do\""), "what is done is done in one folder: {everywhere}");
     let doubtful = found("is:green invoice");
     assert!(doubtful.contains("not “is:green”") && rows(&doubtful) == [2, 1], "{doubtful}");
     let hostile = found("\"><script>alert(1)</script>");
@@ -82,4 +85,39 @@ fn a_search_goes_on_where_a_page_ends() {
     }
     assert_eq!(count, 105);
     assert!(pages <= 4, "{pages}");
+}
+
+#[test]
+fn results_of_many_folders_are_by_date_and_pages_lead_back_to_themselves() {
+    let Some(site) = site("results_of_many_folders_are_by_date_and_pages_lead_back_to_themselves") else {
+        return;
+    };
+    let host = site.start();
+    let mut imap = Imap::anna(&host);
+    for (folder, year) in [("INBOX", 2021), ("INBOX", 2023), ("Archive", 2022), ("Junk", 2024)] {
+        let arguments = format!("{folder} () \"01-Mar-{year} 23:30:00 +0000\"");
+        put(
+            &mut imap,
+            &arguments,
+            &message(&year.to_string(), "", "carla@far.test", &format!("needle {year}"), "x"),
+        );
+    }
+    let anna = Anna::sign_in(&site, &host);
+    let page = anna.page(&format!("{}?q=needle+in:all", anna.inbox));
+    let years: Vec<&str> = page.split(">needle ").skip(1).map(|rest| &rest[..4]).collect();
+    assert_eq!(years, ["2024", "2023", "2022", "2021"], "{page}");
+    // What is done with results leads back to the same page of them, and the day is that of the browser's clock.
+    let path = format!("{}?q=needle&at={}.2", anna.inbox, anna.inbox.rsplit('/').next().unwrap());
+    let page = anna.page(&path);
+    assert_eq!(rows(&page), [1]);
+    assert!(page.contains(&format!("name=\"then\" value=\"{}\"", path.replace('&', "&amp;"))), "{page}");
+    assert!(page.contains(">1 Mar 2021<"), "{page}");
+    let jar = &anna.browser.jar;
+    let known = fs::read_to_string(jar).unwrap();
+    fs::write(jar, format!("{known}mail.example.test\tFALSE\t/\tFALSE\t0\toffset\t60\n")).unwrap();
+    assert!(anna.page(&path).contains(">2 Mar 2021<"), "an hour to the east it is the day after");
+    // More than 500 characters, and those that ask for all folders, are not looked for.
+    let long = anna.page(&format!("{}?q={}", anna.inbox, "x".repeat(600)));
+    let value = format!("value=\"{}\"", "x".repeat(500 + " in:all".len()));
+    assert!(long.contains(&value), "{long}");
 }

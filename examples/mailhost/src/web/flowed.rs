@@ -1,9 +1,29 @@
 //! Text as people type it, and as it goes over the wire: paragraphs as lines that flow
 //! ([RFC 3676](https://www.rfc-editor.org/rfc/rfc3676)), and text of others with marks in front.
 
+use std::borrow::Cow;
+
+/// How the lines of a text are meant.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(in crate::web) struct Flow {
+    /// Lines that end with a space go on in the next one: [RFC 3676](https://www.rfc-editor.org/rfc/rfc3676).
+    pub(in crate::web) flowed: bool,
+    /// That space is none of the text.
+    pub(in crate::web) deletes_space: bool,
+}
+
+/// A line as it is meant.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(in crate::web) struct Line<'a> {
+    /// How many marks of quoting stand in front of it.
+    pub(in crate::web) depth: usize,
+    /// What stands behind them.
+    pub(in crate::web) text: Cow<'a, str>,
+}
+
 /// Lines no longer than [`WIDTH`] where there is a space to break at, parted by LF. [`unflow`] gives the text back, but for white
 /// space at the ends of its lines.
-pub(super) fn flow(text: &str) -> String {
+pub(in crate::web) fn flow(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 40);
     for line in text.lines() {
         if line == SEPARATOR || line.starts_with('>') {
@@ -30,39 +50,49 @@ pub(super) fn flow(text: &str) -> String {
     out
 }
 
-/// The text that lines were made of by [`flow`], or by somebody else. `join` is DelSp: the space at the end of a line that goes on
-/// was put there for that alone.
-pub(super) fn unflow(text: &str, join: bool) -> String {
+/// Lines as they are meant: those that flow are put together, and the marks of quoting in front of them are counted.
+pub(in crate::web) fn lines(text: &str, flow: Flow) -> Vec<Line<'_>> {
+    let mut all = Vec::<Line<'_>>::new();
+    // Whether the last line goes on.
+    let mut open = false;
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    for line in text.split('\n') {
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        let (depth, line) = if flow.flowed { flowed_depth(line) } else { fixed_depth(line) };
+        // RFC 3676 §4.3: the line above a signature does not flow.
+        let divides = line == SEPARATOR;
+        let flows = flow.flowed && line.ends_with(' ') && !divides;
+        let line = if flows && flow.deletes_space { &line[..line.len() - 1] } else { line };
+        match all.last_mut() {
+            // RFC 3676 §4.5: but not into another quote.
+            Some(before) if open && before.depth == depth && !divides => before.text.to_mut().push_str(line),
+            _ => all.push(Line { depth, text: Cow::Borrowed(line) }),
+        }
+        open = flows;
+    }
+    all
+}
+
+/// The text that lines were made of by [`flow`], or by somebody else: each of [`lines`] with its marks in front and no space behind.
+pub(in crate::web) fn unflow(text: &str, flow: Flow) -> String {
+    if text.is_empty() || !flow.flowed {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
-    // How deep the paragraph is quoted that the last line belongs to, if it goes on.
-    let mut open = None;
-    for line in text.lines() {
-        let depth = line.bytes().take_while(|octet| *octet == b'>').count();
-        let content = &line[depth..];
-        let content = content.strip_prefix(' ').unwrap_or(content);
-        let goes_on = content.ends_with(' ') && content != SEPARATOR;
-        if open != Some(depth) {
-            if open.is_some() {
-                out.push('\n');
-            }
-            if depth > 0 {
-                out.extend(std::iter::repeat_n('>', depth));
-                out.push(' ');
-            }
+    for Line { depth, text } in lines(text, flow) {
+        let text = if text == SEPARATOR { SEPARATOR } else { text.trim_end_matches(' ') };
+        out.extend(std::iter::repeat_n('>', depth));
+        if depth > 0 && !text.is_empty() {
+            out.push(' ');
         }
-        out.push_str(if goes_on && join { &content[..content.len() - 1] } else { content });
-        open = goes_on.then_some(depth);
-        if !goes_on {
-            let kept = if content == SEPARATOR { out.len() } else { out.trim_end_matches(' ').len() };
-            out.truncate(kept);
-            out.push('\n');
-        }
+        out.push_str(text);
+        out.push('\n');
     }
     out
 }
 
 /// The same text with a mark in front of each line, those that are long in several.
-pub(super) fn quote(text: &str) -> String {
+pub(in crate::web) fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 20);
     for line in text.trim_start_matches('\n').trim_end().lines() {
         let mut rest = line.trim_end();
@@ -103,16 +133,35 @@ fn break_at(line: &str) -> (&str, &str) {
     }
 }
 
+/// RFC 3676 §4.5: marks of quoting stand together, and RFC 3676 §4.4: a space behind them is none of the text.
+fn flowed_depth(line: &str) -> (usize, &str) {
+    let rest = line.trim_start_matches('>');
+    (line.len() - rest.len(), rest.strip_prefix(' ').unwrap_or(rest))
+}
+
+/// By habit, with a space behind each or none.
+fn fixed_depth(line: &str) -> (usize, &str) {
+    let (mut depth, mut rest) = (0, line);
+    while let Some(behind) = rest.strip_prefix('>') {
+        depth += 1;
+        rest = behind.strip_prefix(' ').unwrap_or(behind);
+    }
+    (depth, rest)
+}
+
 /// Characters of a line.
 const WIDTH: usize = 72;
 /// What parts a signature from what stands above it.
-const SEPARATOR: &str = "-- ";
+pub(in crate::web) const SEPARATOR: &str = "-- ";
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const FLOWED: Flow = Flow { flowed: true, deletes_space: false };
+    const JOINED: Flow = Flow { flowed: true, deletes_space: true };
 
     #[test]
     fn paragraphs_flow_and_come_back() {
@@ -122,14 +171,16 @@ mod tests {
         let flowed = flow(&text);
         assert!(flowed.lines().all(|line| line.chars().count() <= 74), "{flowed}");
         assert!(flowed.contains("\n   two in front\n From here\n> quoted as it is\n-- \nAnna\n"), "{flowed}");
-        assert_eq!(unflow(&flowed, false), text);
+        assert_eq!(unflow(&flowed, FLOWED), text);
     }
 
     #[test]
     fn text_of_others_is_read_by_its_depth() {
-        assert_eq!(unflow("> a \n> b\nc \nd\n", false), "> a b\nc d\n");
-        assert_eq!(unflow("a \n>> b\n", false), "a \n>> b\n");
-        assert_eq!(unflow("ab \ncd\n", true), "abcd\n");
+        assert_eq!(unflow("> a \n> b\nc \nd\n", FLOWED), "> a b\nc d\n");
+        assert_eq!(unflow("a \n>> b\n", FLOWED), "a\n>> b\n");
+        assert_eq!(unflow("ab \ncd\n", JOINED), "abcd\n");
+        assert_eq!(unflow("a \n-- \nb \n", FLOWED), "a\n-- \nb\n", "a signature is none of the text");
+        assert_eq!(unflow("a \nb", Flow::default()), "a \nb");
     }
 
     #[test]
@@ -148,7 +199,7 @@ mod tests {
             }).collect();
             // What is typed behind a mark is a quote, and comes back as one.
             prop_assume!(typed.lines().all(|line| !line.starts_with('>')));
-            prop_assert_eq!(unflow(&flow(&typed), false), typed);
+            prop_assert_eq!(unflow(&flow(&typed), FLOWED), typed);
         }
     }
 }
