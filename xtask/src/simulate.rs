@@ -33,7 +33,9 @@ pub(crate) fn torture(project: &Project, how: How, count: &str) -> Result<bool, 
 /// The tests of the real program below this module, which say what they have counted.
 pub(crate) fn tests(project: &Project, module: &str) -> Command {
     let mut tests = cargo(project);
-    tests.args(["test", "--package", "mailhost", "--test", "it", "--", "--nocapture", module]);
+    // Of the whole workspace: for one package alone, others of its dependencies' features are chosen, and
+    // all that was built for the workspace's tests is built, and kept, a second time.
+    tests.args(["test", "--workspace", "--test", "it", "--", "--nocapture", module]);
     tests
 }
 
