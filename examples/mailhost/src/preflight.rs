@@ -18,6 +18,7 @@ use crate::listener::{Listeners, Service, raise_open_files};
 use crate::privileges::{self, Other};
 use crate::relay;
 use crate::tls::{Identity, Plan};
+use crate::words;
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -97,9 +98,7 @@ pub fn clear_with(config: &Config, tls: Option<Plan>) -> Result<Cleared, ConfigE
     admin_socket(config).map_err(|problem| config.error(Some(config.data_dir_line), problem))?;
     let tls = tls.map_or_else(|| Plan::make(config), Ok).map_err(|error| error.located(config))?;
     let mut findings = vec![hostname(config), disk(config)];
-    findings.extend(plaintext(config));
-    findings.extend(exposed_administration(config));
-    findings.extend(open_relay(config));
+    findings.extend(imprudent(config));
     findings.extend(raise_open_files(&config.limits).map(warning));
     findings.extend(tls.identity().map(|identity| certificate(config, identity)));
     findings.extend(exposed(&config.data_dir, tls.identity()));
@@ -128,9 +127,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
     }
     findings.extend(root(config));
     findings.push(disk(config));
-    findings.extend(plaintext(config));
-    findings.extend(exposed_administration(config));
-    findings.extend(open_relay(config));
+    findings.extend(imprudent(config));
     findings.extend(raise_open_files(&config.limits).map(warning));
     match Plan::make(config) {
         Ok(plan) => {
@@ -332,6 +329,12 @@ fn root(config: &Config) -> Option<Finding> {
     }
 }
 
+/// What is allowed, and hardly meant.
+fn imprudent(config: &Config) -> impl Iterator<Item = Finding> {
+    let all = [plaintext(config), exposed_administration(config), open_relay(config), hasty(config)];
+    all.into_iter().flatten()
+}
+
 fn plaintext(config: &Config) -> Option<Finding> {
     let exposed = config.listen.iter().find(|listen| {
         config.allow_plaintext && listen.service.has_plain_logins() && !listen.address.ip().is_loopback()
@@ -360,6 +363,18 @@ fn open_relay(config: &Config) -> Option<Finding> {
         "networks in [relay] has {}, so strangers may send mail to anybody through this host, and will; name your own networks alone",
         everybody.text()
     )))
+}
+
+fn hasty(config: &Config) -> Option<Finding> {
+    let (expire, first) = (config.queue.expire, *config.queue.retry.first()?);
+    (expire < first).then(|| {
+        warning(format!(
+            "expire in [queue] is {}, and the first try after a failed one comes after {}, so what cannot be delivered goes back \
+             without a second try; a number without a unit means seconds, write \"30h\" for hours",
+            words::span(expire),
+            words::span(first)
+        ))
+    })
 }
 
 /// The system cuts off or refuses longer paths of Unix sockets, with errors that say nothing.

@@ -17,6 +17,7 @@ use tracing::{info, warn};
 use super::Visitor;
 use super::origin::is_own;
 use super::page::render;
+use super::visit::SignedIn;
 use crate::accounts::ChangeError;
 use crate::auth::{Login, Password};
 use crate::host::Host;
@@ -47,12 +48,16 @@ enum Refusal {
     Unavailable,
 }
 
-/// The empty form.
-pub(super) async fn form(State(host): State<Arc<Host>>, Extension(visitor): Extension<Visitor>) -> Response {
+/// The empty form. Who is signed in need not say who they are, but shows their password like everybody else.
+pub(super) async fn form(
+    State(host): State<Arc<Host>>,
+    Extension(visitor): Extension<Visitor>,
+    signed_in: Option<SignedIn>,
+) -> Response {
     if !visitor.private {
         return in_the_clear();
     }
-    show(&host, visitor, StatusCode::OK, &html! {}, "")
+    show(&host, visitor, StatusCode::OK, &html! {}, signed_in.as_ref().map_or("", SignedIn::address))
 }
 
 /// Where password managers look for the form.

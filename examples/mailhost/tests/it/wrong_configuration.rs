@@ -249,6 +249,21 @@ fn a_check_warns_of_an_open_relay() {
 }
 
 #[test]
+fn a_check_warns_of_mail_that_is_tried_once() {
+    for (queue, warned) in [
+        ("expire = 30", true),
+        ("expire = \"30h\"", false),
+        ("expire = \"10m\"\nretry = [\"1h\"]", true),
+        ("expire = \"1h\"\nretry = [\"1h\"]", false),
+    ] {
+        let folder = Folder::new();
+        let config = folder.config("data", &format!("[queue]\n{queue}\n"));
+        let result = run(program().args(["check", "--config"]).arg(&config), "");
+        assert_eq!(result.stdout.contains("\nwarning: expire in [queue] is "), warned, "{}", result.stdout);
+    }
+}
+
+#[test]
 fn a_check_goes_on_behind_the_first_error_and_has_a_status() {
     let folder = Folder::new();
     folder.write("file", "");

@@ -79,25 +79,40 @@ async fn act(
 ) -> Result<Response, Problem> {
     let folders = Folders::of(&host, &signed_in).await;
     let folder = folders.get(number(&folder)?)?;
-    let deed = asked.deed(&folders, folder)?;
-    let snapshot = open(&host, &signed_in, folder).await?;
-    let messages = asked.messages(&host, &snapshot).await?;
     let then = own_path(&asked.then).map_or_else(|| path(folder.id), str::to_owned);
+    match attempt(&host, &signed_in, &folders, folder, &asked, &then).await {
+        // The page that it was asked on says best why it was not done: there it can be asked better.
+        Err(Problem::Wrong(why)) => Ok(told(&host, &signed_in, &then, Done::refused(why))),
+        answer => answer,
+    }
+}
+
+async fn attempt(
+    host: &Arc<Host>,
+    signed_in: &SignedIn,
+    folders: &Folders,
+    folder: &MailboxStatus,
+    asked: &Asked,
+    then: &str,
+) -> Result<Response, Problem> {
+    let deed = asked.deed(folders, folder)?;
+    let snapshot = open(host, signed_in, folder).await?;
+    let messages = asked.messages(host, &snapshot).await?;
     if messages.is_empty() {
-        let done = Done { text: "Nothing was chosen, or it is gone already.".to_owned(), undo: None };
-        return Ok(told(&host, &signed_in, &then, done));
+        return Err(Problem::Wrong("Nothing was chosen, or it is gone already.".to_owned()));
     }
     if deed == Deed::DeleteForGood && asked.sure.is_empty() {
-        return Ok(ask(&signed_in, &folders, folder, &messages, &then));
+        return Ok(ask(signed_in, folders, folder, &messages, then));
     }
-    let signed_in_here = signed_in.clone();
-    let (folder, folders, doing) = (folder.clone(), folders.clone(), Arc::clone(&host));
+    let doing = Arc::clone(host);
+    let (by, folder, folders) = (signed_in.clone(), folder.clone(), folders.clone());
     // Apart, since a browser that goes away must not leave half of it behind.
-    let task = tokio::spawn(async move {
-        carry_out(&doing, &signed_in_here, &folders, &folder, &snapshot, &messages, deed).await
-    });
+    let task =
+        tokio::spawn(
+            async move { carry_out(&doing, &by, &folders, &folder, &snapshot, &messages, deed).await },
+        );
     let done = task.await.map_err(|error| Problem::failed("an action", error))??;
-    Ok(told(&host, &signed_in, &then, done))
+    Ok(told(host, signed_in, then, done))
 }
 
 impl Asked {
@@ -192,7 +207,7 @@ async fn carry_out(
                 (false, true) => "with a star",
                 (false, false) => "without a star",
             };
-            Ok(Done { text: format!("Marked {} {what}.", messages_of(messages.len())), undo: None })
+            Ok(Done::new(format!("Marked {} {what}.", messages_of(messages.len()))))
         }
         Deed::DeleteForGood => {
             let gone = |message: &Message| Intent::Expunge {
@@ -201,7 +216,7 @@ async fn carry_out(
                 only_deleted: false,
             };
             commit(host, signed_in, messages.iter().map(gone).collect()).await?;
-            Ok(Done { text: format!("Deleted {} for good.", messages_of(messages.len())), undo: None })
+            Ok(Done::new(format!("Deleted {} for good.", messages_of(messages.len()))))
         }
         Deed::Move(aim) => {
             let (mut intents, to) = match aim {
@@ -211,7 +226,7 @@ async fn carry_out(
             let there = folders.iter().find(|folder| folder.id == to);
             let name = there.map_or_else(|| aim.name(), title);
             if to == folder.id {
-                return Ok(Done { text: format!("What you chose is in {name} already."), undo: None });
+                return Ok(Done::new(format!("What you chose is in {name} already.")));
             }
             let picked = moving::pick(snapshot, messages).await;
             let picked = picked.map_err(|error| Problem::failed("a message", error))?;
@@ -228,7 +243,7 @@ async fn carry_out(
             let copies: Vec<Uid> = copies.collect();
             let text = format!("Moved {} to {name}.", messages_of(copies.len()));
             let undo = Undo { from: made.unwrap_or(to), to: folder.id, uids: written(copies) };
-            Ok(Done { text, undo: Some(undo).filter(|undo| !undo.uids.is_empty()) })
+            Ok(Done { undo: Some(undo).filter(|undo| !undo.uids.is_empty()), ..Done::new(text) })
         }
     }
 }

@@ -304,7 +304,7 @@ fn turn(folder: &MailboxStatus, page: &Page) -> Markup {
 pub(super) fn notice(signed_in: &SignedIn, done: Option<&Done>) -> Markup {
     html! {
         @if let Some(done) = done {
-            div.notice role="status" {
+            div.notice.refused[done.refused] role=(if done.refused { "alert" } else { "status" }) {
                 span { (done.text) }
                 @if let Some(undo) = &done.undo {
                     form.inline action={ (path(undo.from)) "/act" } method="post" {

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use mailstore::Intent;
-use mailstore::mailbox::{INBOX, MailboxStatus};
+use mailstore::mailbox::{INBOX, MailboxId, MailboxStatus};
 use mailstore::message::UnixTime;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -48,15 +48,45 @@ pub(super) fn routes() -> Router<Arc<Host>> {
         .route("/folders/{folder}/delete", post(delete))
 }
 
+/// A name that was not taken.
+struct Typed<'a> {
+    /// Which folder was to have it; none if it was to be a new one.
+    folder: Option<MailboxId>,
+    name: &'a str,
+}
+
 async fn show(State(host): State<Arc<Host>>, signed_in: SignedIn, Query(asked): Query<Asked>) -> Response {
     let folders = Folders::of(&host, &signed_in).await;
     let done = host.web_memory.done.get(&signed_in.session.id, &asked.done);
+    all(&signed_in, &folders, StatusCode::OK, done.as_ref(), None)
+}
+
+/// The same page, with what was typed and why it cannot be.
+fn refused(
+    signed_in: &SignedIn,
+    folders: &Folders,
+    typed: Typed<'_>,
+    problem: Problem,
+) -> Result<Response, Problem> {
+    let Problem::Wrong(why) = problem else { return Err(problem) };
+    Ok(all(signed_in, folders, StatusCode::CONFLICT, Some(&Done::refused(why)), Some(typed)))
+}
+
+fn all(
+    signed_in: &SignedIn,
+    folders: &Folders,
+    status: StatusCode,
+    done: Option<&Done>,
+    typed: Option<Typed<'_>>,
+) -> Response {
+    let typed = |folder| typed.as_ref().filter(|typed| typed.folder == folder).map(|typed| typed.name);
     let text = html! {
         header.head { h1 { "Folders" } }
-        (notice(&signed_in, done.as_ref()))
+        (notice(signed_in, done))
         form.row action="/folders/new" method="post" {
-            (seal(&signed_in))
-            label { "New folder" input type="text" name="name" required maxlength="200" autocomplete="off" placeholder="Travel, or Travel/2026"; }
+            (seal(signed_in))
+            label { "New folder"
+                input type="text" name="name" value=[typed(None)] required maxlength="200" autocomplete="off" placeholder="Travel, or Travel/2026"; }
             button { "Make it" }
         }
         ul.manage {
@@ -64,15 +94,16 @@ async fn show(State(host): State<Arc<Host>>, signed_in: SignedIn, Query(asked): 
                 li {
                     span { a href=(path(folder.id)) { (line(title(folder), NAME)) } " " span.hint { (counted(folder.messages, "message", "messages")) } }
                     @if folder.name != INBOX {
-                        details {
+                        @let typed = typed(Some(folder.id));
+                        details open[typed.is_some()] {
                             summary { "Change" span.hidden { " " (line(title(folder), NAME)) } }
                             form.row action={ "/folders/" (folder.id.get()) "/rename" } method="post" {
-                                (seal(&signed_in))
-                                label { "Name" input type="text" name="name" value=(folder.name) required autocomplete="off"; }
+                                (seal(signed_in))
+                                label { "Name" input type="text" name="name" value=(typed.unwrap_or(&folder.name)) required autocomplete="off"; }
                                 button.quiet { "Rename" }
                             }
                             form.inline action={ "/folders/" (folder.id.get()) "/delete" } method="post" {
-                                (seal(&signed_in))
+                                (seal(signed_in))
                                 button.quiet { "Delete" }
                             }
                         }
@@ -81,7 +112,7 @@ async fn show(State(host): State<Arc<Host>>, signed_in: SignedIn, Query(asked): 
             }
         }
     };
-    page(&signed_in, &folders, &text)
+    page(signed_in, folders, status, &text)
 }
 
 async fn make(
@@ -95,7 +126,10 @@ async fn make(
         Intent::CreateMailbox { account, name: name.clone(), special_use: None, now },
         Intent::Subscribe { account, name: name.clone() },
     ];
-    commit(&host, &signed_in, intents).await?;
+    if let Err(problem) = commit(&host, &signed_in, intents).await {
+        let folders = Folders::of(&host, &signed_in).await;
+        return refused(&signed_in, &folders, Typed { folder: None, name: &name }, problem);
+    }
     info!(account = account.get(), name, "mailbox made");
     Ok(done(&host, &signed_in, format!("There is a folder “{}” now.", line(&name, NAME))))
 }
@@ -122,7 +156,9 @@ async fn rename(
         intents.push(Intent::Unsubscribe { account, name: subscribed.clone() });
         intents.push(Intent::Subscribe { account, name: new });
     }
-    commit(&host, &signed_in, intents).await?;
+    if let Err(problem) = commit(&host, &signed_in, intents).await {
+        return refused(&signed_in, &folders, Typed { folder: Some(folder.id), name: &name }, problem);
+    }
     info!(account = account.get(), from = folder.name, to = name, "mailbox renamed");
     Ok(done(&host, &signed_in, format!("The folder is called “{}” now.", line(&name, NAME))))
 }
@@ -142,7 +178,11 @@ async fn delete(
         Intent::DeleteMailbox { mailbox: folder.id },
         Intent::Unsubscribe { account, name: folder.name.clone() },
     ];
-    commit(&host, &signed_in, intents).await?;
+    match commit(&host, &signed_in, intents).await {
+        Ok(_) => {}
+        Err(Problem::Wrong(why)) => return Ok(told(&host, &signed_in, "/folders", Done::refused(why))),
+        Err(problem) => return Err(problem),
+    }
     info!(account = account.get(), name = folder.name, "mailbox deleted");
     Ok(done(&host, &signed_in, format!("The folder “{}” is deleted.", line(&folder.name, NAME))))
 }
@@ -158,15 +198,15 @@ fn ask(signed_in: &SignedIn, folders: &Folders, folder: &MailboxStatus) -> Respo
             a.button.quiet href="/folders" { "Keep" }
         }
     };
-    page(signed_in, folders, &text)
+    page(signed_in, folders, StatusCode::OK, &text)
 }
 
-fn page(signed_in: &SignedIn, folders: &Folders, text: &Markup) -> Response {
-    Shell { signed_in, folders, current: None, query: "", title: "Folders" }.render(StatusCode::OK, text)
+fn page(signed_in: &SignedIn, folders: &Folders, status: StatusCode, text: &Markup) -> Response {
+    Shell { signed_in, folders, current: None, query: "", title: "Folders" }.render(status, text)
 }
 
 fn done(host: &Host, signed_in: &SignedIn, text: String) -> Response {
-    told(host, signed_in, "/folders", Done { text, undo: None })
+    told(host, signed_in, "/folders", Done::new(text))
 }
 
 /// RFC 9051 §5.1: names are in Net-Unicode, which has one way to write a character (RFC 5198 §2).

@@ -2,6 +2,7 @@
 
 use mailhost::listener::Service;
 
+use super::sign_in::{Browser, goes_to};
 use super::{Answer, ask};
 use crate::support::{Host, PASSWORD, Site, Wire, is_installed, skip};
 
@@ -58,6 +59,12 @@ fn a_password_is_changed_by_whoever_knows_it() {
     site.does("account add anna@example.test --login anna --password-stdin");
     let host = site.start();
     let form = Form::get(&site, &host);
+    // Who is signed in is known by name, and asked for the password all the same.
+    let browser = Browser::new(&site, &host, Service::Web);
+    assert!(browser.get("/account").body.contains("name=\"username\" value=\"\" required"));
+    goes_to(&browser.sign_in("anna", PASSWORD, ""), "/mail");
+    assert!(browser.get("/account").body.contains("name=\"username\" value=\"anna@example.test\" required"));
+
     let moved = ask(&site, &host, Service::Webs, "/.well-known/change-password", &[]);
     assert!(moved.status == 303 && moved.head.contains("\r\nlocation: /account"), "{}", moved.head);
 

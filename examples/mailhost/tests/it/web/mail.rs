@@ -69,6 +69,12 @@ fn location(answer: &Answer) -> &str {
     answer.head.lines().find_map(|line| line.strip_prefix("location: ")).expect("where to go on").trim_end()
 }
 
+/// Whether the page says, so that nobody misses it, that something was not done for this reason.
+fn is_refused(page: &str, why: &str) -> bool {
+    let notice = page.split_once("<div class=\"notice refused\" role=\"alert\">").map(|(_, rest)| rest);
+    notice.is_some_and(|rest| rest.split("</div>").next().is_some_and(|text| text.contains(why)))
+}
+
 /// A message with these fields.
 fn message(id: &str, answers: &str, from: &str, subject: &str, text: &str) -> String {
     let references = if answers.is_empty() { String::new() } else { format!("References: {answers}\r\n") };

@@ -14,11 +14,13 @@ pub(in crate::web) struct Deeds(Mutex<Kept>);
 /// The number of the last deed of all, and the last one of each session with its own.
 type Kept = (u64, BTreeMap<String, (u64, Done)>);
 
-/// Something that was done.
+/// Something that was done, or could not be done.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(in crate::web::mail) struct Done {
     /// What is said of it.
     pub(in crate::web::mail) text: String,
+    /// It was not done.
+    pub(in crate::web::mail) refused: bool,
     pub(in crate::web::mail) undo: Option<Undo>,
 }
 
@@ -31,6 +33,18 @@ pub(in crate::web::mail) struct Undo {
     pub(in crate::web::mail) to: MailboxId,
     /// Which, as [`written`] has them.
     pub(in crate::web::mail) uids: String,
+}
+
+impl Done {
+    /// It was done, and there is no way back.
+    pub(in crate::web::mail) const fn new(text: String) -> Self {
+        Self { text, refused: false, undo: None }
+    }
+
+    /// It was not done, for this reason.
+    pub(in crate::web::mail) const fn refused(why: String) -> Self {
+        Self { text: why, refused: true, undo: None }
+    }
 }
 
 impl Deeds {
@@ -110,7 +124,7 @@ mod tests {
     use super::*;
 
     fn done(text: &str) -> Done {
-        Done { text: text.to_owned(), undo: None }
+        Done::new(text.to_owned())
     }
 
     #[test]

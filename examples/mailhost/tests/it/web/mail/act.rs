@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Anna, location, message, put, row, rows, site};
+use super::{Anna, is_refused, location, message, put, row, rows, site};
 use crate::imap::Imap;
 use crate::relay::submit;
 use crate::support::DEADLINE;
@@ -143,16 +143,25 @@ fn nothing_is_done_without_a_seal_or_for_another_site() {
     assert_eq!(rows(&anna.page(&anna.inbox)), [1]);
     assert!(imap.ok("LIST \"\" new").lines().is_empty());
 
-    for (fields, status) in [
-        (&[("do", "fly"), ("uid", "1")][..], 400),
-        (&[("uid", "1")], 400),
-        (&[("do", "move"), ("uid", "1"), ("to", "")], 400),
-        (&[("do", "move"), ("uid", "1"), ("to", "x")], 404),
-        (&[("do", "read"), ("uid", "one")], 400),
-        (&[("do", "read"), ("uids", "1-")], 400),
-    ] {
+    for (fields, status) in
+        [(&[("do", "move"), ("uid", "1"), ("to", "x")][..], 404), (&[("do", "read"), ("uid", "one")], 400)]
+    {
         assert_eq!(anna.send(&act, fields).status, status, "{fields:?}");
     }
+    let archive = anna.folder("Archive");
+    for (fields, why) in [
+        (&[("do", "fly"), ("uid", "1")][..], "There is no such action."),
+        (&[("uid", "1")], "There is no such action."),
+        (&[("do", "move"), ("uid", "1"), ("to", "")], "Choose a folder to move to first"),
+        (&[("do", "read"), ("uids", "1-")], "There are no such messages."),
+    ] {
+        let mut fields = fields.to_vec();
+        fields.push(("then", &archive));
+        let answer = anna.send(&act, &fields);
+        assert!(answer.status == 303 && location(&answer).starts_with(&archive), "{}", answer.head);
+        assert!(is_refused(&anna.page(location(&answer)), why), "{fields:?}");
+    }
+    assert_eq!(rows(&anna.page(&anna.inbox)), [1]);
     let elsewhere = anna.send(&act, &[("do", "read"), ("uid", "1"), ("then", "//elsewhere.test/")]);
     assert!(location(&elsewhere).starts_with(&anna.inbox), "{}", elsewhere.head);
 }
@@ -170,10 +179,10 @@ fn at_most_5_000_messages_go_at_once_and_all_of_them() {
     let anna = Anna::sign_in(&site, &host);
     let act = format!("{}/act", anna.inbox);
     let refused = anna.send(&act, &[("uids", "1-5001"), ("do", "archive")]);
-    assert!(refused.status == 400 && refused.body.contains("more than 5,000"), "{}", refused.body);
+    assert!(is_refused(&anna.page(location(&refused)), "more than 5,000"), "{}", refused.head);
     // They have one Message-ID, so they are one conversation.
     let refused = anna.send(&act, &[("conversation", "8192"), ("uids", "1-5000"), ("do", "archive")]);
-    assert!(refused.status == 400 && refused.body.contains("more than 5,000"), "{}", refused.body);
+    assert!(is_refused(&anna.page(location(&refused)), "more than 5,000"), "{}", refused.head);
     let page = anna.act(&anna.inbox, &[("uids", "1-5000"), ("do", "archive")]);
     assert!(page.contains("Moved 5,000 messages to Archive."), "{page}");
     assert!(imap.ok("STATUS Archive (MESSAGES)").has("STATUS Archive (MESSAGES 5000)"));
@@ -183,7 +192,7 @@ fn at_most_5_000_messages_go_at_once_and_all_of_them() {
         &format!("{}/act", anna.folder("Archive")),
         &[("uids", "1-4999"), ("uid", "5000"), ("uid", "5001"), ("do", "archive")],
     );
-    assert!(refused.status == 400 && refused.body.contains("more than 5,000"), "{}", refused.body);
+    assert!(is_refused(&anna.page(location(&refused)), "more than 5,000"), "{}", refused.head);
 
     // A search takes a while here, and one session does three of them at once: no more.
     let path = format!("{}?q=nowhere+in:all", anna.inbox);

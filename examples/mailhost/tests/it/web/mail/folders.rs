@@ -1,6 +1,6 @@
 //! Folders are made, renamed and deleted.
 
-use super::{Anna, message, put, site};
+use super::{Anna, is_refused, message, put, site};
 use crate::imap::{Imap, Said};
 
 fn is_there(said: &Said, name: &str) -> bool {
@@ -21,20 +21,25 @@ fn folders_are_made_renamed_and_deleted_for_imap_too() {
     assert!(page.contains("There is a folder “Travel/2026” now."), "{page}");
     assert!(is_there(&imap.ok("LIST \"\" Travel/*"), "Travel/2026"));
     assert!(is_there(&imap.ok("LSUB \"\" Travel/*"), "Travel/2026"));
-    assert!(
-        said("/folders/new", &[("name", "Travel/2026")]).contains("There is a folder of this name already.")
-    );
+    let page = said("/folders/new", &[("name", "Travel/2026")]);
+    assert!(is_refused(&page, "There is a folder of this name already."), "{page}");
+    assert!(page.contains("name=\"name\" value=\"Travel/2026\" required maxlength"), "{page}");
     for bad in ["", "a//b", "/", "a/"] {
-        assert!(said("/folders/new", &[("name", bad)]).contains("A folder cannot have this name"), "{bad}");
+        let page = said("/folders/new", &[("name", bad)]);
+        assert!(is_refused(&page, "A folder cannot have this name"), "{bad}: {page}");
     }
     put(&mut imap, "Travel/2026", &message("a", "", "carla@far.test", "x", "y"));
     let travel = anna.folder("Travel").replace("/mail/", "/folders/");
+    let page = said(&format!("{travel}/rename"), &[("name", "Drafts/\"//")]);
+    assert!(is_refused(&page, "A folder cannot have this name"), "{page}");
+    // What was typed can be mended where it was typed.
+    assert_eq!(page.matches("<details open>").count(), 1, "{page}");
+    assert_eq!(page.matches("value=\"Drafts/&quot;//\"").count(), 1, "{page}");
     assert!(said(&format!("{travel}/rename"), &[("name", "Trips")]).contains("is called “Trips” now"));
     assert!(is_there(&imap.ok("LSUB \"\" Trips/*"), "Trips/2026"));
     assert!(imap.ok("LSUB \"\" Travel*").lines().is_empty());
-    assert!(
-        said(&format!("{travel}/delete"), &[("sure", "yes")]).contains("There are folders within this one.")
-    );
+    let page = said(&format!("{travel}/delete"), &[("sure", "yes")]);
+    assert!(is_refused(&page, "There are folders within this one."), "{page}");
     let trip = anna.folder("Trips/2026").replace("/mail/", "/folders/");
     let asked = said(&format!("{trip}/delete"), &[]);
     assert!(asked.contains("Delete the folder “Trips/2026”?") && asked.contains("1 message"), "{asked}");
