@@ -109,12 +109,12 @@ impl Page<'_> {
     fn line(&self, name: &str, label: &str, value: &str, list: &str) -> Markup {
         let error = self.error(name);
         let described = error.is_some().then(|| format!("{name}-error"));
-        let people = (list == "people").then_some("off");
+        let capitals = (list == "people").then_some("none");
         html! {
             div.line {
                 label for=(name) { (label) }
-                input id=(name) type="text" name=(name) value=(value) list=[(!list.is_empty()).then_some(list)] autocomplete=[people]
-                    autocapitalize=[people.map(|_| "none")] aria-invalid=[described.as_ref().map(|_| "true")] aria-describedby=[described.as_deref()];
+                input id=(name) type="text" name=(name) value=(value) list=[(!list.is_empty()).then_some(list)]
+                    autocapitalize=[capitals] aria-invalid=[described.as_ref().map(|_| "true")] aria-describedby=[described.as_deref()];
             }
             @if let (Some(id), Some(errors)) = (&described, error) {
                 p.bad id=(id) { @for error in errors { (error) br; } }

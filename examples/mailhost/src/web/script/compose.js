@@ -142,6 +142,10 @@
         line.setAttribute("aria-expanded", "false");
         mark(-1);
       };
+      const leave = () => {
+        close();
+        line.removeAttribute("autocomplete");
+      };
       const take = (offer) => {
         const start = begin();
         line.value = `${line.value.slice(0, start)}${start ? " " : ""}${offer.dataset.text}, `;
@@ -169,7 +173,10 @@
         mark(-1);
       };
       line.addEventListener("input", (event) => event.isTrusted && offer());
-      line.addEventListener("blur", close);
+      // The browser's own offers would lie on ours. But it gives what was typed back to who comes back here only if it may make them.
+      line.addEventListener("focus", () => line.setAttribute("autocomplete", "off"));
+      line.addEventListener("blur", leave);
+      addEventListener("pagehide", leave);
       // Before the focus goes, which would close the list.
       list.addEventListener("pointerdown", (event) => {
         event.preventDefault();

@@ -84,3 +84,31 @@ fn all_of_it_can_be_done_with_keys() {
     anna.sees("Saved");
     anna.has_behaved();
 }
+
+#[test]
+fn who_comes_back_to_a_message_finds_what_they_typed() {
+    let site = Site::with_accounts("", &["anna"]);
+    let host = site.start();
+    let name = "who_comes_back_to_a_message_finds_what_they_typed";
+    let Some(mut anna) = Browser::start(name, &site, &host) else { return };
+    anna.open("/");
+    anna.signs_in(ANNA);
+    let typed = [("To", "Ben <ben@far.test>, "), ("Subject", "Ropes"), ("Message", "Hello")];
+    // The hand may have left the recipients, or be at them still.
+    for last in [("Message", "Hello"), ("To", "carla@far.test")] {
+        anna.goes("/compose");
+        for (field, text) in typed.into_iter().chain([last]) {
+            anna.fill(field, text);
+        }
+        anna.goes("/settings");
+        let before = anna.record.loads;
+        anna.evaluate("history.back()");
+        anna.loaded_since(before, "back");
+        anna.is_at("/compose");
+        for (field, text) in typed {
+            let text = if field == last.0 { last.1 } else { text };
+            assert_eq!(anna.filled(field), text, "{field}, where {last:?} was typed last");
+        }
+    }
+    anna.has_behaved();
+}
