@@ -130,17 +130,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
     findings.extend(imprudent(config));
     findings.extend(raise_open_files(&config.limits).map(warning));
     match Plan::make(config) {
-        Ok(plan) => {
-            match (&plan, plan.identity()) {
-                (Plan::Configured(_), Some(identity)) => findings.push(certificate(config, identity)),
-                (_, Some(identity)) => {
-                    findings.push(self_signed());
-                    findings.push(certificate(config, identity));
-                }
-                (_, None) => findings.push(self_signed()),
-            }
-            findings.extend(exposed(&config.data_dir, plan.identity()));
-        }
+        Ok(plan) => findings.extend(of_certificate(config, plan.identity())),
         Err(problem) => findings.push(error(problem.located(config))),
     }
     if let Err(problem) = relay::smarthost_login(config) {
@@ -330,7 +320,7 @@ fn root(config: &Config) -> Option<Finding> {
 }
 
 /// What is allowed, and hardly meant.
-fn imprudent(config: &Config) -> impl Iterator<Item = Finding> {
+pub(crate) fn imprudent(config: &Config) -> impl Iterator<Item = Finding> {
     let all = [plaintext(config), exposed_administration(config), open_relay(config), hasty(config)];
     all.into_iter().flatten()
 }
@@ -416,18 +406,14 @@ fn certificate(config: &Config, identity: &Identity) -> Finding {
     }
 }
 
-/// What is to be said of a certificate.
-pub(crate) fn of_certificate(config: &Config, identity: &Identity) -> Vec<Finding> {
-    let mut findings = vec![certificate(config, identity)];
-    findings.extend(exposed(&config.data_dir, Some(identity)));
+/// What is to be said of the certificate, which may have to be made yet.
+pub(crate) fn of_certificate(config: &Config, identity: Option<&Identity>) -> Vec<Finding> {
+    let self_signed = "the certificate is self-signed, and mail programs will ask about it; set certificate and key in [tls]";
+    let mut findings = Vec::new();
+    findings.extend(config.tls.is_none().then(|| warning(self_signed.to_owned())));
+    findings.extend(identity.map(|identity| certificate(config, identity)));
+    findings.extend(exposed(&config.data_dir, identity));
     findings
-}
-
-fn self_signed() -> Finding {
-    warning(
-        "the certificate is self-signed, and mail programs will ask about it; set certificate and key in [tls]"
-            .to_owned(),
-    )
 }
 
 fn exposed(data_dir: &Path, identity: Option<&Identity>) -> Vec<Finding> {

@@ -179,7 +179,7 @@ where
     }
     if let Some((identity, _)) = &identity {
         info!(file = %identity.file().display(), "certificate reloaded");
-        let findings = preflight::of_certificate(&host.config, identity);
+        let findings = preflight::of_certificate(&host.config, Some(identity));
         for finding in findings.into_iter().filter(|finding| finding.severity != Severity::Ok) {
             warn!(warning = %finding.text, "the configuration can be better");
         }

@@ -18,7 +18,7 @@ pub(super) async fn show(State(host): State<Arc<Host>>, operator: Operator) -> R
         h1 { "Certificates" }
         @match &host.identity {
             Some(identity) => {
-                @for finding in preflight::of_certificate(&host.config, identity) {
+                @for finding in preflight::of_certificate(&host.config, Some(identity)) {
                     @if finding.severity == Severity::Ok { p.good { (sentence(&finding.text)) } }
                     @else { p.bad { (sentence(&finding.text)) } }
                 }

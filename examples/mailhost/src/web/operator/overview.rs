@@ -156,11 +156,12 @@ async fn warnings(host: &Host, now: Duration) -> Vec<String> {
                 .to_owned(),
         );
     }
+    let mut findings: Vec<_> = preflight::imprudent(&host.config).collect();
     if let Some(identity) = &host.identity {
-        let findings = preflight::of_certificate(&host.config, identity);
-        let bad = findings.into_iter().filter(|finding| finding.severity != Severity::Ok);
-        warnings.extend(bad.map(|finding| sentence(&finding.text)));
+        findings.extend(preflight::of_certificate(&host.config, Some(identity)));
     }
+    findings.retain(|finding| finding.severity != Severity::Ok);
+    warnings.extend(findings.iter().map(|finding| sentence(&finding.text)));
     warnings.extend(late(&host.relay.destinations(), now));
     let suspended = host.accounts.accounts().iter().filter(|account| account.suspended.is_some()).count();
     if suspended > 0 {

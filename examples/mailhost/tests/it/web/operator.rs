@@ -253,7 +253,8 @@ fn the_pages_show_how_the_host_is() {
     if !is_installed("curl", "--version") {
         return skip(name, "curl is not installed");
     }
-    let site = Site::with_accounts("[auth]\nallow_plaintext = true\n", &["anna", "ben"]);
+    let config = "[auth]\nallow_plaintext = true\n[relay]\nnetworks = [\"64.0.0.0/2\"]\n";
+    let site = Site::with_accounts(config, &["anna", "ben"]);
     site.does("alias add team@example.test anna@example.test ben@example.test");
     site.does("account quota ben@example.test --size 2GiB");
     let host = site.start();
@@ -288,7 +289,12 @@ fn the_pages_show_how_the_host_is() {
     let act = |order: &str, address: &str| desk.fill("/accounts/act", &[("address", address), ("do", order)]);
     goes_to(&act("suspend", "ben@example.test"), "/accounts");
     assert!(site.does("account show ben@example.test").contains("state            suspended\n"));
-    assert!(desk.get("/").body.contains("1 account is suspended."));
+    let overview = desk.get("/").body;
+    for warning in
+        ["1 account is suspended.", "has 64.0.0.0/2, so strangers may send mail to anybody through this host"]
+    {
+        assert!(overview.contains(warning), "{warning}: {overview}");
+    }
     goes_to(&act("resume", "ben@example.test"), "/accounts");
     assert!(site.does("account show ben@example.test").contains("active\n"));
     assert_eq!(act("resume", "ben@example.test").status, 409);
@@ -298,6 +304,12 @@ fn the_pages_show_how_the_host_is() {
     let certificate = CertificateDer::from_pem_slice(&pem).unwrap();
     let digest: String = Sha256::digest(&certificate).iter().map(|octet| format!("{octet:02x}")).collect();
     let shown = desk.get("/certificates").body;
+    for page in [&shown, &desk.get("/").body] {
+        assert!(
+            page.contains("The certificate is self-signed, and mail programs will ask about it; "),
+            "{page}"
+        );
+    }
     assert!(shown.contains(&digest) && shown.contains("<div>mail.example.test</div>"), "{shown}");
 
     assert!(!desk.get("/dns").body.contains("Found"), "nobody has asked so far");

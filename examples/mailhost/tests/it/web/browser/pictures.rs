@@ -121,7 +121,7 @@ fn the_operators_pages_can_be_shown() {
     let (site, host) = waiting();
     let Some(mut browser) = Browser::start(name, &site, &host) else { return };
     browser.enters(&site, &host);
-    browser.sees("Nothing needs your attention");
+    browser.sees("The certificate is self-signed, and mail programs will ask about it");
     browser.draws("operator");
     browser.follow("Queue");
     browser.sees("mei@kites.example");
