@@ -33,7 +33,12 @@ pub(super) fn parse<'a>(text: &'a str, file: &Path) -> Result<Spanned<DeTable<'a
     DeTable::parse(text).map_err(|error| {
         let line = error.span().map(|span| line_of(text, span.start));
         let what = error.message().replace('\n', " ");
-        ConfigError { file: file.to_owned(), line, message: format!("not valid TOML: {what}") }
+        let twice = error.span().and_then(|span| text.get(span)).filter(|_| what == "duplicate key");
+        let message = match twice {
+            Some(key) => format!("{key} is there already; put what belongs to it in one place"),
+            None => format!("not valid TOML: {what}"),
+        };
+        ConfigError { file: file.to_owned(), line, message }
     })
 }
 

@@ -298,7 +298,15 @@ fn broken_toml_is_told_with_its_line() {
         sentence.starts_with("etc/mail.toml:6: not valid TOML: ") && !sentence.contains('\n'),
         "{sentence}"
     );
-    says(with("smtp = []\n"), ":6: not valid TOML: duplicate key");
+    says(with("smtp = []\n"), ":6: smtp is there already; put what belongs to it in one place");
+    says(
+        with("[queue]\nwarn = 0\n[limits]\n[queue]\n"),
+        ":9: queue is there already; put what belongs to it in one place",
+    );
+    says(
+        with("[queue]\nwarn = 0\nwarn = 1\n"),
+        ":8: warn is there already; put what belongs to it in one place",
+    );
 }
 
 #[test]
