@@ -271,7 +271,7 @@ pub(super) async fn commit(
             Failure::Refused(Refusal::OverQuota) => "There is no room left in your account. Delete something first.",
             Failure::Refused(Refusal::MailboxExists) => "There is a folder of this name already.",
             Failure::Refused(Refusal::BadName) => {
-                "A folder cannot have this name: it is empty, too long or too deep, or the folder would lie within itself."
+                "A folder cannot have this name: it has an empty part, is too long or too deep, or the folder would lie within itself."
             }
             Failure::Refused(Refusal::Inbox) => "The inbox stays as it is.",
             Failure::Refused(Refusal::HasChildren) => "There are folders within this one. Delete them first.",
