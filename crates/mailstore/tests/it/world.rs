@@ -320,6 +320,7 @@ impl World {
             while let Some(event) = self.store.poll(Duration::ZERO) {
                 self.take(event);
             }
+            self.learn_ids();
             if !self.drive_uploads() {
                 return;
             }
@@ -384,7 +385,6 @@ impl World {
                 let (of, planned) = self.pending.pop_front().expect("somebody waits");
                 assert_eq!(of, ticket, "told in order");
                 self.state.apply(&planned, Some(&receipt)).expect("a commit that cannot be is refused");
-                self.learn_ids();
                 if let Some(history) = &mut self.history {
                     history.extend(planned.body.clone());
                     let mails = self.state.boxes.values().flat_map(|held| held.messages.values());
@@ -455,7 +455,8 @@ impl World {
         assert_eq!(state.apply(planned, None), None, "{refusal} was no reason for {planned:?}");
     }
 
-    /// Those of mailboxes that were made because others are below them are not told.
+    /// Those of mailboxes that were made because others are below them are not told. To be asked for once all has been told: what is
+    /// told one by one may have become durable together, and then another one may have the name already.
     fn learn_ids(&mut self) {
         for ((account, name), held) in &mut self.state.boxes {
             if (held.id.is_none() || held.uid_validity.is_none())
