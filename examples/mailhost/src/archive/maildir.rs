@@ -65,10 +65,11 @@ fn find(path: &Path, levels: &[String], found: &mut Vec<Found>) -> io::Result<()
     for name in names {
         let below = path.join(&name);
         if let Some(dotted) = name.strip_prefix('.') {
-            // Maildir++: all folders are side by side, with the levels divided by dots.
-            if levels.is_empty() && !dotted.is_empty() && below.join("cur").is_dir() {
-                let levels = dotted.split('.').filter(|level| !level.is_empty()).map(decoded).collect();
-                found.push(Found { path: below, levels });
+            // Maildir++: all folders are side by side, with the levels divided by dots. The Maildir may lie below the
+            // folder that was named, as that of a user below those of all.
+            if !dotted.is_empty() && below.join("cur").is_dir() {
+                let dotted = dotted.split('.').filter(|level| !level.is_empty()).map(decoded);
+                found.push(Found { path: below, levels: levels.iter().cloned().chain(dotted).collect() });
             }
         } else if !KINDS.contains(&&*name) && name != "tmp" {
             find(&below, &[levels, &[decoded(&name)]].concat(), found)?;

@@ -434,6 +434,20 @@ fn what_cannot_be_taken_is_told() {
     assert!(gone.exists());
 }
 
+// The folder that was named was the one above: INBOX came in, and all the folders beside it were left out unsaid.
+#[test]
+fn folders_of_a_maildir_below_the_one_that_was_named_are_taken() {
+    let site = Site::with_accounts("", &["anna"]);
+    make(&site.folder().path("users/anna"), 3);
+    let said = site.does(&format!("import maildir {} {ACCOUNT}", site.folder().path("users").display()));
+    assert!(said.starts_with("3 messages ("), "{said}");
+    for mailbox in ["anna", "anna/Work", "anna/Work/Done"] {
+        let out = site.folder().path(&mailbox.replace('/', "-"));
+        let said = site.does(&format!("export mbox {} {ACCOUNT} --mailbox {mailbox}", out.display()));
+        assert!(said.starts_with("1 message ("), "{mailbox}: {said}");
+    }
+}
+
 #[test]
 fn a_backup_goes_only_where_it_may_and_a_restore_too() {
     let site = Site::with_accounts("", &["anna"]);
