@@ -125,8 +125,12 @@ pub fn copy(
     let bar = bar(contents.octets(), "octets");
     for file in &contents.files {
         let (from, to) = (store.join(checked(&file.path)?), dir.join(&file.path));
-        let (times, length) = copy_one(&from, &to, file, link && !is_last(contents, file))
-            .map_err(|error| failed_at(&from, &error))?;
+        let (times, length) =
+            copy_one(&from, &to, file, link && !is_last(contents, file)).map_err(|error| {
+                // Which of the two it is, a full disk does not say.
+                let (from, to) = (from.display(), to.display());
+                Failure::new(format!("cannot copy {from} to {to}: {error}"))
+            })?;
         match times {
             Some(octets) => {
                 copied.files += 1;
@@ -266,5 +270,18 @@ mod tests {
         {
             assert!(checked(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_copied_is_told_with_where_it_was_to_go() {
+        let file = FileEntry { path: "journal/0000000000000001".to_owned(), length: 1, identity: 0 };
+        let (hostname, seal) = ("mail.example.test".to_owned(), String::new());
+        let contents = Contents { version: 1, hostname, taken: 0, files: vec![file], seal };
+        let (store, dir) = (Path::new("/nowhere/mail"), Path::new("/nowhere/backup"));
+        // A disk that is full is that of the copy, and looked like that of the host.
+        let said = copy(store, dir, None, &contents, false).unwrap_err().to_string();
+        let (from, to) = (store.join("journal"), dir.join("journal"));
+        let (from, to) = (format!("copy {}", from.display()), format!(" to {}", to.display()));
+        assert!(said.contains(&from) && said.contains(&to), "{said}");
     }
 }
