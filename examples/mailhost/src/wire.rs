@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ProtocolVersion, ServerConfig};
+use rustls::{CertificateError, ClientConfig, InvalidMessage, ProtocolVersion, ServerConfig};
 use sasl_codec::binding::{ChannelBinding, Kind};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time;
@@ -53,7 +53,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             return Err(io::ErrorKind::AlreadyExists.into());
         };
         let connect = TlsConnector::from(Arc::clone(config)).connect(name, stream);
-        let stream = time::timeout(HANDSHAKE, connect).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        let connected = time::timeout(HANDSHAKE, connect).await.map_err(|_| io::ErrorKind::TimedOut)?;
+        let stream = connected.map_err(in_words)?;
         *self = Self::Tls(Box::new(stream.into()));
         Ok(())
     }
@@ -278,6 +279,20 @@ pub async fn until(start: time::Instant, at: Option<Duration>) {
     }
 }
 
+/// What went wrong in a handshake, in the words of people where it happens often.
+fn in_words(error: io::Error) -> io::Error {
+    let words = match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => NOT_TLS,
+        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => UNTRUSTED,
+        _ => return error,
+    };
+    io::Error::new(error.kind(), words)
+}
+
+/// What a host says that answers, but not in TLS.
+pub(crate) const NOT_TLS: &str = "the host does not answer in TLS";
+/// What is said of a certificate that anybody could have made.
+pub(crate) const UNTRUSTED: &str = "invalid peer certificate: nobody who is trusted here has issued it";
 /// Output that is sent even while there is input left to look at.
 pub const HIGH_WATER: usize = 64 << 10;
 const READ: usize = 16 << 10;

@@ -72,7 +72,8 @@ pub fn mailbox(address: &str) -> Result<Mailbox<'static>, Unwritable> {
         Unwritable(if address.is_ascii() {
             format!("{shown:?} is not a mail address; write it as anna@example.test")
         } else {
-            format!("{shown:?} has letters beyond ASCII, which addresses cannot have here")
+            // Escaped already: once more, and nobody could read it.
+            format!("\"{shown}\" has letters beyond ASCII, which addresses cannot have here")
         })
     })
 }

@@ -18,7 +18,7 @@ use super::{ClientError, Credentials};
 use crate::relay::connection::Dial;
 use crate::system::Stream;
 use crate::tls;
-use crate::wire::Wire;
+use crate::wire::{NOT_TLS, UNTRUSTED, Wire};
 
 /// A server, and how to reach it.
 #[derive(Clone, Debug)]
@@ -145,7 +145,21 @@ impl Server {
     /// Does the handshake.
     pub(super) async fn start_tls(&self, wire: &mut Wire) -> Result<(), ClientError> {
         let no_tls = format!("no TLS with {}", self.host());
-        wire.connect_tls(&self.tls, self.name.clone()).await.map_err(ClientError::file(no_tls))
+        wire.connect_tls(&self.tls, self.name.clone()).await.map_err(|error| {
+            let advice = self.advice(&error.to_string());
+            ClientError::file(no_tls)(io::Error::new(error.kind(), format!("{error}{advice}")))
+        })
+    }
+
+    /// What to do about a handshake that failed for this reason.
+    pub(super) fn advice(&self, why: &str) -> &'static str {
+        if self.encryption == Encryption::Implicit && why.ends_with(NOT_TLS) {
+            "; if TLS begins later on this port, say --tls starttls"
+        } else if why.ends_with(UNTRUSTED) {
+            "; if you know it, name its file with --ca"
+        } else {
+            ""
+        }
     }
 
     async fn reach(&self) -> Result<Stream, ClientError> {

@@ -31,7 +31,10 @@ impl Smtp {
         let security = Security { tls: Arc::clone(&server.tls), encryption: server.encryption, login };
         match Connection::open(server, client, &peer, &security).await {
             Ok(connection) => Ok(Self(connection)),
-            Err(NoConnection::Network(why)) => Err(ClientError::Ended(Safe(why).to_string())),
+            Err(NoConnection::Network(why)) => {
+                let advice = server.advice(&why);
+                Err(ClientError::Ended(format!("{}{advice}", Safe(why))))
+            }
             // RFC 4954 §4 and §6: what answers a login that fails.
             Err(NoConnection::Refused(reply))
                 if with_login && matches!(reply.code(), 432 | 454 | 534..=538) =>

@@ -5,9 +5,11 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::{fs, thread};
 
+use mailhost::listener::Service;
+
 use super::super::server::{Kind, LOGIN, Server};
 use super::{does, fails, plain};
-use crate::support::{Folder, PASSWORD, program};
+use crate::support::{Folder, PASSWORD, Site, program};
 
 const HOSTILE: &str = "\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}\u{200b}";
 
@@ -205,4 +207,46 @@ fn an_account_of_the_settings_saves_typing() {
     command.arg(format!("localhost:{}", server.imaps().port()));
     let refused = fails(command);
     assert!(refused.stderr.contains("no TLS with localhost: invalid peer certificate"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_handshake_that_fails_says_what_to_do() {
+    let asks = |protocol: &str, server: String| {
+        let mut command = program();
+        let send = ["send", "--from", "a@example.test", "--to", "b@example.test", "--text", "hi"];
+        let list = [protocol, "list", "--user", "anna", "--password-stdin"];
+        command.arg("client").args(if protocol == "send" { &send[..] } else { &list[..] });
+        command.args(["--tls", "implicit", "--server", &server]);
+        fails(command).stderr
+    };
+    let site = Site::new("");
+    let host = site.start();
+    for (protocol, greeting, service) in [
+        ("send", "220 hi\r\n", Service::Submissions),
+        ("pop3", "+OK hi\r\n", Service::Pop3s),
+        ("imap", "* OK hi\r\n", Service::Imaps),
+    ] {
+        let port = scripted(greeting.to_owned(), |_| String::new());
+        let said = asks(protocol, format!("127.0.0.1:{port}"));
+        assert!(
+            said.contains("does not answer in TLS; if TLS begins later on this port, say --tls starttls"),
+            "{said}"
+        );
+        let said = asks(protocol, host.address(service).to_string());
+        assert!(
+            said.contains(
+                "nobody who is trusted here has issued it; if you know it, name its file with --ca"
+            ),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn an_address_beyond_ascii_is_shown_escaped_once() {
+    let mut command = program();
+    command.args(["client", "send", "--server", "127.0.0.1:1", "--from", "a@example.test", "--text", "hi"]);
+    command.args(["--to", "m\u{fc}ller@example.test"]);
+    let said = fails(command).stderr;
+    assert!(said.contains("\"m\\u{fc}ller@example.test\" has letters beyond ASCII"), "{said}");
 }
