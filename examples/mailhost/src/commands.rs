@@ -5,6 +5,7 @@ mod archive;
 mod check;
 mod client;
 mod operator;
+mod output;
 mod quickstart;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use tokio::runtime;
 use tracing::{info, warn};
 use zeroize::Zeroizing;
 
+use self::output::{has_no_reader, output};
 use crate::accounts::Accounts;
 use crate::admin::{self, Request, Response};
 use crate::auth::{Authenticator, Password};
@@ -37,7 +39,10 @@ use crate::tls::{Identity, Plan};
 
 /// Why a command failed: one sentence.
 #[derive(Debug)]
-pub struct Failure(String);
+pub struct Failure {
+    sentence: String,
+    has_no_reader: bool,
+}
 
 /// A host that has all it needs and has not accepted anything yet.
 #[derive(Debug)]
@@ -86,20 +91,25 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
 impl Failure {
     /// Takes the sentence, without full stop.
     pub fn new(sentence: impl Into<String>) -> Self {
-        Self(sentence.into())
+        Self { sentence: sentence.into(), has_no_reader: false }
+    }
+
+    /// Whoever reads what the command says has had enough of it, which is nothing to complain about.
+    pub const fn has_no_reader(&self) -> bool {
+        self.has_no_reader
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.sentence)
     }
 }
 
 // `Failure` is no `Error` itself, which lets it take all that are.
-impl<E: std::error::Error> From<E> for Failure {
+impl<E: std::error::Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self(error.to_string())
+        Self { sentence: error.to_string(), has_no_reader: has_no_reader(&error) }
     }
 }
 
@@ -227,7 +237,7 @@ fn say_report(report: &mailstore::Report) {
 
 fn check(command: &Check) -> Result<ExitCode, Failure> {
     let config = Config::load(&command.config.file)?;
-    let mut out = io::stdout().lock();
+    let mut out = output();
     if command.print {
         out.write_all(config.to_toml().as_bytes())?;
         return Ok(ExitCode::SUCCESS);
@@ -263,7 +273,7 @@ fn queue(command: &Queue) -> Result<ExitCode, Failure> {
         Queue::Bounce(which) => order(which, Ordered::Bounce),
         Queue::Drop(which) => order(which, Ordered::Drop),
     };
-    let mut out = io::stdout().lock();
+    let mut out = output();
     let (mut printed, mut last) = (0, None);
     converse(&config, request, |response| {
         match response {
@@ -331,7 +341,7 @@ fn verify(command: &Verify) -> Result<ExitCode, Failure> {
     else {
         return Err(Failure::new("the host does not answer the question that was asked"));
     };
-    let mut out = io::stdout().lock();
+    let mut out = output();
     for line in &damage {
         writeln!(out, "{line}")?;
     }

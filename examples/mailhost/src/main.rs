@@ -15,6 +15,7 @@ fn main() -> ExitCode {
     umask(Mode::RWXG | Mode::RWXO);
     match commands::run(Cli::parse()) {
         Ok(status) => status,
+        Err(failure) if failure.has_no_reader() => ExitCode::from(SIGPIPE),
         Err(failure) => {
             // Standard error may be closed; then there is nobody to tell.
             let _ = writeln!(io::stderr(), "mailhost: {}", Safe(failure));
@@ -22,3 +23,6 @@ fn main() -> ExitCode {
         }
     }
 }
+
+/// What shells say of a program that has ended because nobody read its output.
+const SIGPIPE: u8 = 141;

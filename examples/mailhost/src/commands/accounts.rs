@@ -1,6 +1,6 @@
 //! Accounts and aliases, by hand.
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use super::{Failure, NewPassword, administer, new_password};
@@ -9,6 +9,7 @@ use crate::accounts::{self, Overview};
 use crate::admin::{Request, Response};
 use crate::auth::Secrets;
 use crate::cli::{Account, Alias, AppPassword};
+use crate::commands::output::output;
 use crate::config::Config;
 use crate::logs::Safe;
 use crate::words::{date, size};
@@ -67,7 +68,7 @@ pub(super) fn account(command: &Account) -> Result<ExitCode, Failure> {
         },
     };
     let response = administer(&config, request)?;
-    let mut out = io::stdout().lock();
+    let mut out = output();
     match response {
         Response::Added(account) => writeln!(out, "{} added, login name {}", account.address, account.login)?,
         Response::Accounts(accounts) => out.write_all(list(&accounts).as_bytes())?,
@@ -107,7 +108,7 @@ pub(super) fn alias(command: &Alias) -> Result<ExitCode, Failure> {
         }
     };
     if let Response::Aliases(aliases) = administer(&config, request)? {
-        io::stdout().lock().write_all(aliases_list(&aliases).as_bytes())?;
+        output().write_all(aliases_list(&aliases).as_bytes())?;
     }
     Ok(ExitCode::SUCCESS)
 }

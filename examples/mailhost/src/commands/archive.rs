@@ -16,6 +16,7 @@ use crate::archive::backup::{Contents, Copied, copy, prepare};
 use crate::archive::restore::{RestoreOptions, Restored, Waiting};
 use crate::archive::{self, Counts, Format, Frame, Job, ReadOptions, Told, Totals, Variant, WriteOptions};
 use crate::cli::archive::{Backup, Export, Import, Restore, Source, Target};
+use crate::commands::output::output;
 use crate::config::Config;
 use crate::logs::Safe;
 
@@ -63,8 +64,12 @@ pub(super) fn import(command: &Import) -> Result<ExitCode, Failure> {
         // What could not be read is the reason why the host has heard no more.
         Ok::<_, Failure>((counts, totals, unread.or_else(|| linked.err()).or(failure)))
     })?;
-    let mut out = io::stdout().lock();
     let Totals { imported, octets, skipped } = totals;
+    let failure = match failure {
+        Some(failure) if imported + skipped == 0 => return Err(failure),
+        failure => failure,
+    };
+    let mut out = output();
     let rate = Rate { messages: imported + skipped, begin };
     writeln!(out, "{} ({}) imported into {account} in {rate}", count(imported, "message"), Size(octets))?;
     if skipped > 0 {
@@ -96,11 +101,10 @@ pub(super) fn import(command: &Import) -> Result<ExitCode, Failure> {
     }
     notes(&counts, &mut out)?;
     match failure {
-        Some(failure) if imported + skipped > 0 => Err(Failure::new(format!(
+        Some(failure) => Err(Failure::new(format!(
             "the import has ended before its end, and what is imported stays: {failure}; run the same command again to \
              go on, what is there is not taken twice"
         ))),
-        Some(failure) => Err(failure),
         None => Ok(if counts.left_out == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
     }
 }
@@ -158,7 +162,7 @@ pub(super) fn export(command: &Export) -> Result<ExitCode, Failure> {
     })?;
     let mut counts = counts;
     counts.notes.extend(told);
-    let mut out = io::stdout().lock();
+    let mut out = output();
     let rate = Rate { messages: counts.messages, begin };
     let (written, octets) = (count(counts.messages, "message"), Size(counts.octets));
     writeln!(out, "{written} ({octets}) of {account} written to {} in {rate}", path.display())?;
@@ -234,7 +238,7 @@ pub(super) fn backup(command: &Backup) -> Result<ExitCode, Failure> {
         }
     })?;
     let Copied { files, octets, kept, removed, short } = copied;
-    let mut out = io::stdout().lock();
+    let mut out = output();
     writeln!(
         out,
         "{} ({}) of {} backed up in {}: all mail, accounts and the queue, as of {}",
@@ -269,7 +273,7 @@ pub(super) fn restore(command: &Restore) -> Result<ExitCode, Failure> {
     let options = RestoreOptions { queue: command.queue, same_uids: command.same_uids };
     let restored = runtime()?.block_on(archive::restore::restore(&command.dir, &config, options))?;
     let Restored { taken, accounts, mailboxes, messages, recipients, files, damage } = restored;
-    let mut out = io::stdout().lock();
+    let mut out = output();
     for line in &damage {
         writeln!(out, "{line}")?;
     }

@@ -12,6 +12,7 @@ use time::format_description::well_known::Rfc3339;
 use super::window::is_there;
 use super::{BODIES, Relay, handle, key, log_id};
 use crate::metrics::state;
+use crate::words;
 
 /// A message in the queue, for a person to read.
 #[derive(Debug, Deserialize, Serialize)]
@@ -396,7 +397,11 @@ impl Outstanding {
         }
         match &self.last {
             Some((answer, at)) => {
-                lines.push(format!("tried {} times, last at {}: {answer}", self.tries, when(*at)));
+                lines.push(format!(
+                    "tried {}, last at {}: {answer}",
+                    words::number(self.tries.into(), "time"),
+                    when(*at)
+                ));
             }
             None => lines.push("not tried yet".to_owned()),
         }

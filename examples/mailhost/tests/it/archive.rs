@@ -384,8 +384,9 @@ fn what_cannot_be_taken_is_told() {
     let maildir = site.folder().path("maildir");
     make(&maildir, 30);
     let import = format!("import maildir {} {ACCOUNT}", maildir.display());
-    site.command(&format!("import maildir {} --account nobody@example.test", maildir.display()))
-        .failed_with("there is no account nobody@example.test; `mailhost account list` shows all");
+    let nobody = site.command(&format!("import maildir {} --account nobody@example.test", maildir.display()));
+    nobody.failed_with("there is no account nobody@example.test; `mailhost account list` shows all");
+    assert_eq!(nobody.stdout, "", "nothing is counted where nothing was taken");
     let nothing = site.folder().path("data");
     site.command(&format!("import maildir {} {ACCOUNT}", nothing.display())).failed_with(" is no Maildir: ");
     site.command(&format!("import mbox {} {ACCOUNT}", site.config().display())).failed_with(" is no mbox: ");

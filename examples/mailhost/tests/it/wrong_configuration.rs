@@ -1,12 +1,13 @@
 //! A wrong configuration is one sentence on standard error, with file and line where there is one, a status that is
 //! not zero, and nothing changed on disk.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::support::{Folder, program, run};
 
@@ -272,4 +273,27 @@ fn a_check_goes_on_behind_the_first_error_and_has_a_status() {
     assert_eq!((result.status, &*result.stderr), (Some(1), ""));
     let errors = result.stdout.lines().filter(|line| line.starts_with("error: ")).count();
     assert_eq!(errors, 2, "{}", result.stdout);
+}
+
+#[test]
+fn who_has_read_enough_hears_no_complaint_and_a_disk_that_is_full_is_told() {
+    let folder = Folder::new();
+    let config = folder.config("data", "");
+    let says_to = |stdout: Stdio| {
+        let mut command = program();
+        let child =
+            command.args(["check", "--print", "--config"]).arg(&config).stdout(stdout).stderr(Stdio::piped());
+        let output = child.spawn().unwrap().wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    // As shells say of a program that SIGPIPE has ended.
+    assert_eq!(says_to(writer.into()), (Some(141), String::new()));
+    let (status, complaint) = says_to(File::create("/dev/full").unwrap().into());
+    assert_eq!(status, Some(1));
+    assert!(
+        complaint.starts_with("mailhost: cannot write to standard output: No space left on device"),
+        "{complaint}"
+    );
 }

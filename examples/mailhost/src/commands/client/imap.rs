@@ -33,6 +33,7 @@ use crate::client::ClientError;
 use crate::client::imap::Imap;
 use crate::client::maildir::Maildir;
 use crate::client::text::{Printable, fit, size, unstructured};
+use crate::commands::output::output;
 
 pub(super) async fn run(command: &Command, target: &Target) -> Result<ExitCode, Failure> {
     let mut imap = Imap::open(&target.server, target.login()?).await?;
@@ -109,7 +110,7 @@ async fn list_mailboxes(imap: &mut Imap) -> Result<(), Failure> {
             }
         }
     }
-    let mut out = io::stdout().lock();
+    let mut out = output();
     writeln!(out, "{:>8} {:>8}  mailbox", "messages", "unseen")?;
     // INBOX first, as people think of it.
     let inbox = |name: &str| name.eq_ignore_ascii_case("INBOX");
@@ -200,7 +201,7 @@ impl Row {
         let Some(uid) = self.uid.filter(|_| !self.date.is_empty()) else { return Ok(()) };
         let (flags, from, subject) = (fit(&self.flags, 5), fit(&self.from, 24), Printable(&self.subject));
         let line = format!("{uid:>7} {flags} {} {:>5}  {from}  {subject}", self.date, size(self.octets));
-        writeln!(io::stdout(), "{}", line.trim_end())
+        writeln!(output(), "{}", line.trim_end())
     }
 }
 
@@ -261,7 +262,7 @@ async fn list(imap: &mut Imap, mailbox: &Mailbox<'_>, last: Option<u32>) -> Resu
     if exists > 0 && last != Some(0) {
         print_rows(imap, false, SequenceSet::new(format!("{first}:*"))?, |_| {}).await?;
     }
-    writeln!(io::stdout(), "{} in {}", count(exists.into(), "message"), Printable(mailbox.as_str()))?;
+    writeln!(output(), "{} in {}", count(exists.into(), "message"), Printable(mailbox.as_str()))?;
     Ok(())
 }
 
@@ -309,12 +310,12 @@ async fn search(
     let found = uids_of(imap, search).await?;
     let Some(set) = found else {
         if !uids {
-            writeln!(io::stdout(), "no message matches")?;
+            writeln!(output(), "no message matches")?;
         }
         return Ok(());
     };
     if uids {
-        writeln!(io::stdout(), "{}", set.as_str())?;
+        writeln!(output(), "{}", set.as_str())?;
         return Ok(());
     }
     for part in parts(&set) {
@@ -390,7 +391,7 @@ async fn fetch(
         let [uid] = found[..] else {
             return Err(Failure::new("more than one message goes into a Maildir: name it with --to"));
         };
-        let mut out = io::stdout().lock();
+        let mut out = output();
         let whole = fetch_one(imap, uid, |octets| Ok(out.write_all(octets)?)).await?;
         out.flush()?;
         return match whole {
@@ -407,7 +408,7 @@ async fn fetch(
             fetched += 1;
         }
     }
-    writeln!(io::stdout(), "{}", count(fetched, "message"))?;
+    writeln!(output(), "{}", count(fetched, "message"))?;
     Ok(())
 }
 
@@ -529,10 +530,10 @@ async fn move_to(
     if moved == 0 {
         return Err(Failure::new("there is no message with such a UID"));
     }
-    writeln!(io::stdout(), "{} moved to {}", count(moved, "message"), Printable(to.as_str()))?;
+    writeln!(output(), "{} moved to {}", count(moved, "message"), Printable(to.as_str()))?;
     if left {
         let why = "the originals are marked as deleted: the server has no UIDPLUS, without which others would go with them";
-        writeln!(io::stdout(), "{why}")?;
+        writeln!(output(), "{why}")?;
     }
     Ok(())
 }
@@ -584,7 +585,7 @@ async fn flag(
     if changed == 0 {
         return Err(Failure::new("there is no message with such a UID"));
     }
-    writeln!(io::stdout(), "{} changed", count(changed, "message"))?;
+    writeln!(output(), "{} changed", count(changed, "message"))?;
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use crate::client::ClientError;
 use crate::client::maildir::{Fetched, Maildir};
 use crate::client::pop3::{Entry, Pop3};
 use crate::client::text::{Printable, Summary, fit, size};
+use crate::commands::output::output;
 use crate::logs::Safe;
 
 pub(super) async fn run(command: &Command, target: &Target) -> Result<ExitCode, Failure> {
@@ -28,7 +29,7 @@ pub(super) async fn run(command: &Command, target: &Target) -> Result<ExitCode, 
 async fn list(target: &Target) -> Result<(), Failure> {
     let mut session = Pop3::open(&target.server, target.login()?).await?;
     let entries = session.list().await?;
-    let mut out = io::stdout().lock();
+    let mut out = output();
     for entry in &entries {
         let mut header = Vec::new();
         if session.has_top() {
@@ -56,7 +57,7 @@ async fn list(target: &Target) -> Result<(), Failure> {
 async fn get(target: &Target, number: u32, to: Option<&Path>) -> Result<(), Failure> {
     let mut session = Pop3::open(&target.server, target.login()?).await?;
     let mut out: Box<dyn Write> = match to {
-        None => Box::new(io::stdout().lock()),
+        None => Box::new(output()),
         Some(path) => {
             let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
             let file =
@@ -133,7 +134,7 @@ async fn fetch(target: &Target, to: &Path, delete: bool) -> Result<(), Failure> 
     if delete && !entries.is_empty() {
         told.push_str(&format!("; {} deleted on the server", entries.len()));
     }
-    writeln!(io::stdout(), "{told}")?;
+    writeln!(output(), "{told}")?;
     Ok(())
 }
 

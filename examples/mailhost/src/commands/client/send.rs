@@ -19,6 +19,7 @@ use crate::client::message::{Missing, Outgoing, temporary};
 use crate::client::settings::Protocol;
 use crate::client::smtp::Smtp;
 use crate::client::{ClientError, shown};
+use crate::commands::output::output;
 use crate::logs::Safe;
 use crate::writing::{Party, mailbox};
 
@@ -56,7 +57,7 @@ pub(super) async fn run(command: &Send) -> Result<ExitCode, Failure> {
     drop(progress);
     smtp.quit().await;
 
-    let mut out = io::stdout().lock();
+    let mut out = output();
     for (to, reply) in letter.to.iter().zip(&sent.recipients) {
         writeln!(out, "{}: {}", to.as_str(), Safe(shown(reply)))?;
     }

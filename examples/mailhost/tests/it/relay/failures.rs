@@ -151,7 +151,7 @@ fn what_may_pass_stays_in_the_queue_and_what_will_not_is_reported() {
 
     let mut report = Vec::new();
     let shown = queue(&near, &format!("queue why {id}"), |shown| {
-        shown.matches("tried 1 times").count() == 7
+        shown.matches("tried 1 time,").count() == 7
             && shown.matches("next try at ").count() == 4
             && !shown.contains("being made durable")
             && shown.contains("x@mute.test: under way to ")
@@ -229,7 +229,7 @@ fn a_connection_lost_within_a_message_leaves_no_doubt_about_it() {
     let line = format!("{}\r\n", "x".repeat(98));
     let message = format!("Subject: long\r\n\r\n{}", line.repeat(200_000));
     let id = submit(&host, "anna@a.test", "anna@a.test", &["x@cut.test"], &message);
-    let why = queue(&near, &format!("queue why {id}"), |shown| shown.contains("tried 1 times"));
+    let why = queue(&near, &format!("queue why {id}"), |shown| shown.contains("tried 1 time,"));
     assert!(why.contains("mail.cut.test: 4.4.2 ") && !why.contains("twice"), "{why}");
     sink.becomes(Manner::Good);
     near.does("queue retry cut.test");
