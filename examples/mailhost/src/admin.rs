@@ -26,6 +26,7 @@ use crate::preflight::{DataDir, Unclaimed};
 use crate::relay::{Ordered, Page, Relay, Shown, Target};
 use crate::store::{Opening, Store};
 use crate::system::Machine;
+use crate::words;
 
 /// What an operator can ask for. Passwords come hashed: the words themselves go no further than the command line.
 #[derive(Debug, Deserialize, Serialize)]
@@ -480,9 +481,11 @@ async fn carry_out(
             let next = next.map(|after| Work::Order(target, order, Some(after), recipients));
             Progress { response: Response::Ordered { recipients, more: next.is_some() }, next }
         }
-        Err(why) if before > 0 => {
-            Response::Failed(format!("done for {before} recipients, and then not: {why}")).into()
-        }
+        Err(why) if before > 0 => Response::Failed(format!(
+            "done for {}, and then not: {why}",
+            words::number(before as u64, "recipient")
+        ))
+        .into(),
         Err(why) => Response::Failed(why).into(),
     }
 }

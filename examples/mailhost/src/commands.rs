@@ -36,6 +36,7 @@ use crate::relay::{self, Ordered, Relay, Shown};
 use crate::store::{Opening, Store};
 use crate::system::Machine;
 use crate::tls::{Identity, Plan};
+use crate::words::number as count;
 
 /// Why a command failed: one sentence.
 #[derive(Debug)]
@@ -167,11 +168,6 @@ pub fn new_password(source: PasswordSource) -> Result<NewPassword, Failure> {
     typed(first)
 }
 
-/// `1 message`, `2 messages`.
-fn count(number: u64, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
 /// The first line, which holds a password.
 fn password_line(from: impl io::BufRead) -> io::Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::new());
@@ -294,7 +290,7 @@ fn queue(command: &Queue) -> Result<ExitCode, Failure> {
         Ok(())
     })?;
     if let Some(recipients) = last {
-        writeln!(out, "done for {recipients} recipients")?;
+        writeln!(out, "done for {}", count(recipients as u64, "recipient"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -225,6 +225,9 @@ impl Relay {
         }
         match self.find(what).await {
             Ok(id) => Ok(Target::One(id, address)),
+            Err(_) if address.is_none() && what.contains('@') => Err(format!(
+                "{what} is an address; name a message in front of it, or only its domain for all that goes there"
+            )),
             Err(_) if address.is_none() && what.contains('.') => many(Some(what)),
             Err(error) => Err(error),
         }

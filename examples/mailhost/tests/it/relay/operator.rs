@@ -86,12 +86,12 @@ fn orders_do_what_they_say_with_the_host_running_and_without() {
             None
         };
 
-        assert_eq!(near.does(&format!("queue hold {kept}")), "done for 1 recipients\n");
+        assert_eq!(near.does(&format!("queue hold {kept}")), "done for 1 recipient\n");
         queue(&near, &format!("queue show {kept}"), |shown| {
             shown.contains("keep@c.test: held by the operator")
         });
-        assert_eq!(near.does(&format!("queue bounce {bounced} bounce@c.test")), "done for 1 recipients\n");
-        assert_eq!(near.does(&format!("queue drop {dropped}")), "done for 1 recipients\n");
+        assert_eq!(near.does(&format!("queue bounce {bounced} bounce@c.test")), "done for 1 recipient\n");
+        assert_eq!(near.does(&format!("queue drop {dropped}")), "done for 1 recipient\n");
         let wrong = near.command("queue drop ffffffffffff");
         wrong.failed("there is no message ffffffffffff in the queue; see `mailhost queue list`");
         queue(&near, "queue list", |shown| {
@@ -105,7 +105,7 @@ fn orders_do_what_they_say_with_the_host_running_and_without() {
         let host = host.unwrap_or_else(|| near.start());
         // Not all: that would be for what is held as well. A start may have begun with it already.
         let retried = near.command(&format!("queue retry {bounced}"));
-        assert!(!running || retried.stdout == "done for 1 recipients\n", "{retried:?}");
+        assert!(!running || retried.stdout == "done for 1 recipient\n", "{retried:?}");
         queue(&near, "queue list", |shown| {
             shown.matches("@c.test: ").count() == 1 && shown.contains("keep@c.test: held")
         });

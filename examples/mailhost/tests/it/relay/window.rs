@@ -54,8 +54,8 @@ fn a_queue_that_is_larger_than_its_window_goes_through_restarts_and_arrives_once
     let shown = near.does(&format!("queue show {}", names[3]));
     assert!(shown.starts_with(&format!("{}  from anna@a.test, ", names[3])), "{shown}");
     let of_queue = shown.split("(message ").nth(1).and_then(|rest| rest.split(')').next()).unwrap();
-    assert_eq!(near.does(&format!("queue drop {of_queue}")), "done for 1 recipients\n");
-    assert_eq!(near.does(&format!("queue hold {}", names[7])), "done for 1 recipients\n");
+    assert_eq!(near.does(&format!("queue drop {of_queue}")), "done for 1 recipient\n");
+    assert_eq!(near.does(&format!("queue hold {}", names[7])), "done for 1 recipient\n");
     assert!(near.does(&format!("queue why {}", names[20])).contains("ben@b.test: "));
     names.extend(fill(&host, 40, 20));
     let shown = near.does("queue list");
@@ -65,7 +65,7 @@ fn a_queue_that_is_larger_than_its_window_goes_through_restarts_and_arrives_once
     let host = near.start();
     let other = far.start();
     queue(&near, "queue list", |shown| waiting(shown) == 1 && shown.contains(&names[7]));
-    assert_eq!(near.does("queue release b.test"), "done for 1 recipients\n");
+    assert_eq!(near.does("queue release b.test"), "done for 1 recipient\n");
     queue_is_empty(&near);
     all_have_arrived_once(&other, 60, &[3]);
     host.stop();
@@ -91,7 +91,10 @@ fn orders_for_all_and_for_a_destination_reach_beyond_the_window_with_the_host_ru
         assert_eq!(waiting(&shown), 30);
         let none = near.command("queue hold all");
         none.failed("there is nothing in the queue for all that this could be done to");
-        assert_eq!(near.does("queue bounce c.test"), "done for 1 recipients\n");
+        near.command("queue hold anna@c.test").failed(
+            "anna@c.test is an address; name a message in front of it, or only its domain for all that goes there",
+        );
+        assert_eq!(near.does("queue bounce c.test"), "done for 1 recipient\n");
         assert_eq!(near.does("queue release all"), "done for 30 recipients\n");
         let host = host.unwrap_or_else(|| near.start());
         let other = far.start();
