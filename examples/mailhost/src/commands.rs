@@ -36,7 +36,7 @@ use crate::relay::{self, Ordered, Relay, Shown};
 use crate::store::{Opening, Store};
 use crate::system::Machine;
 use crate::tls::{Identity, Plan};
-use crate::words::number as count;
+use crate::words::number;
 
 /// Why a command failed: one sentence.
 #[derive(Debug)]
@@ -290,7 +290,7 @@ fn queue(command: &Queue) -> Result<ExitCode, Failure> {
         Ok(())
     })?;
     if let Some(recipients) = last {
-        writeln!(out, "done for {}", count(recipients as u64, "recipient"))?;
+        writeln!(out, "done for {}", number(recipients as u64, "recipient"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -12,7 +12,7 @@ use crate::cli::{Account, Alias, AppPassword};
 use crate::commands::output::output;
 use crate::config::Config;
 use crate::logs::Safe;
-use crate::words::{date, size};
+use crate::words::{date, number, size};
 
 /// Carries out a command about accounts.
 pub(super) fn account(command: &Account) -> Result<ExitCode, Failure> {
@@ -121,13 +121,13 @@ fn list(overviews: &[Overview]) -> String {
         vec![["ADDRESS", "LOGIN", "STATE", "USED", "LIMIT", "APP PASSWORDS"].map(str::to_owned).to_vec()];
     for overview in overviews {
         let Overview { account, octets, most_octets, messages, most_messages, .. } = overview;
-        let limits = [most_octets.map(size), most_messages.map(counted)];
+        let limits = [most_octets.map(size), most_messages.map(|most| number(most, "message"))];
         let limits: Vec<_> = limits.into_iter().flatten().collect();
         rows.push(vec![
             account.address.clone(),
             if account.login == account.address { "the same".to_owned() } else { account.login.clone() },
             account.state().to_owned(),
-            format!("{}, {}", size(*octets), counted(*messages)),
+            format!("{}, {}", size(*octets), number(*messages, "message")),
             if limits.is_empty() { "none".to_owned() } else { limits.join(", ") },
             account.app_passwords.len().to_string(),
         ]);
@@ -218,13 +218,6 @@ fn table(rows: &[Vec<String>]) -> String {
 
 fn used(app: &Stored) -> String {
     app.last_used.map_or_else(|| "never used".to_owned(), |day| format!("used {}", date(day * 86_400)))
-}
-
-fn counted(messages: u64) -> String {
-    match messages {
-        1 => "1 message".to_owned(),
-        count => format!("{count} messages"),
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 use tokio::sync::mpsc;
 use tokio::{runtime, task};
 
-use super::{Failure, count};
+use super::Failure;
 use crate::archive::backup::{Contents, Copied, copy, prepare};
 use crate::archive::restore::{RestoreOptions, Restored, Waiting};
 use crate::archive::{self, Counts, Format, Frame, Job, ReadOptions, Told, Totals, Variant, WriteOptions};
@@ -19,6 +19,7 @@ use crate::cli::archive::{Backup, Export, Import, Restore, Source, Target};
 use crate::commands::output::output;
 use crate::config::Config;
 use crate::logs::Safe;
+use crate::words::number;
 
 pub(super) fn import(command: &Import) -> Result<ExitCode, Failure> {
     let (into, mut options) = match command {
@@ -71,33 +72,33 @@ pub(super) fn import(command: &Import) -> Result<ExitCode, Failure> {
     };
     let mut out = output();
     let rate = Rate { messages: imported + skipped, begin };
-    writeln!(out, "{} ({}) imported into {account} in {rate}", count(imported, "message"), Size(octets))?;
+    writeln!(out, "{} ({}) imported into {account} in {rate}", number(imported, "message"), Size(octets))?;
     if skipped > 0 {
         let were = if skipped == 1 { "was" } else { "were" };
-        writeln!(out, "{} {were} there already, and not taken again", count(skipped, "message"))?;
+        writeln!(out, "{} {were} there already, and not taken again", number(skipped, "message"))?;
     }
     if counts.lf > 0 {
         writeln!(
             out,
             "{} had lines that end in LF alone; they end in CR LF now",
-            count(counts.lf, "message")
+            number(counts.lf, "message")
         )?;
     }
     if counts.cr > 0 {
-        writeln!(out, "{} had CR without LF", count(counts.cr, "message"))?;
+        writeln!(out, "{} had CR without LF", number(counts.cr, "message"))?;
     }
     if counts.nul > 0 {
-        writeln!(out, "{} had NUL", count(counts.nul, "message"))?;
+        writeln!(out, "{} had NUL", number(counts.nul, "message"))?;
     }
     if counts.deleted > 0 {
         writeln!(
             out,
             "{} had been deleted in Thunderbird, and did not come",
-            count(counts.deleted, "message")
+            number(counts.deleted, "message")
         )?;
     }
     if counts.left_out > 0 {
-        writeln!(out, "LEFT OUT: {}", count(counts.left_out, "message"))?;
+        writeln!(out, "LEFT OUT: {}", number(counts.left_out, "message"))?;
     }
     notes(&counts, &mut out)?;
     match failure {
@@ -164,14 +165,14 @@ pub(super) fn export(command: &Export) -> Result<ExitCode, Failure> {
     counts.notes.extend(told);
     let mut out = output();
     let rate = Rate { messages: counts.messages, begin };
-    let (written, octets) = (count(counts.messages, "message"), Size(counts.octets));
+    let (written, octets) = (number(counts.messages, "message"), Size(counts.octets));
     writeln!(out, "{written} ({octets}) of {account} written to {} in {rate}", path.display())?;
     if counts.skipped > 0 {
         let were = if counts.skipped == 1 { "was" } else { "were" };
-        writeln!(out, "{} {were} there already", count(counts.skipped, "message"))?;
+        writeln!(out, "{} {were} there already", number(counts.skipped, "message"))?;
     }
     if counts.left_out > 0 {
-        writeln!(out, "LEFT OUT: {}", count(counts.left_out, "message"))?;
+        writeln!(out, "LEFT OUT: {}", number(counts.left_out, "message"))?;
     }
     if format == Format::Mbox && !status {
         writeln!(out, "flags are not exported; --status writes them into the messages")?;
@@ -242,7 +243,7 @@ pub(super) fn backup(command: &Backup) -> Result<ExitCode, Failure> {
     writeln!(
         out,
         "{} ({}) of {} backed up in {}: all mail, accounts and the queue, as of {}",
-        count(contents.files.len() as u64, "file"),
+        number(contents.files.len() as u64, "file"),
         Size(contents.octets()),
         contents.hostname,
         path::absolute(&command.dir)?.display(),
@@ -252,7 +253,7 @@ pub(super) fn backup(command: &Backup) -> Result<ExitCode, Failure> {
     writeln!(
         out,
         "{} ({}) copied in {seconds:.1} s, {kept} there already, {removed} of an earlier backup removed",
-        count(files, "file"),
+        number(files, "file"),
         Size(octets)
     )?;
     writeln!(out, "not in it: the configuration, certificates and keys; keep copies of them elsewhere")?;
@@ -260,7 +261,7 @@ pub(super) fn backup(command: &Backup) -> Result<ExitCode, Failure> {
         writeln!(
             out,
             "{} shorter than it should be: what is missing is missing on the host, see `mailhost verify`",
-            count(short, "file")
+            number(short, "file")
         )?;
         return Ok(ExitCode::FAILURE);
     }
@@ -282,16 +283,16 @@ pub(super) fn restore(command: &Restore) -> Result<ExitCode, Failure> {
         out,
         "restored to {}: {}, {}, {}, as of {}, in {seconds:.1} s",
         config.mail_dir().display(),
-        count(accounts as u64, "account"),
+        number(accounts as u64, "account"),
         Plural(mailboxes as u64, "mailbox", "mailboxes"),
-        count(messages, "message"),
+        number(messages, "message"),
         when(taken)
     )?;
     writeln!(
         out,
         "{}, {}",
         Plural(files as u64, "file read", "files read"),
-        count(damage.len() as u64, "damaged place")
+        number(damage.len() as u64, "damaged place")
     )?;
     match (command.queue, recipients) {
         (_, 0) | (Waiting::Send, _) => {}
@@ -299,12 +300,12 @@ pub(super) fn restore(command: &Restore) -> Result<ExitCode, Failure> {
             out,
             "mail for {} waited for other hosts, and is HELD: some of it may have been sent since \
              the backup. `mailhost queue list` shows it; `mailhost queue release all` sends it, `queue drop` does not",
-            count(recipients as u64, "recipient")
+            number(recipients as u64, "recipient")
         )?,
         (Waiting::Drop, _) => writeln!(
             out,
             "mail for {} that waited for other hosts was dropped",
-            count(recipients as u64, "recipient")
+            number(recipients as u64, "recipient")
         )?,
     }
     if !command.same_uids {

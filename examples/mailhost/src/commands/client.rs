@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use tokio::runtime;
 
-use super::{Failure, count, password_line};
+use super::{Failure, password_line};
 use crate::auth::Password;
 use crate::cli::client::{Client, Connection};
 use crate::client::settings::{self, Account, Protocol, Service};

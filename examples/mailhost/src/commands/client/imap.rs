@@ -27,13 +27,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use super::progress::Progress;
-use super::{Failure, Target, count};
+use super::{Failure, Target};
 use crate::cli::client::{Criteria, Imap as Command};
 use crate::client::ClientError;
 use crate::client::imap::Imap;
 use crate::client::maildir::Maildir;
 use crate::client::text::{Printable, fit, size, unstructured};
 use crate::commands::output::output;
+use crate::words::number;
 
 pub(super) async fn run(command: &Command, target: &Target) -> Result<ExitCode, Failure> {
     let mut imap = Imap::open(&target.server, target.login()?).await?;
@@ -251,7 +252,7 @@ async fn print_rows(
     })
     .await?;
     if skipped > 0 {
-        let _ = writeln!(io::stderr(), "{} not shown: the header is too long", count(skipped, "message"));
+        let _ = writeln!(io::stderr(), "{} not shown: the header is too long", number(skipped, "message"));
     }
     Ok(())
 }
@@ -262,7 +263,7 @@ async fn list(imap: &mut Imap, mailbox: &Mailbox<'_>, last: Option<u32>) -> Resu
     if exists > 0 && last != Some(0) {
         print_rows(imap, false, SequenceSet::new(format!("{first}:*"))?, |_| {}).await?;
     }
-    writeln!(output(), "{} in {}", count(exists.into(), "message"), Printable(mailbox.as_str()))?;
+    writeln!(output(), "{} in {}", number(exists.into(), "message"), Printable(mailbox.as_str()))?;
     Ok(())
 }
 
@@ -408,7 +409,7 @@ async fn fetch(
             fetched += 1;
         }
     }
-    writeln!(output(), "{}", count(fetched, "message"))?;
+    writeln!(output(), "{}", number(fetched, "message"))?;
     Ok(())
 }
 
@@ -530,7 +531,7 @@ async fn move_to(
     if moved == 0 {
         return Err(Failure::new("there is no message with such a UID"));
     }
-    writeln!(output(), "{} moved to {}", count(moved, "message"), Printable(to.as_str()))?;
+    writeln!(output(), "{} moved to {}", number(moved, "message"), Printable(to.as_str()))?;
     if left {
         let why = "the originals are marked as deleted: the server has no UIDPLUS, without which others would go with them";
         writeln!(output(), "{why}")?;
@@ -585,7 +586,7 @@ async fn flag(
     if changed == 0 {
         return Err(Failure::new("there is no message with such a UID"));
     }
-    writeln!(output(), "{} changed", count(changed, "message"))?;
+    writeln!(output(), "{} changed", number(changed, "message"))?;
     Ok(())
 }
 
@@ -630,7 +631,7 @@ async fn watch(imap: &mut Imap, mailbox: &Mailbox<'_>, every: Duration) -> Resul
         io::stderr(),
         "watching {}, {} there now; Ctrl-C ends it",
         Printable(mailbox.as_str()),
-        count(exists.into(), "message")
+        number(exists.into(), "message")
     );
     loop {
         let stopped = if imap.offers(Extension::Idle) {

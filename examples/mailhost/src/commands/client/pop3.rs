@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::progress::Progress;
-use super::{Failure, Target, count};
+use super::{Failure, Target};
 use crate::cli::client::Pop3 as Command;
 use crate::client::ClientError;
 use crate::client::maildir::{Fetched, Maildir};
@@ -16,6 +16,7 @@ use crate::client::pop3::{Entry, Pop3};
 use crate::client::text::{Printable, Summary, fit, size};
 use crate::commands::output::output;
 use crate::logs::Safe;
+use crate::words::number;
 
 pub(super) async fn run(command: &Command, target: &Target) -> Result<ExitCode, Failure> {
     match command {
@@ -50,7 +51,7 @@ async fn list(target: &Target) -> Result<(), Failure> {
         writeln!(out, "{}", line.trim_end())?;
     }
     let octets = entries.iter().fold(0, |sum: u64, entry| sum.saturating_add(entry.octets));
-    writeln!(out, "{}, {}", count(entries.len() as u64, "message"), size(octets))?;
+    writeln!(out, "{}, {}", number(entries.len() as u64, "message"), size(octets))?;
     Ok(session.quit().await?)
 }
 
@@ -127,7 +128,7 @@ async fn fetch(target: &Target, to: &Path, delete: bool) -> Result<(), Failure> 
         entries.iter().filter(|_| !delete).filter_map(|entry| entry.unique_id.as_deref()).collect();
     fetched.keep_only(&there)?;
     let old = entries.len() - new;
-    let mut told = count(new as u64, "new message");
+    let mut told = number(new as u64, "new message");
     if old > 0 {
         told.push_str(&format!(", {old} fetched before"));
     }

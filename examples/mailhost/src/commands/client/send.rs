@@ -12,7 +12,7 @@ use smtp_codec::{Domain, ForwardPath, Mailbox, ReversePath};
 use time::OffsetDateTime;
 
 use super::progress::Progress;
-use super::{Failure, count, target};
+use super::{Failure, target};
 use crate::cli::client::Send;
 use crate::client::compose::Draft;
 use crate::client::message::{Missing, Outgoing, temporary};
@@ -21,6 +21,7 @@ use crate::client::smtp::Smtp;
 use crate::client::{ClientError, shown};
 use crate::commands::output::output;
 use crate::logs::Safe;
+use crate::words::number;
 use crate::writing::{Party, mailbox};
 
 /// A message with its envelope.
@@ -68,7 +69,7 @@ pub(super) async fn run(command: &Send) -> Result<ExitCode, Failure> {
             if refused == 0 {
                 return Ok(ExitCode::SUCCESS);
             }
-            let all = count(letter.to.len() as u64, "recipient");
+            let all = number(letter.to.len() as u64, "recipient");
             Err(Failure::new(format!("{refused} of {all} refused; the message went to the others")))
         }
         Some(Outcome::Refused { reply, .. }) if refused == letter.to.len() => {
